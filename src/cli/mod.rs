@@ -1,0 +1,57 @@
+//! The command line: one file per command. stdout is the answer, stderr is for people.
+
+use std::fmt;
+
+/// Exit codes of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; for `ready`: ready.
+    Ok = 0,
+    /// Not ready.
+    NotReady = 1,
+    /// Usage or config error.
+    Usage = 2,
+    /// Unknown: evidence or input is missing.
+    Unknown = 3,
+    /// The daemon does not answer.
+    Unreachable = 4,
+    /// `--timeout` is over.
+    TimedOut = 124,
+}
+
+/// A command that could not do its work: what to tell people, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// Lower case, no full stop; says what the operator can do.
+    pub message: String,
+}
+
+impl Failure {
+    /// Makes a usage or config error.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// How the answer is written to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// Aligned columns for people.
+    #[default]
+    Table,
+    /// JSON with a stable schema.
+    Json,
+    /// CSV with a header.
+    Csv,
+}

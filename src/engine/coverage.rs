@@ -1,0 +1,144 @@
+//! What was seen and what was not: states of sources and streams, and gaps.
+//!
+//! A gap is for ever: it is recorded when bytes that existed were not read, and no later reading
+//! removes it. It only stops to matter when every window begins after it.
+
+use crate::engine::credential::{SourceName, StreamName};
+use crate::engine::time::{Span, Timestamp};
+
+/// Why a span of evidence is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// The file became shorter than what was read of it, or its content was replaced (`copytruncate`).
+    Truncated,
+    /// A file that was not read to its end is gone.
+    Vanished,
+    /// A run of NUL bytes: the writer went on at its old position after a truncation.
+    NulRun,
+    /// A compressed file ends early, is damaged or exceeds its bound.
+    Damaged,
+    /// The sequence of deltas has a hole.
+    SequenceHole,
+}
+
+impl GapReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Truncated, Self::Vanished, Self::NulRun, Self::Damaged, Self::SequenceHole];
+
+    /// Returns the word used in state, JSON and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Vanished => "vanished",
+            Self::NulRun => "nul_run",
+            Self::Damaged => "damaged",
+            Self::SequenceHole => "sequence_hole",
+        }
+    }
+}
+
+/// A permanent record of a span that was not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The source.
+    pub source: SourceName,
+    /// The stream of it.
+    pub stream: StreamName,
+    /// Event time that is not covered: from the last line read before to the time of detection.
+    pub span: Span,
+    /// Why.
+    pub reason: GapReason,
+    /// Bytes that are known to be missing; `None` where nobody can know.
+    pub bytes: Option<u64>,
+}
+
+/// What the reader found of one stream at its last look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamStatus {
+    /// The stream.
+    pub stream: StreamName,
+    /// Whether the family's live file exists.
+    pub live: bool,
+    /// Why a file of the family cannot be read, if so.
+    pub unreadable: Option<String>,
+    /// Bytes known to exist and not read yet.
+    pub backlog: u64,
+    /// Generations of which bytes are still expected, the live one included.
+    pub open_generations: u64,
+}
+
+/// What the reader found of one source at its last look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The source.
+    pub source: SourceName,
+    /// Processing time of the look.
+    pub looked_at: Timestamp,
+    /// Patterns that match no file, and directories that do not exist.
+    pub absent: Vec<String>,
+    /// Paths that cannot be opened or read, each with its reason.
+    pub unreadable: Vec<(String, String)>,
+    /// Paths that are refused (FIFO, device, symlink out of the allowed roots), each with its reason.
+    pub refused: Vec<(String, String)>,
+    /// The streams.
+    pub streams: Vec<StreamStatus>,
+    /// Whether the files that existed at start have been read to their ends once.
+    pub caught_up: bool,
+}
+
+/// State of a source, or of one stream, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceState {
+    /// Read to its end, with lines coming.
+    Live,
+    /// No line for `idle_after`.
+    Silent,
+    /// The watermark is older than `max_evidence_lag`, or nothing was read yet.
+    Behind,
+    /// No line with a key of the rotation was ever read from it.
+    Blind,
+    /// The service hides data.
+    Masked,
+    /// It cannot be opened or read.
+    Unreadable,
+    /// It does not exist.
+    Absent,
+}
+
+impl SourceState {
+    /// Returns the word used in JSON and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Silent => "silent",
+            Self::Behind => "behind",
+            Self::Blind => "blind",
+            Self::Masked => "masked",
+            Self::Unreadable => "unreadable",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// What a watermark rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Lines that were read.
+    Proved,
+    /// A declared fact: that a silent file is an idle one.
+    Assumed,
+    /// Nothing.
+    None,
+}
+
+impl Basis {
+    /// Returns the word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::Assumed => "assumed",
+            Self::None => "none",
+        }
+    }
+}

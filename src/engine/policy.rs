@@ -1,0 +1,83 @@
+//! What an operator demands before a key may go: durations, bounds and how strict to be.
+//!
+//! Values are validated where they are read (`config/`); here they are only carried.
+
+use std::time::Duration;
+
+/// Policy of one credential. Every duration is zero or positive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Event-time span without a presentation of the old key that is demanded at least.
+    pub quiet_period: Duration,
+    /// A cycle in which a regular use must show up: enters the required quiet.
+    pub monitoring_cycle: Duration,
+    /// Observed event time that is demanded before silence means anything.
+    pub min_history: Duration,
+    /// Both keys stay valid at least this long; `None`: 72 h with a third party, else 1 h.
+    pub min_overlap: Option<Duration>,
+    /// After this the overlap is overdue.
+    pub max_overlap: Duration,
+    /// Time that consumers are given after the notification.
+    pub notice_period: Duration,
+    /// The credential belongs to another organisation.
+    pub third_party: bool,
+    /// How long a consumer may use a key it holds in a cache.
+    pub max_cache_ttl: Duration,
+    /// How long a connection opened with the old key may last.
+    pub max_connection_lifetime: Duration,
+    /// How long a session token bought with the old key lives.
+    pub max_session_lifetime: Duration,
+    /// Uses closer together than this are one session.
+    pub session_gap: Duration,
+    /// Factor on the largest gap of a consumer that uses both keys.
+    pub cadence_factor: f64,
+    /// The watermark may be this old at most.
+    pub max_evidence_lag: Duration,
+    /// Share of the lines of the window that may be rejects.
+    pub max_reject_ratio: f64,
+    /// Allowance for clocks that differ: enters the required quiet.
+    pub clock_skew: Duration,
+    /// How far in the future an event may lie.
+    pub future_tolerance: Duration,
+    /// How long an answer may be acted on.
+    pub lease: Duration,
+    /// How long a revocation may take to reach every server.
+    pub propagation_bound: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            quiet_period: minutes(15),
+            monitoring_cycle: minutes(5),
+            min_history: minutes(7 * 24 * 60),
+            min_overlap: None,
+            max_overlap: minutes(30 * 24 * 60),
+            notice_period: Duration::ZERO,
+            third_party: false,
+            max_cache_ttl: Duration::ZERO,
+            max_connection_lifetime: Duration::ZERO,
+            max_session_lifetime: Duration::ZERO,
+            session_gap: minutes(15),
+            cadence_factor: 2.0,
+            max_evidence_lag: minutes(10),
+            max_reject_ratio: 0.01,
+            clock_skew: Duration::from_secs(5),
+            future_tolerance: minutes(1),
+            lease: minutes(1),
+            propagation_bound: minutes(60),
+        }
+    }
+}
+
+/// What is declared of one source, as far as the decision needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcePolicy {
+    /// How late a line may be readable after its event time.
+    pub allowed_lateness: Duration,
+    /// Whether the value is lower than the preset's: an assumption, shown as one.
+    pub lateness_assumed: bool,
+    /// Silence longer than this is no evidence.
+    pub idle_after: Duration,
+}

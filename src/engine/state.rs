@@ -1,0 +1,215 @@
+//! What survives a restart, as plain records, and what one transaction adds to it.
+//!
+//! The engine makes these records, the store keeps them, and at the next start the engine is
+//! built from them again. A record is written whole: the newest one replaces the one before.
+
+use std::time::Duration;
+
+use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::coverage::Gap;
+use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::{
+    Anchor, FileId, GenerationNumber, LineCount, RejectedKey, UsageCell, UsageDelta,
+};
+
+/// One declared source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// The source.
+    pub source: SourceName,
+    /// Digest of format and key places: when it changes, observation begins anew.
+    pub layout: String,
+    /// Bytes read, of all generations.
+    pub bytes_read: u64,
+    /// Bytes skipped with a reason.
+    pub bytes_skipped: u64,
+    /// Bytes known to be missing.
+    pub bytes_unknown: u64,
+    /// Lines, rejects included.
+    pub lines: u64,
+    /// Lines that were not understood.
+    pub rejects: u64,
+    /// Well-formed lines with a key that is not tracked.
+    pub other_keys: u64,
+    /// Whether observation has begun: a stream found later is new, unless the reader was away.
+    pub observing_since: Option<Timestamp>,
+}
+
+/// One stream of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// Event time of the oldest line read without a break up to now.
+    pub observing_since: Option<Timestamp>,
+    /// Latest event time read, never later than its arrival.
+    pub frontier: Option<Timestamp>,
+    /// Whether the frontier rests on a confirmed end of file.
+    pub frontier_assumed: bool,
+    /// Watermark: never goes back.
+    pub watermark: Option<Timestamp>,
+    /// When the newest line was written, as far as known.
+    pub last_line_at: Option<Timestamp>,
+    /// Largest lateness that a line with a tracked key has shown beyond the allowed one.
+    pub observed_lateness: Duration,
+    /// Tracked keys that were read from the stream since its observation began.
+    pub keys_seen: Vec<Fingerprint>,
+}
+
+/// One generation of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenerationRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// Its number in the stream.
+    pub number: GenerationNumber,
+    /// Which file it is.
+    pub file: FileId,
+    /// The file's name when it was last seen.
+    pub path: String,
+    /// First byte that is not accounted for.
+    pub offset: u64,
+    /// What the bytes before the offset look like.
+    pub anchor: Anchor,
+    /// Latest event time read from it.
+    pub last_event: Option<Timestamp>,
+    /// Whether the offset lies inside an over-long line whose rest is to be skipped.
+    pub inside_overlong: bool,
+    /// Whether nothing more is expected from it.
+    pub finished: bool,
+}
+
+/// A key that a source's matcher looks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The key.
+    pub key: Fingerprint,
+    /// Event time from which lines were matched against it; `None`: from the first line on.
+    pub since: Option<Timestamp>,
+}
+
+/// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rotation.
+    pub rotation: RotationId,
+    /// Event time of the evidence, where it is one line.
+    pub event_at: Option<Timestamp>,
+    /// When it was noticed.
+    pub recorded_at: Timestamp,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// The verdict that was last published for a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedVerdict {
+    /// The rotation.
+    pub rotation: RotationId,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Since when the verdict has stood.
+    pub since: Timestamp,
+    /// When it was first `ready`, if ever.
+    pub first_ready_at: Option<Timestamp>,
+    /// When the revocation was proved by a denied line with the old key.
+    pub revocation_verified_at: Option<Timestamp>,
+}
+
+/// Everything one transaction adds: offsets, counts, evidence and answers together.
+///
+/// Cells and line counts of the deltas are added to what is stored; every other record replaces
+/// the one with the same key.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// New usage: cells and line counts are taken from here.
+    pub deltas: Vec<UsageDelta>,
+    /// Changed sources.
+    pub sources: Vec<SourceRecord>,
+    /// Changed streams.
+    pub streams: Vec<StreamRecord>,
+    /// Changed generations.
+    pub generations: Vec<GenerationRecord>,
+    /// New tracked keys.
+    pub tracked: Vec<TrackedRecord>,
+    /// New gaps.
+    pub gaps: Vec<Gap>,
+    /// New rotations.
+    pub rotations: Vec<Declaration>,
+    /// New journal entries, with their sequence.
+    pub journal: Vec<JournalEntry>,
+    /// New violations.
+    pub violations: Vec<Violation>,
+    /// Spans in which the clock is not to be trusted.
+    pub clock_suspects: Vec<Span>,
+    /// Changed verdicts.
+    pub verdicts: Vec<PublishedVerdict>,
+    /// Sequence of the newest answer; 0: unchanged.
+    pub sequence: u64,
+    /// Wall clock of the commit: the next start compares its own with it. `None`: unchanged.
+    pub now: Option<Timestamp>,
+}
+
+impl Commit {
+    /// Tells whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.deltas.is_empty()
+            && self.sources.is_empty()
+            && self.streams.is_empty()
+            && self.generations.is_empty()
+            && self.tracked.is_empty()
+            && self.gaps.is_empty()
+            && self.rotations.is_empty()
+            && self.journal.is_empty()
+            && self.violations.is_empty()
+            && self.clock_suspects.is_empty()
+            && self.verdicts.is_empty()
+            && self.sequence == 0
+            && self.now.is_none()
+    }
+}
+
+/// Everything that was stored, as the engine needs it to go on.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Sources, also those no longer configured.
+    pub sources: Vec<SourceRecord>,
+    /// Streams.
+    pub streams: Vec<StreamRecord>,
+    /// Generations, finished ones included.
+    pub generations: Vec<GenerationRecord>,
+    /// Tracked keys.
+    pub tracked: Vec<TrackedRecord>,
+    /// Usage cells by source.
+    pub cells: Vec<(SourceName, UsageCell)>,
+    /// Line counts by source.
+    pub lines: Vec<(SourceName, LineCount)>,
+    /// Rejected lines with a tracked key, by source.
+    pub rejected_keys: Vec<(SourceName, RejectedKey)>,
+    /// Gaps, in order of recording.
+    pub gaps: Vec<Gap>,
+    /// Rotations.
+    pub rotations: Vec<Declaration>,
+    /// The journal, in order.
+    pub journal: Vec<JournalEntry>,
+    /// Violations, in order.
+    pub violations: Vec<Violation>,
+    /// Spans in which the clock is not to be trusted.
+    pub clock_suspects: Vec<Span>,
+    /// Verdicts last published.
+    pub verdicts: Vec<PublishedVerdict>,
+    /// Sequence of the newest answer.
+    pub sequence: u64,
+    /// Wall clock of the newest commit.
+    pub last_commit_at: Option<Timestamp>,
+}

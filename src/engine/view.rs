@@ -1,0 +1,177 @@
+//! What the engine shows at one moment: plain data for every adapter.
+
+use std::time::Duration;
+
+use crate::engine::answer::{Answer, SourceSummary, Verdict};
+use crate::engine::coverage::Gap;
+use crate::engine::credential::CredentialName;
+use crate::engine::rotation::Rotation;
+use crate::engine::state::Violation;
+use crate::engine::time::Timestamp;
+
+/// Where a consumer stands in a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerState {
+    /// Seen on the old key only.
+    OnOld,
+    /// Seen on both, not moved.
+    Mixed,
+    /// Moved to the new key.
+    Moved,
+    /// Moved, then back on the old key.
+    Regressed,
+    /// On the roster, never seen.
+    Silent,
+    /// Seen on the new key only.
+    NewOnly,
+    /// Declared not to exist any more.
+    Retired,
+    /// Excused until a date.
+    Waived,
+}
+
+impl ConsumerState {
+    /// Returns the word used in JSON and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnOld => "on_old",
+            Self::Mixed => "mixed",
+            Self::Moved => "moved",
+            Self::Regressed => "regressed",
+            Self::Silent => "silent",
+            Self::NewOnly => "new_only",
+            Self::Retired => "retired",
+            Self::Waived => "waived",
+        }
+    }
+}
+
+/// A consumer's presentations of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ConsumerUse {
+    /// Earliest event time.
+    pub first_seen: Option<Timestamp>,
+    /// Latest event time.
+    pub last_seen: Option<Timestamp>,
+    /// Accepted presentations.
+    pub accepted: u64,
+    /// Denied presentations.
+    pub denied: u64,
+    /// Failed presentations.
+    pub failed: u64,
+}
+
+/// One consumer of a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerView {
+    /// Name, or `anonymous` for the pool.
+    pub consumer: String,
+    /// Whether it is known by more than its address.
+    pub named: bool,
+    /// Where it stands.
+    pub state: ConsumerState,
+    /// Its presentations of the old key.
+    pub old: ConsumerUse,
+    /// Its presentations of the new key.
+    pub new: ConsumerUse,
+    /// Event time of the first accepted use of the new key after the last use of the old one.
+    pub moved_at: Option<Timestamp>,
+    /// Largest gap between its uses of the old key, to a second.
+    pub largest_gap: Duration,
+    /// Sessions on the old key.
+    pub sessions: u64,
+}
+
+/// One rotation with its current answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RotationView {
+    /// The rotation as its journal tells it.
+    pub rotation: Rotation,
+    /// The current answer.
+    pub answer: Answer,
+    /// Since when the verdict has stood.
+    pub verdict_since: Timestamp,
+    /// When a denied line with the old key proved the revocation.
+    pub revocation_verified_at: Option<Timestamp>,
+    /// Contrary evidence that came after a `ready`.
+    pub violations: Vec<Violation>,
+}
+
+/// One source with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceView {
+    /// State, watermark, basis and streams; its `gaps` are all gaps for ever.
+    pub summary: SourceSummary,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes skipped with a reason.
+    pub bytes_skipped: u64,
+    /// Bytes known to be missing.
+    pub bytes_unknown: u64,
+    /// Bytes known to exist and not read yet.
+    pub backlog: u64,
+    /// Lines, rejects included.
+    pub lines: u64,
+    /// Lines that were not understood.
+    pub rejects: u64,
+    /// Well-formed lines with a key that is not tracked.
+    pub other_keys: u64,
+    /// Refused paths with reasons.
+    pub refused: Vec<(String, String)>,
+    /// Unreadable paths with reasons.
+    pub unreadable: Vec<(String, String)>,
+    /// Patterns without a match.
+    pub absent: Vec<String>,
+}
+
+/// One configured credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialView {
+    /// Its name.
+    pub name: CredentialName,
+    /// Names of its configured keys.
+    pub keys: Vec<String>,
+    /// Names of its sources.
+    pub sources: Vec<String>,
+}
+
+/// Everything that is published, of one moment and already committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Identifies this run of the daemon.
+    pub instance: String,
+    /// Grows with every snapshot of a state, over restarts too.
+    pub sequence: u64,
+    /// Processing time.
+    pub taken_at: Timestamp,
+    /// Whether the files that existed at start have been read once.
+    pub caught_up: bool,
+    /// All rotations, newest first.
+    pub rotations: Vec<RotationView>,
+    /// All sources.
+    pub sources: Vec<SourceView>,
+    /// All credentials.
+    pub credentials: Vec<CredentialView>,
+    /// Transactions committed by this run.
+    pub commits: u64,
+}
+
+/// Something that happened, for logs and event channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The verdict of a rotation changed.
+    VerdictChanged {
+        /// The rotation and credential, for people and machines.
+        answer: Box<Answer>,
+        /// The verdict before; `None` for the first one.
+        from: Option<Verdict>,
+    },
+    /// A `ready` was taken back because of contrary evidence.
+    Retracted(Violation),
+    /// Evidence was lost.
+    GapRecorded(Gap),
+    /// The clock stepped, or events came from the future.
+    ClockSuspect(Timestamp),
+    /// A denied line with the old key proved the revocation.
+    RevocationVerified(Box<Answer>, Timestamp),
+}
