@@ -1,11 +1,52 @@
 //! The pure heart: bytes in, verdicts out.
-pub mod answer;
-pub mod coverage;
-pub mod credential;
-pub mod parse;
-pub mod policy;
-pub mod rotation;
-pub mod state;
+//!
+//! No I/O, no clock, no async, no logging, and input cannot make it fail: a bad line is a counted
+//! reject, a missing file an observation, `now` an argument. Weeks run in a millisecond.
+//!
+//! ```text
+//! bytes --scan, parse--> UsageDelta --Drain--> evidence, ledger, journal --readiness--> Answer
+//! ```
+
 pub mod time;
+
+pub mod credential;
+
+pub mod parse;
+
 pub mod usage;
+
+pub mod coverage;
+
+pub mod watermark;
+
+pub mod evidence;
+
+pub mod cadence;
+
+pub mod ledger;
+
+pub mod policy;
+
+pub mod wording;
+
+pub mod rotation;
+
+pub mod migration;
+
+pub mod standing;
+
+pub mod readiness;
+
+mod source_rules;
+
+mod warnings;
+
+pub mod answer;
+
+pub mod state;
+
 pub mod view;
+
+pub mod drain;
+
+mod snapshot;

@@ -71,6 +71,15 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Returns a digest that changes with any value: 16 hex digits.
+    pub fn digest(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(format!("policy 1 {self:?}").as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// What is declared of one source, as far as the decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePolicy {
@@ -80,4 +89,6 @@ pub struct SourcePolicy {
     pub lateness_assumed: bool,
     /// Silence longer than this is no evidence.
     pub idle_after: Duration,
+    /// Whether a confirmed end of file proves idleness (`silence = "idle"`): an assumption.
+    pub silence_is_idle: bool,
 }

@@ -299,6 +299,12 @@ impl Rotation {
         }
     }
 
+    /// Tells whether the stream is part of the evidence: not retired by the journal.
+    pub fn counts_stream(&self, source: &SourceName, stream: &StreamName) -> bool {
+        !self.retired_sources.contains(source)
+            && !self.retired_streams.contains(&(source.clone(), stream.clone()))
+    }
+
     /// Tells why `event` cannot be appended now, if so. [`apply`](Self::apply) trusts this check.
     pub fn check(
         &self,

@@ -33,8 +33,6 @@ pub struct SourceRecord {
     pub rejects: u64,
     /// Well-formed lines with a key that is not tracked.
     pub other_keys: u64,
-    /// Whether observation has begun: a stream found later is new, unless the reader was away.
-    pub observing_since: Option<Timestamp>,
 }
 
 /// One stream of a source.
@@ -124,6 +122,10 @@ pub struct PublishedVerdict {
     pub first_ready_at: Option<Timestamp>,
     /// When the revocation was proved by a denied line with the old key.
     pub revocation_verified_at: Option<Timestamp>,
+    /// Digest of the policy the verdict rests on.
+    pub policy: String,
+    /// Since when this policy has held, if another one held before.
+    pub policy_since: Option<Timestamp>,
 }
 
 /// Everything one transaction adds: offsets, counts, evidence and answers together.

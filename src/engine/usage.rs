@@ -59,6 +59,11 @@ impl Consumer {
     /// Name under which the pool of anonymous consumers is shown.
     pub const POOL: &'static str = "anonymous";
 
+    /// Tells whether it is known by more than its address.
+    pub const fn is_named(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+
     /// Returns the name to show.
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,0 +1,623 @@
+//! The machine that watches key drains: a sans-I/O state machine around the decision.
+//!
+//! Inputs are deltas, observations of the reader, journal entries and the time; outputs are a
+//! [`Commit`] to make durable, [`Event`]s to publish after that, and a [`Snapshot`] to show. It
+//! never reads, writes, waits or looks at a clock.
+//!
+//! ```text
+//! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::engine::answer::{Answer, Epoch, Kind, Verdict};
+use crate::engine::coverage::{Gap, SourceStatus};
+use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
+use crate::engine::evidence::{Source, SourceDecl, Taken};
+use crate::engine::ledger::Ledger;
+use crate::engine::policy::Policy;
+use crate::engine::readiness::{Facts, decide};
+use crate::engine::rotation::{
+    Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, RosterEntry, Rotation,
+    RotationId,
+};
+use crate::engine::state::{Commit, GenerationRecord, PublishedVerdict, State, Violation};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::UsageDelta;
+use crate::engine::view::Event;
+
+/// A wall clock that moves by this much more or less than the steady clock has stepped.
+pub const CLOCK_STEP: Duration = Duration::from_secs(5);
+
+/// At most one violation by late lines is recorded per rotation in this time.
+const LATE_LINES_EVERY: Duration = Duration::from_secs(60);
+
+/// A credential as the configuration declares it.
+#[derive(Clone, Debug)]
+pub struct CredentialDecl {
+    /// Its name.
+    pub name: CredentialName,
+    /// Its keys.
+    pub keys: Vec<KeyRef>,
+    /// Its sources.
+    pub sources: Vec<SourceName>,
+    /// Its consumers.
+    pub roster: Vec<RosterEntry>,
+    /// What is demanded.
+    pub policy: Policy,
+}
+
+/// What the configuration declares, as far as the engine is concerned.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// The sources.
+    pub sources: Vec<SourceDecl>,
+    /// The credentials.
+    pub credentials: Vec<CredentialDecl>,
+}
+
+/// A request to open a rotation, with its keys resolved.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The credential.
+    pub credential: CredentialName,
+    /// Key A.
+    pub old_key: KeyRef,
+    /// Key B.
+    pub new_key: KeyRef,
+    /// When the rotation started; now if not told.
+    pub started_at: Option<Timestamp>,
+    /// Allocated overlap.
+    pub overlap: Option<Duration>,
+    /// Who asks.
+    pub by: String,
+    /// A remark for people.
+    pub note: Option<String>,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No such credential in the configuration.
+    #[error("no credential `{0}` is configured")]
+    UnknownCredential(CredentialName),
+    /// No such rotation.
+    #[error("no rotation `{0}`")]
+    UnknownRotation(RotationId),
+    /// Another rotation of the credential is open.
+    #[error("rotation `{0}` of this credential is open; end it with revoked or rolled_back first")]
+    RotationInProgress(RotationId),
+    /// Old and new key are the same.
+    #[error("old and new key are the same key")]
+    SameKey,
+    /// `started_at` lies in the future.
+    #[error("`started_at` lies in the future; leave it out to mean now")]
+    StartsInTheFuture,
+    /// The journal does not take the entry.
+    #[error(transparent)]
+    Journal(#[from] JournalRefusal),
+    /// The epoch presented is not the current one.
+    #[error("the answer changed; its epoch is {0} now: look again before you revoke")]
+    StaleEpoch(Epoch),
+    /// The verdict is not `ready`.
+    #[error("not ready: {}", .0.message)]
+    NotReady(Box<Answer>),
+}
+
+/// One rotation with what was last published of it.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    pub rotation: Rotation,
+    pub journal: Vec<JournalEntry>,
+    pub violations: Vec<Violation>,
+    pub answer: Option<Answer>,
+    pub published: Option<PublishedVerdict>,
+    policy_digest: String,
+    policy_since: Option<Timestamp>,
+    late_recorded_at: Option<Timestamp>,
+}
+
+/// The machine. See the module's documentation.
+#[derive(Debug)]
+pub struct Drain {
+    pub(super) declared: Declared,
+    pub(super) sources: BTreeMap<SourceName, Source>,
+    pub(super) ledger: Ledger,
+    pub(super) rotations: BTreeMap<RotationId, Watched>,
+    clock_suspects: Vec<Span>,
+    clock: Option<(Timestamp, Duration)>,
+    last_commit_at: Option<Timestamp>,
+    unwritable_since: Option<Timestamp>,
+    journal_sequence: u64,
+    pub(super) sequence: u64,
+    commit: Commit,
+    events: VecDeque<Event>,
+}
+
+impl Drain {
+    /// Builds the machine from the configuration and the stored state.
+    pub fn new(declared: Declared, state: State) -> Self {
+        let mut drain = Self {
+            declared,
+            sources: BTreeMap::new(),
+            ledger: Ledger::default(),
+            rotations: BTreeMap::new(),
+            clock_suspects: state.clock_suspects,
+            clock: None,
+            last_commit_at: state.last_commit_at,
+            unwritable_since: None,
+            journal_sequence: state.journal.iter().map(|entry| entry.sequence).max().unwrap_or(0),
+            sequence: state.sequence,
+            commit: Commit::default(),
+            events: VecDeque::new(),
+        };
+        for record in state.sources {
+            let source = drain.source_mut(&record.source);
+            source.record = record;
+        }
+        for record in state.streams {
+            drain.source_mut(&record.source.clone()).restore_stream(record);
+        }
+        for record in &state.generations {
+            drain.source_mut(&record.source).restore_generation(record);
+        }
+        for record in state.tracked {
+            drain.source_mut(&record.source).tracked.insert(record.key, record.since);
+        }
+        for (source, count) in state.lines {
+            drain.source_mut(&source).restore_lines(count);
+        }
+        for (source, rejected) in state.rejected_keys {
+            drain.source_mut(&source).rejected_keys.push(rejected);
+        }
+        for gap in state.gaps {
+            drain.source_mut(&gap.source.clone()).gaps.push(gap);
+        }
+        for (_, cell) in &state.cells {
+            drain.ledger.add(cell);
+        }
+        for declaration in state.rotations {
+            drain.restore_rotation(declaration, &state.journal);
+        }
+        for published in state.verdicts {
+            if let Some(watched) = drain.rotations.get_mut(&published.rotation) {
+                watched.policy_digest.clone_from(&published.policy);
+                watched.policy_since = published.policy_since;
+                watched.published = Some(published);
+            }
+        }
+        for violation in state.violations {
+            if let Some(watched) = drain.rotations.get_mut(&violation.rotation) {
+                watched.violations.push(violation);
+            }
+        }
+        for decl in drain.declared.sources.clone() {
+            drain.source_mut(&decl.name.clone()).declare(decl);
+        }
+        drain
+    }
+
+    fn restore_rotation(&mut self, declaration: Declaration, journal: &[JournalEntry]) {
+        let journal: Vec<JournalEntry> =
+            journal.iter().filter(|entry| entry.rotation == declaration.id).cloned().collect();
+        let started_at = journal.first().map_or(Timestamp::MAX, |entry| entry.at);
+        let mut rotation = Rotation::open(declaration, started_at);
+        journal.iter().for_each(|entry| rotation.apply(&entry.event, entry.at));
+        self.insert_rotation(rotation, journal);
+    }
+
+    fn insert_rotation(&mut self, rotation: Rotation, journal: Vec<JournalEntry>) {
+        let watched = Watched {
+            journal,
+            violations: Vec::new(),
+            answer: None,
+            published: None,
+            policy_digest: String::new(),
+            policy_since: None,
+            late_recorded_at: None,
+            rotation,
+        };
+        self.rotations.insert(watched.rotation.declaration.id.clone(), watched);
+    }
+
+    fn source_mut(&mut self, name: &SourceName) -> &mut Source {
+        self.sources.entry(name.clone()).or_insert_with(|| Source::new(name.clone()))
+    }
+
+    // Inputs of the reader.
+
+    /// Takes what a chunk adds. A repeat is dropped, a hole becomes a gap.
+    pub fn take_delta(&mut self, delta: UsageDelta) {
+        let known_gaps = self.source_mut(&delta.source).gaps.len();
+        if self.source_mut(&delta.source).take(&delta) == Taken::Repeat {
+            return;
+        }
+        let holes = self.source_mut(&delta.source).gaps.split_off(known_gaps);
+        for gap in holes {
+            self.source_mut(&delta.source).gaps.push(gap.clone());
+            self.note_gap(gap);
+        }
+        delta.cells.iter().for_each(|cell| self.ledger.add(cell));
+        if delta.future_event {
+            // Renewed while it lasts, at most twice a minute.
+            let until = delta.arrival.plus(Duration::from_secs(30));
+            if self.clock_suspects.last().is_none_or(|last| last.to < delta.arrival) {
+                self.suspect_clock(Span { from: delta.arrival, to: until });
+            }
+        }
+        self.note_late_lines(&delta);
+        self.commit.deltas.push(delta);
+    }
+
+    /// Takes a generation as it stands now.
+    pub fn take_generation(&mut self, record: GenerationRecord) {
+        self.commit.generations.push(record);
+    }
+
+    /// Takes a loss of evidence.
+    pub fn take_gap(&mut self, gap: Gap) {
+        self.source_mut(&gap.source.clone()).add_gap(gap.clone());
+        self.note_gap(gap);
+    }
+
+    /// Takes what the reader found of a source at a look.
+    pub fn take_status(&mut self, status: SourceStatus) {
+        self.source_mut(&status.source.clone()).look(status);
+    }
+
+    /// Takes the news that a source is matched against `key` from `since` on.
+    pub fn take_tracking(&mut self, source: &SourceName, key: Fingerprint, since: Timestamp) {
+        self.source_mut(source).track(key, Some(since));
+    }
+
+    /// Notes that the state cannot be written since then, or can be again.
+    pub fn set_unwritable(&mut self, since: Option<Timestamp>) {
+        self.unwritable_since = since;
+    }
+
+    // Commands.
+
+    /// Opens a rotation; the caller then has its keys tracked in its sources.
+    pub fn start(&mut self, opening: Opening, now: Timestamp) -> Result<RotationId, Refused> {
+        let credential = self
+            .declared
+            .credentials
+            .iter()
+            .find(|decl| decl.name == opening.credential)
+            .ok_or_else(|| Refused::UnknownCredential(opening.credential.clone()))?;
+        if let Some(open) = self.open_rotation(&opening.credential) {
+            return Err(Refused::RotationInProgress(open.clone()));
+        }
+        if opening.old_key.fingerprint == opening.new_key.fingerprint {
+            return Err(Refused::SameKey);
+        }
+        let started_at = opening.started_at.unwrap_or(now);
+        if started_at > now.plus(Duration::from_secs(60)) {
+            return Err(Refused::StartsInTheFuture);
+        }
+        let declaration = Declaration {
+            id: self.new_id(&opening.credential),
+            credential: opening.credential,
+            old_key: opening.old_key,
+            new_key: opening.new_key,
+            sources: credential.sources.clone(),
+            roster: credential.roster.clone(),
+            overlap: opening.overlap,
+        };
+        let id = declaration.id.clone();
+        self.commit.rotations.push(declaration.clone());
+        self.insert_rotation(Rotation::open(declaration, started_at), Vec::new());
+        self.append(&id, JournalEvent::Started, started_at, opening.by, opening.note, now);
+        Ok(id)
+    }
+
+    /// Appends an entry to a rotation's journal and returns its sequence.
+    pub fn record(
+        &mut self,
+        rotation: &RotationId,
+        event: JournalEvent,
+        at: Option<Timestamp>,
+        by: String,
+        note: Option<String>,
+        now: Timestamp,
+    ) -> Result<u64, Refused> {
+        let watched = self
+            .rotations
+            .get(rotation)
+            .ok_or_else(|| Refused::UnknownRotation(rotation.clone()))?;
+        let at = at.unwrap_or(now);
+        watched.rotation.check(&event, at, now)?;
+        Ok(self.append(rotation, event, at, by, note, now))
+    }
+
+    /// Records that `by` is about to revoke on the answer of `epoch`, if that answer still holds.
+    pub fn revoke_intent(
+        &mut self,
+        rotation: &RotationId,
+        epoch: &Epoch,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(u64, Timestamp), Refused> {
+        let watched = self
+            .rotations
+            .get(rotation)
+            .ok_or_else(|| Refused::UnknownRotation(rotation.clone()))?;
+        let answer = self.answer(watched, now);
+        if answer.verdict != Verdict::Ready {
+            return Err(Refused::NotReady(Box::new(answer)));
+        }
+        if answer.epoch != *epoch {
+            return Err(Refused::StaleEpoch(answer.epoch));
+        }
+        let event = JournalEvent::RevokeIntent(epoch.clone());
+        let sequence = self.append(rotation, event, now, by, None, now);
+        Ok((sequence, answer.valid_until))
+    }
+
+    fn append(
+        &mut self,
+        rotation: &RotationId,
+        event: JournalEvent,
+        at: Timestamp,
+        by: String,
+        note: Option<String>,
+        now: Timestamp,
+    ) -> u64 {
+        self.journal_sequence += 1;
+        let entry = JournalEntry {
+            sequence: self.journal_sequence,
+            rotation: rotation.clone(),
+            event,
+            at,
+            recorded_at: now,
+            by,
+            note,
+        };
+        let watched = self.rotations.get_mut(rotation).expect("the caller looked it up");
+        watched.rotation.apply(&entry.event, entry.at);
+        watched.journal.push(entry.clone());
+        self.commit.journal.push(entry);
+        self.journal_sequence
+    }
+
+    fn new_id(&self, credential: &CredentialName) -> RotationId {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let name: String = credential.as_str().chars().map(plain).collect();
+        RotationId::new(format!("{name}-{}", self.rotations.len() + 1))
+    }
+
+    /// Returns the open rotation of a credential.
+    pub fn open_rotation(&self, credential: &CredentialName) -> Option<&RotationId> {
+        self.rotations.iter().find_map(|(id, watched)| {
+            let rotation = &watched.rotation;
+            let open = rotation.phase == Phase::Open;
+            (open && rotation.declaration.credential == *credential).then_some(id)
+        })
+    }
+
+    // Time.
+
+    /// Moves to `now` and decides anew. Calling it twice with the same time is calling it once.
+    ///
+    /// `steady` is a clock that never steps; its origin does not matter.
+    pub fn advance(&mut self, now: Timestamp, steady: Duration) {
+        self.compare_clocks(now, steady);
+        for source in self.sources.values_mut() {
+            source.advance(now);
+        }
+        let ids: Vec<RotationId> = self.rotations.keys().cloned().collect();
+        for id in ids {
+            self.evaluate(&id, now);
+        }
+    }
+
+    fn compare_clocks(&mut self, now: Timestamp, steady: Duration) {
+        let expected = match self.clock {
+            Some((wall, before)) => Some(wall.plus(steady.saturating_sub(before))),
+            // Over a restart only a step back shows.
+            None => self.last_commit_at.filter(|last| *last > now),
+        };
+        self.clock = Some((now, steady));
+        if let Some(expected) = expected {
+            let step = Span::between(expected, now);
+            if step.to.since(step.from) > CLOCK_STEP {
+                self.suspect_clock(step);
+            }
+        }
+    }
+
+    fn suspect_clock(&mut self, span: Span) {
+        self.clock_suspects.push(span);
+        self.commit.clock_suspects.push(span);
+        self.events.push_back(Event::ClockSuspect(span.from));
+    }
+
+    fn evaluate(&mut self, id: &RotationId, now: Timestamp) {
+        self.adopt_policy(id, now);
+        let watched = &self.rotations[id];
+        let mut answer = self.answer(watched, now);
+        let before = watched.published.clone();
+        let was = before.as_ref().map(|published| published.verdict);
+        let violation = contrary(was, &answer, now);
+        if let Some(violation) = &violation {
+            let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
+            watched.violations.push(violation.clone());
+            self.commit.violations.push(violation.clone());
+            // The violation is one of the facts the answer rests on.
+            answer = self.answer(&self.rotations[id], now);
+        }
+        let verified = self.revocation_verified_at(&self.rotations[id]);
+        let mut published = before.clone().unwrap_or(PublishedVerdict {
+            rotation: id.clone(),
+            verdict: answer.verdict,
+            epoch: Epoch::new(""),
+            since: now,
+            first_ready_at: None,
+            revocation_verified_at: None,
+            policy: String::new(),
+            policy_since: None,
+        });
+        if was.is_some_and(|was| was != answer.verdict) {
+            published.since = now;
+        }
+        if answer.verdict == Verdict::Ready {
+            published.first_ready_at.get_or_insert(now);
+        }
+        let newly_verified = published.revocation_verified_at.is_none() && verified.is_some();
+        published.revocation_verified_at = published.revocation_verified_at.or(verified);
+        published.verdict = answer.verdict;
+        published.epoch = answer.epoch.clone();
+        let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
+        published.policy.clone_from(&watched.policy_digest);
+        published.policy_since = watched.policy_since;
+        if before.as_ref() != Some(&published) {
+            self.sequence += 1;
+            self.commit.sequence = self.sequence;
+            self.commit.verdicts.push(published.clone());
+        }
+        watched.published = Some(published);
+        watched.answer = Some(answer.clone());
+        if was != Some(answer.verdict) {
+            let answer = Box::new(answer.clone());
+            self.events.push_back(Event::VerdictChanged { answer, from: was });
+        }
+        self.events.extend(violation.map(Event::Retracted));
+        if let Some(at) = verified.filter(|_| newly_verified) {
+            self.events.push_back(Event::RevocationVerified(Box::new(answer), at));
+        }
+    }
+
+    /// Notes a changed policy: what was quiet under the old one proves nothing under the new.
+    fn adopt_policy(&mut self, id: &RotationId, now: Timestamp) {
+        let (policy, _) = self.policy_of(&self.rotations[id].rotation);
+        let digest = policy.digest();
+        let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
+        if watched.policy_digest != digest {
+            if !watched.policy_digest.is_empty() {
+                watched.policy_since = Some(now);
+            }
+            watched.policy_digest = digest;
+        }
+    }
+
+    /// Returns the policy of a rotation's credential, and whether it is configured.
+    pub(super) fn policy_of(&self, rotation: &Rotation) -> (Policy, bool) {
+        let credential = &rotation.declaration.credential;
+        let decl = self.declared.credentials.iter().find(|decl| decl.name == *credential);
+        (decl.map_or_else(Policy::default, |decl| decl.policy.clone()), decl.is_some())
+    }
+
+    fn answer(&self, watched: &Watched, now: Timestamp) -> Answer {
+        let (policy, configured) = self.policy_of(&watched.rotation);
+        let pinned = watched.rotation.declaration.sources.iter();
+        let facts = Facts {
+            rotation: &watched.rotation,
+            policy: &policy,
+            sources: pinned.map(|name| (name, self.sources.get(name))).collect(),
+            ledger: &self.ledger,
+            clock_suspects: &self.clock_suspects,
+            unwritable_since: self.unwritable_since,
+            violations: watched.violations.len(),
+            journal_sequence: watched.journal.last().map_or(0, |entry| entry.sequence),
+            policy_digest: &watched.policy_digest,
+            policy_since: watched.policy_since,
+            configured,
+        };
+        decide(&facts, now)
+    }
+
+    /// Returns when a denied line with A proved the revocation: later than it may take to spread.
+    fn revocation_verified_at(&self, watched: &Watched) -> Option<Timestamp> {
+        let Phase::Revoked(at) = watched.rotation.phase else { return None };
+        let (policy, _) = self.policy_of(&watched.rotation);
+        let key = watched.rotation.declaration.old_key.fingerprint;
+        let uses = self.ledger.of_key(key)?.values();
+        let denied =
+            uses.filter_map(crate::engine::ledger::Presentations::last_denied_second).max();
+        denied.filter(|denied| *denied > at.plus(policy.propagation_bound))
+    }
+
+    fn note_gap(&mut self, gap: Gap) {
+        self.commit.gaps.push(gap.clone());
+        self.events.push_back(Event::GapRecorded(gap));
+    }
+
+    fn note_late_lines(&mut self, delta: &UsageDelta) {
+        let Some(late_by) = delta.late_by else { return };
+        for (id, watched) in &mut self.rotations {
+            let old_key = watched.rotation.declaration.old_key.fingerprint;
+            let concerned = watched.rotation.phase == Phase::Open
+                && delta.cells.iter().any(|cell| cell.key == old_key);
+            let recently = watched
+                .late_recorded_at
+                .is_some_and(|last| delta.arrival.since(last) < LATE_LINES_EVERY);
+            if concerned && !recently {
+                watched.late_recorded_at = Some(delta.arrival);
+                let violation = Violation {
+                    rotation: id.clone(),
+                    event_at: None,
+                    recorded_at: delta.arrival,
+                    message: format!(
+                        "a line of {} came {} later than allowed; it counts from its arrival",
+                        delta.stream,
+                        crate::engine::wording::humane(late_by)
+                    ),
+                };
+                watched.violations.push(violation.clone());
+                self.commit.violations.push(violation);
+            }
+        }
+    }
+
+    // Outputs.
+
+    /// Returns what must be made durable before anything is published; empty when nothing changed.
+    pub fn take_commit(&mut self, now: Timestamp) -> Commit {
+        for source in self.sources.values_mut() {
+            source.drain_changes(&mut self.commit);
+        }
+        let mut commit = std::mem::take(&mut self.commit);
+        if !commit.is_empty() {
+            commit.now = Some(now);
+        }
+        commit
+    }
+
+    /// Returns the next event to publish; call it after the commit.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Returns the next time after `now` at which an answer can change without any input.
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let answers = self.rotations.values().filter_map(|watched| watched.answer.as_ref());
+        let clears = answers.flat_map(|answer| &answer.blockers).filter_map(|b| b.clears_at);
+        let silences = self.sources.values().flat_map(|source| {
+            let idle = source.decl.as_ref().map(|decl| decl.policy.idle_after);
+            source.streams.values().filter_map(move |s| Some(s.record.last_line_at?.plus(idle?)))
+        });
+        let evidence = self.rotations.values().filter_map(|watched| {
+            let (policy, _) = self.policy_of(&watched.rotation);
+            Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
+        });
+        let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
+        clears.chain(silences).chain(evidence).chain(waivers).filter(|at| *at > now).min()
+    }
+}
+
+/// Returns the violation if a `ready` is taken back because the old key was used.
+fn contrary(was: Option<Verdict>, answer: &Answer, now: Timestamp) -> Option<Violation> {
+    let ground = crate::engine::answer::Ground::Proof;
+    let proof = answer.blockers.iter().find(|blocker| {
+        let kind = blocker.code.kind();
+        blocker.code.ground() == ground && matches!(kind, Kind::Usage | Kind::Consumer)
+    })?;
+    (was == Some(Verdict::Ready)).then(|| Violation {
+        rotation: answer.rotation.clone(),
+        event_at: proof.since,
+        recorded_at: now,
+        message: format!("ready was taken back: {}", proof.message),
+    })
+}

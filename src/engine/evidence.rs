@@ -1,0 +1,326 @@
+//! What is known of one source: how far it was read, what was lost, whether it shows keys.
+//!
+//! Deltas and observations go in, facts for the decision come out. Nothing is judged here: the
+//! rules are in `readiness.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus, StreamStatus};
+use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::policy::SourcePolicy;
+use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
+use crate::engine::time::{Minute, Span, Timestamp};
+use crate::engine::usage::{GenerationNumber, LineCount, RejectedKey, UsageDelta};
+use crate::engine::watermark;
+
+/// A source as the configuration declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDecl {
+    /// Its name.
+    pub name: SourceName,
+    /// Digest of format and key places.
+    pub layout: String,
+    /// Lateness and silence.
+    pub policy: SourcePolicy,
+    /// Keys its matcher looks for.
+    pub tracked: Vec<Fingerprint>,
+}
+
+/// One stream of a source.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What survives a restart.
+    pub record: StreamRecord,
+    /// What the reader found at its last look in this run.
+    pub status: Option<StreamStatus>,
+    changed: bool,
+}
+
+/// How a delta was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was added.
+    Added,
+    /// Its bytes were accounted for before: nothing changed.
+    Repeat,
+}
+
+/// Everything known of one source.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What is declared; `None` when the configuration names it no longer.
+    pub decl: Option<SourceDecl>,
+    /// Totals that survive a restart.
+    pub record: SourceRecord,
+    /// Its streams.
+    pub streams: BTreeMap<StreamName, Stream>,
+    /// What the reader found at its last look in this run.
+    pub status: Option<SourceStatus>,
+    /// Lines and rejects per minute of event time.
+    pub lines: BTreeMap<Minute, (u64, u64)>,
+    /// Rejected lines with a tracked key.
+    pub rejected_keys: Vec<RejectedKey>,
+    /// All gaps, in order of recording.
+    pub gaps: Vec<Gap>,
+    /// Keys looked for, with the event time since when; `None`: from the first line on.
+    pub tracked: BTreeMap<Fingerprint, Option<Timestamp>>,
+    offsets: HashMap<(StreamName, GenerationNumber), u64>,
+    watching_since: Option<Timestamp>,
+    changed: bool,
+}
+
+impl Source {
+    /// Makes a source nothing is known of yet.
+    pub fn new(name: SourceName) -> Self {
+        Self {
+            decl: None,
+            record: SourceRecord {
+                source: name,
+                layout: String::new(),
+                bytes_read: 0,
+                bytes_skipped: 0,
+                bytes_unknown: 0,
+                lines: 0,
+                rejects: 0,
+                other_keys: 0,
+            },
+            streams: BTreeMap::new(),
+            status: None,
+            lines: BTreeMap::new(),
+            rejected_keys: Vec::new(),
+            gaps: Vec::new(),
+            tracked: BTreeMap::new(),
+            offsets: HashMap::new(),
+            watching_since: None,
+            changed: false,
+        }
+    }
+
+    /// Takes a stored stream back.
+    pub fn restore_stream(&mut self, record: StreamRecord) {
+        let stream = Stream { record, status: None, changed: false };
+        self.streams.insert(stream.record.stream.clone(), stream);
+    }
+
+    /// Takes a stored generation back.
+    pub fn restore_generation(&mut self, record: &GenerationRecord) {
+        self.offsets.insert((record.stream.clone(), record.number), record.offset);
+    }
+
+    /// Adds a stored line count.
+    pub fn restore_lines(&mut self, count: LineCount) {
+        self.add_lines(count);
+    }
+
+    /// Declares the source. A changed layout or a new key restarts what rests on it.
+    pub fn declare(&mut self, decl: SourceDecl) {
+        if self.record.layout != decl.layout {
+            if !self.record.layout.is_empty() {
+                self.streams.values_mut().for_each(Stream::restart);
+            }
+            self.record.layout.clone_from(&decl.layout);
+            self.changed = true;
+        }
+        let read_so_far = self.streams.values().filter_map(|s| s.record.frontier).max();
+        for key in &decl.tracked {
+            self.track(*key, read_so_far);
+        }
+        self.decl = Some(decl);
+    }
+
+    /// Notes that lines are matched against `key` from event time `since` on.
+    pub fn track(&mut self, key: Fingerprint, since: Option<Timestamp>) {
+        self.tracked.entry(key).or_insert_with(|| {
+            self.changed = true;
+            since
+        });
+    }
+
+    /// Adds a delta once: a repeat is dropped, a hole before it becomes a gap.
+    pub fn take(&mut self, delta: &UsageDelta) -> Taken {
+        let place = (delta.stream.clone(), delta.generation);
+        let offset = self.offsets.get(&place).copied().unwrap_or(0);
+        let range = delta.range;
+        if range.from < range.to {
+            if range.from < offset {
+                return Taken::Repeat;
+            }
+            if range.from > offset {
+                self.add_gap(Gap {
+                    source: delta.source.clone(),
+                    stream: delta.stream.clone(),
+                    span: self.unseen_span(&delta.stream, delta.arrival),
+                    reason: GapReason::SequenceHole,
+                    bytes: Some(range.from - offset),
+                });
+            }
+            self.offsets.insert(place, range.to);
+        }
+        self.changed = true;
+        let read = (range.to - range.from).saturating_sub(delta.skipped);
+        self.record.bytes_read = self.record.bytes_read.saturating_add(read);
+        self.record.bytes_skipped = self.record.bytes_skipped.saturating_add(delta.skipped);
+        self.record.other_keys = self.record.other_keys.saturating_add(delta.other_keys);
+        for count in &delta.lines {
+            self.record.lines = self.record.lines.saturating_add(count.lines);
+            self.record.rejects = self.record.rejects.saturating_add(count.rejects);
+            self.add_lines(*count);
+        }
+        self.rejected_keys.extend(&delta.rejected_keys);
+        let policy = self.decl.as_ref().map(|decl| &decl.policy);
+        let lateness = policy.map_or(Duration::ZERO, |policy| policy.allowed_lateness);
+        let most_lateness = policy.map_or(Duration::ZERO, |policy| lateness.max(policy.idle_after));
+        let stream = self.stream_mut(&delta.stream);
+        stream.take(delta, lateness, most_lateness);
+        Taken::Added
+    }
+
+    /// Records a gap: what was proved of the stream before it proves nothing any more.
+    pub fn add_gap(&mut self, gap: Gap) {
+        self.changed = true;
+        self.record.bytes_unknown =
+            self.record.bytes_unknown.saturating_add(gap.bytes.unwrap_or(0));
+        self.stream_mut(&gap.stream).restart();
+        self.gaps.push(gap);
+    }
+
+    /// Takes what the reader found at a look.
+    pub fn look(&mut self, status: SourceStatus) {
+        for found in &status.streams {
+            self.stream_mut(&found.stream).status = Some(found.clone());
+        }
+        if status.absent.is_empty() && status.unreadable.is_empty() {
+            self.watching_since.get_or_insert(status.looked_at);
+        } else {
+            self.watching_since = None;
+        }
+        self.status = Some(status);
+    }
+
+    /// Moves the watermarks of all streams to `now`.
+    pub fn advance(&mut self, now: Timestamp) {
+        let Some(decl) = &self.decl else { return };
+        for stream in self.streams.values_mut() {
+            let record = &mut stream.record;
+            let lateness = decl.policy.allowed_lateness.max(record.observed_lateness);
+            let next = watermark::advance(record.watermark, record.frontier, lateness, now);
+            if next != record.watermark {
+                record.watermark = next;
+                stream.changed = true;
+            }
+        }
+    }
+
+    /// Returns what the source's watermark rests on.
+    pub fn basis(&self) -> Basis {
+        let of = |stream: &Stream| match stream.record.watermark {
+            None => Basis::None,
+            Some(_) if stream.record.frontier_assumed => Basis::Assumed,
+            Some(_) => Basis::Proved,
+        };
+        self.streams.values().map(of).max().unwrap_or(Basis::None)
+    }
+
+    /// Returns lines and rejects of the minutes from `from` on.
+    pub fn lines_since(&self, from: Timestamp) -> (u64, u64) {
+        self.lines
+            .range(from.minute()..)
+            .fold((0, 0), |(lines, rejects), (_, count)| (lines + count.0, rejects + count.1))
+    }
+
+    /// Returns the number of bytes known to exist and not read yet.
+    pub fn backlog(&self) -> u64 {
+        self.status.iter().flat_map(|status| &status.streams).map(|stream| stream.backlog).sum()
+    }
+
+    /// Returns the span that is not known of a stream when something is lost at `now`.
+    pub fn unseen_span(&self, stream: &StreamName, now: Timestamp) -> Span {
+        let seen = self.streams.get(stream).and_then(|stream| stream.record.frontier);
+        Span::between(seen.unwrap_or(now).min(now), now)
+    }
+
+    /// Moves what changed into `commit`.
+    pub fn drain_changes(&mut self, commit: &mut Commit) {
+        if std::mem::take(&mut self.changed) {
+            commit.sources.push(self.record.clone());
+            let source = &self.record.source;
+            commit.tracked.extend(self.tracked.iter().map(|(key, since)| TrackedRecord {
+                source: source.clone(),
+                key: *key,
+                since: *since,
+            }));
+        }
+        for stream in self.streams.values_mut() {
+            if std::mem::take(&mut stream.changed) {
+                commit.streams.push(stream.record.clone());
+            }
+        }
+    }
+
+    fn add_lines(&mut self, count: LineCount) {
+        let entry = self.lines.entry(count.minute).or_default();
+        entry.0 = entry.0.saturating_add(count.lines);
+        entry.1 = entry.1.saturating_add(count.rejects);
+    }
+
+    fn stream_mut(&mut self, name: &StreamName) -> &mut Stream {
+        // A file that appears while its directory is watched did not exist before: what lies
+        // between the first look and its first line is covered. One that is there at the first
+        // look is covered from its first line on.
+        let since = self.watching_since;
+        self.streams.entry(name.clone()).or_insert_with(|| Stream {
+            record: StreamRecord {
+                source: self.record.source.clone(),
+                stream: name.clone(),
+                observing_since: since,
+                frontier: None,
+                frontier_assumed: false,
+                watermark: None,
+                last_line_at: None,
+                observed_lateness: Duration::ZERO,
+                keys_seen: Vec::new(),
+            },
+            status: None,
+            changed: true,
+        })
+    }
+}
+
+impl Stream {
+    /// Forgets what was proved: after a gap or a change of layout it must be proved anew.
+    fn restart(&mut self) {
+        self.record.observing_since = None;
+        self.record.keys_seen.clear();
+        self.changed = true;
+    }
+
+    fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
+        let record = &mut self.record;
+        self.changed = true;
+        if record.observing_since.is_none() {
+            record.observing_since = delta.first_event;
+        }
+        if delta.frontier > record.frontier {
+            record.frontier = delta.frontier;
+            record.frontier_assumed = delta.frontier_assumed;
+        }
+        if !delta.lines.is_empty() {
+            record.last_line_at = record.last_line_at.max(delta.newest_line_at);
+        }
+        if let Some(late_by) = delta.late_by {
+            // Bounded, so that one line from a broken clock cannot hold the watermark for ever;
+            // the line itself counts from its arrival.
+            let observed = lateness.saturating_add(late_by).min(most_lateness);
+            record.observed_lateness = record.observed_lateness.max(observed);
+        }
+        let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
+        for key in seen {
+            if !record.keys_seen.contains(&key) {
+                record.keys_seen.push(key);
+            }
+        }
+    }
+}

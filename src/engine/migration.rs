@@ -1,0 +1,231 @@
+//! Where each consumer stands between the old key and the new one.
+//!
+//! A consumer has *moved* when it was seen on the new key (accepted) after its last use of the
+//! old one, and has been silent on the old one for longer than it ever was before. Ten pods that
+//! share a name share its cadence: one pod's new key does not speak for the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::engine::answer::ConsumerCounts;
+use crate::engine::cadence::Bursts;
+use crate::engine::ledger::{Ledger, Presentations};
+use crate::engine::policy::Policy;
+use crate::engine::rotation::{RosterEntry, Rotation};
+use crate::engine::time::Timestamp;
+use crate::engine::usage::{Consumer, Outcome};
+use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
+
+/// One consumer of a rotation, with what the log shows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrant<'a> {
+    /// Its name, or that of the pool.
+    pub name: &'a str,
+    /// Whether it is known by more than its address.
+    pub named: bool,
+    /// Its entry in the roster.
+    pub roster: Option<&'a RosterEntry>,
+    /// Its presentations of the old key.
+    pub old: Option<&'a Presentations>,
+    /// Its presentations of the new key.
+    pub new: Option<&'a Presentations>,
+    /// Where it stands.
+    pub state: ConsumerState,
+}
+
+/// Returns every consumer of the roster and every one that presented either key, by name.
+pub fn migrants<'a>(
+    rotation: &'a Rotation,
+    policy: &Policy,
+    ledger: &'a Ledger,
+    watermark: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<Migrant<'a>> {
+    let declaration = &rotation.declaration;
+    let old = ledger.of_key(declaration.old_key.fingerprint);
+    let new = ledger.of_key(declaration.new_key.fingerprint);
+    let mut all: BTreeMap<(&str, bool), Migrant<'a>> = BTreeMap::new();
+    let mut meet = |name: &'a str, named: bool, note: &dyn Fn(&mut Migrant<'a>)| {
+        note(all.entry((name, named)).or_insert(Migrant {
+            name,
+            named,
+            roster: None,
+            old: None,
+            new: None,
+            state: ConsumerState::Silent,
+        }));
+    };
+    for entry in &declaration.roster {
+        // The pool is one consumer, and a roster may name it.
+        meet(&entry.name, *entry.name != *Consumer::POOL, &|migrant| migrant.roster = Some(entry));
+    }
+    for (consumer, uses) in old.into_iter().flatten() {
+        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.old = Some(uses));
+    }
+    for (consumer, uses) in new.into_iter().flatten() {
+        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.new = Some(uses));
+    }
+    let mut all: Vec<Migrant<'a>> = all.into_values().collect();
+    for migrant in &mut all {
+        migrant.state = migrant.stand(rotation, policy, watermark, now);
+    }
+    all
+}
+
+impl Migrant<'_> {
+    /// Tells whether its presentations of the old key are excused at `now`.
+    pub fn is_waived(&self, rotation: &Rotation, now: Timestamp) -> bool {
+        rotation.waived.get(self.name).is_some_and(|until| now < *until)
+    }
+
+    /// Tells whether it is a health check: it proves visibility, never that anybody moved.
+    pub fn is_synthetic(&self) -> bool {
+        self.roster.is_some_and(|entry| entry.synthetic)
+    }
+
+    /// Returns the latest effective time of its presentations of the old key.
+    pub fn last_old(&self) -> Option<Timestamp> {
+        self.old.and_then(|old| old.counts_until)
+    }
+
+    /// Returns the first accepted use of the new key after the last use of the old one.
+    pub fn moved_at(&self) -> Option<Timestamp> {
+        let accepted = &self.new?.accepted;
+        match self.last_old() {
+            Some(last_old) => accepted.first_after(last_old),
+            None => accepted.first(),
+        }
+    }
+
+    fn stand(
+        &self,
+        rotation: &Rotation,
+        policy: &Policy,
+        watermark: Option<Timestamp>,
+        now: Timestamp,
+    ) -> ConsumerState {
+        if rotation.retired.contains(self.name) {
+            return ConsumerState::Retired;
+        }
+        if self.is_waived(rotation, now) {
+            return ConsumerState::Waived;
+        }
+        match (self.old, self.new) {
+            (None, None) => ConsumerState::Silent,
+            (None, Some(new)) if !new.accepted.is_empty() => ConsumerState::NewOnly,
+            (None, Some(_)) => ConsumerState::Silent,
+            (Some(_), None) => ConsumerState::OnOld,
+            (Some(old), Some(new)) => {
+                if self.has_moved(old, policy, watermark) {
+                    ConsumerState::Moved
+                } else if self.has_regressed(old, new, policy) {
+                    ConsumerState::Regressed
+                } else if new.accepted.is_empty() {
+                    ConsumerState::OnOld
+                } else {
+                    ConsumerState::Mixed
+                }
+            }
+        }
+    }
+
+    fn has_moved(
+        &self,
+        old: &Presentations,
+        policy: &Policy,
+        watermark: Option<Timestamp>,
+    ) -> bool {
+        let Some(last_old) = old.counts_until else { return false };
+        if self.moved_at().is_none() {
+            return false;
+        }
+        if self.roster.is_some_and(|entry| entry.single) {
+            return true;
+        }
+        let Some(watermark) = watermark else { return false };
+        watermark.since(last_old) > self.silence_to_move(policy)
+    }
+
+    /// Returns the event time after which silence alone makes it moved; `None` if it also needs a
+    /// use of the new key.
+    pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
+        self.moved_at()?;
+        Some(self.last_old()?.plus(self.silence_to_move(policy)))
+    }
+
+    /// Returns how long it must be silent on the old key before it counts as moved.
+    pub fn silence_to_move(&self, policy: &Policy) -> Duration {
+        let presented = self.old.map(|old| &old.presented);
+        let gap = presented.map_or(Duration::ZERO, Bursts::largest_gap);
+        let last_old = presented.and_then(Bursts::last);
+        let first_new = self.new.and_then(|new| new.accepted.first());
+        let both =
+            first_new.is_some_and(|first_new| last_old.is_some_and(|last| last >= first_new));
+        let bound = if both { stretched(gap, policy.cadence_factor) } else { gap };
+        policy.quiet_period.max(bound)
+    }
+
+    /// Tells whether it had moved at some time and presented the old key after that.
+    fn has_regressed(&self, old: &Presentations, new: &Presentations, policy: &Policy) -> bool {
+        let single = self.roster.is_some_and(|entry| entry.single);
+        let first_new = new.accepted.first();
+        let mut largest = Duration::ZERO;
+        for (before, after) in old.presented.gaps() {
+            let gap = after.since(before);
+            let came_over = new.accepted.first_after(before).is_some_and(|at| at < after);
+            let both = first_new.is_some_and(|first_new| before >= first_new);
+            let bound = if both { stretched(largest, policy.cadence_factor) } else { largest };
+            if came_over && (single || gap > policy.quiet_period.max(bound)) {
+                return true;
+            }
+            largest = largest.max(gap);
+        }
+        false
+    }
+
+    /// Returns the form that is shown.
+    pub fn view(&self, policy: &Policy) -> ConsumerView {
+        let used = |uses: Option<&Presentations>| {
+            uses.map_or_else(ConsumerUse::default, |uses| ConsumerUse {
+                first_seen: uses.first_seen,
+                last_seen: uses.last_seen,
+                accepted: uses.counts[Outcome::Accepted as usize],
+                denied: uses.denied(),
+                failed: uses.counts[Outcome::Failed as usize],
+            })
+        };
+        ConsumerView {
+            consumer: self.name.to_owned(),
+            named: self.named,
+            state: self.state,
+            old: used(self.old),
+            new: used(self.new),
+            moved_at: self.moved_at(),
+            largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
+            sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
+        }
+    }
+}
+
+/// Multiplies a duration; saturates.
+fn stretched(gap: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+/// Counts consumers by state.
+pub fn count(migrants: &[Migrant<'_>]) -> ConsumerCounts {
+    let mut counts = ConsumerCounts { total: migrants.len() as u64, ..ConsumerCounts::default() };
+    for migrant in migrants {
+        *match migrant.state {
+            ConsumerState::OnOld => &mut counts.on_old,
+            ConsumerState::Mixed => &mut counts.mixed,
+            ConsumerState::Moved => &mut counts.moved,
+            ConsumerState::Regressed => &mut counts.regressed,
+            ConsumerState::Silent => &mut counts.silent,
+            ConsumerState::NewOnly => &mut counts.new_only,
+            ConsumerState::Retired => &mut counts.retired,
+            ConsumerState::Waived => &mut counts.waived,
+        } += 1;
+    }
+    counts
+}

@@ -1,0 +1,611 @@
+//! The decision, alone: facts, policy and `now` in, an [`Answer`] with every reason out.
+//!
+//! ```text
+//! any proof blocker     -> not_ready    something was seen that stands against it
+//! any evidence blocker  -> unknown      something was not seen that had to be
+//! any absence blocker   -> not_ready    evidence is complete, and the quiet is not
+//! none                  -> ready
+//! ```
+//!
+//! Each blocker is one rule below, in the order in which they are listed in the answer. A rule
+//! that cannot know counts as standing. Invariant: no rule reads a clock, and nothing that is
+//! missing makes a rule pass.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::answer::{
+    Answer, Blocker, Code, Epoch, Ground, KeyCounts, RequiredWindow, Verdict,
+};
+use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::evidence::Source;
+use crate::engine::ledger::Ledger;
+use crate::engine::migration::{self, Migrant};
+use crate::engine::policy::Policy;
+use crate::engine::rotation::{Attestation, KeyRef, Phase, Rotation};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::Outcome;
+use crate::engine::view::ConsumerState;
+use crate::engine::wording::humane;
+use crate::engine::{source_rules, standing, warnings, watermark};
+
+/// Everything the decision rests on, besides `now`.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The rotation as its journal tells it.
+    pub rotation: &'a Rotation,
+    /// What is demanded.
+    pub policy: &'a Policy,
+    /// The pinned sources; `None` where nothing was ever known of one.
+    pub sources: Vec<(&'a SourceName, Option<&'a Source>)>,
+    /// Who presented which key.
+    pub ledger: &'a Ledger,
+    /// Spans in which the clock is not to be trusted.
+    pub clock_suspects: &'a [Span],
+    /// Since when the state cannot be written, if so.
+    pub unwritable_since: Option<Timestamp>,
+    /// Number of violations recorded for the rotation.
+    pub violations: usize,
+    /// Sequence of the newest journal entry of the rotation.
+    pub journal_sequence: u64,
+    /// Digest of the policy.
+    pub policy_digest: &'a str,
+    /// Since when this policy has held, if another one held before in the same rotation.
+    pub policy_since: Option<Timestamp>,
+    /// Whether the configuration still names the credential.
+    pub configured: bool,
+}
+
+/// The facts with what several rules need of them.
+pub(super) struct Case<'a> {
+    pub facts: &'a Facts<'a>,
+    pub now: Timestamp,
+    /// Pinned sources that are not retired.
+    pub sources: Vec<(&'a SourceName, Option<&'a Source>)>,
+    pub watermark: Option<Timestamp>,
+    pub window: RequiredWindow,
+    pub migrants: Vec<Migrant<'a>>,
+    /// Latest effective time of a presentation of A that counts.
+    pub last_old: Option<Timestamp>,
+    /// Since when all sources have been observed without a break.
+    pub observing_since: Option<Timestamp>,
+    /// Longest lateness allowed by a source: from event time to processing time.
+    pub lateness: Duration,
+}
+
+/// Decides. Pure: the same facts and the same `now` give the same answer. O(consumers + streams).
+pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
+    let case = Case::new(facts, now);
+    let mut blockers = Vec::new();
+    for rule in RULES {
+        rule(&case, &mut blockers);
+    }
+    let verdict = verdict_of(&blockers);
+    let declaration = &facts.rotation.declaration;
+    let waiver_ends = case.migrants.iter().filter(|m| m.state == ConsumerState::Waived);
+    let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
+    let lease_end = now.plus(facts.policy.lease);
+    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
+    Answer {
+        rotation: declaration.id.clone(),
+        credential: declaration.credential.clone(),
+        verdict,
+        message: case.message(blockers.first()),
+        warnings: warnings::warnings(&case),
+        old_key: case.key_counts(&declaration.old_key),
+        new_key: case.key_counts(&declaration.new_key),
+        watermark: case.watermark,
+        observing_since: case.observing_since,
+        sources: case.summaries(),
+        consumers: migration::count(&case.migrants),
+        earliest_ready_at: clears.map(|all| all.into_iter().fold(now, Timestamp::max)),
+        evaluated_at: now,
+        valid_until: waiver_ends.map_or(lease_end, |ends| lease_end.min(ends)),
+        epoch: case.epoch(verdict, &blockers),
+        window: case.window,
+        blockers,
+    }
+}
+
+/// Returns the verdict that follows from the blockers that stand.
+fn verdict_of(blockers: &[Blocker]) -> Verdict {
+    match blockers.iter().map(|blocker| blocker.code.ground()).min() {
+        Some(Ground::Proof | Ground::Absence) => Verdict::NotReady,
+        Some(Ground::Evidence) => Verdict::Unknown,
+        None => Verdict::Ready,
+    }
+}
+
+type Rule = fn(&Case<'_>, &mut Vec<Blocker>);
+
+/// The rules, in the order of precedence and of [`Code::ALL`].
+const RULES: [Rule; 23] = [
+    old_key_in_use,
+    old_key_denied,
+    consumer_regressed,
+    job_running,
+    min_overlap,
+    notice_running,
+    incident_open,
+    hold,
+    rolled_back,
+    wrong_phase,
+    source_rules::source_behind,
+    source_rules::source_absent,
+    source_rules::source_unreadable,
+    source_rules::source_silent,
+    source_rules::source_blind,
+    old_key_unseen,
+    source_rules::coverage_gap,
+    observation_too_short,
+    source_rules::rejects,
+    distrust,
+    quiet_running,
+    exposure_running,
+    consumers_and_new_key,
+];
+
+fn old_key_in_use(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    case.recent_use(Code::OldKeyInUse, &[Outcome::Accepted, Outcome::Failed], "used", out);
+}
+
+fn old_key_denied(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let denied = [Outcome::Unauthenticated, Outcome::Forbidden];
+    case.recent_use(Code::OldKeyDenied, &denied, "presented and denied", out);
+}
+
+fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for migrant in case.expected_to_move(&[ConsumerState::Regressed]) {
+        let message = format!(
+            "{} had moved and used {} again; it clears when it has moved anew",
+            migrant.name,
+            case.old_name()
+        );
+        out.push(blocker(Code::ConsumerRegressed, migrant.name, message).since(migrant.last_old()));
+    }
+}
+
+fn job_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for (name, since) in &case.facts.rotation.running_jobs {
+        let message =
+            format!("a job of {name} was started and has not finished; record job_finished");
+        out.push(blocker(Code::JobRunning, name, message).since(Some(*since)));
+    }
+}
+
+fn min_overlap(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let policy = case.facts.policy;
+    let roster = &case.facts.rotation.declaration.roster;
+    let third_party = policy.third_party || roster.iter().any(|entry| entry.third_party);
+    let hours = |n: u64| Duration::from_secs(n * 3_600);
+    let required = policy.min_overlap.unwrap_or(if third_party { hours(72) } else { hours(1) });
+    let Some(begun) = case.overlap_began() else { return };
+    let ends = begun.plus(required);
+    if case.now < ends {
+        let message = format!(
+            "both keys must stay valid for {}; {} to go",
+            humane(required),
+            humane(ends.since(case.now))
+        );
+        out.push(blocker(Code::MinOverlap, "*", message).since(Some(begun)).clears(ends));
+    }
+}
+
+fn notice_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let period = case.facts.policy.notice_period;
+    if period.is_zero() {
+        return;
+    }
+    match case.facts.rotation.notified_at {
+        None => {
+            let message = format!(
+                "consumers must have {} of notice and were not notified; record consumers_notified",
+                humane(period)
+            );
+            out.push(blocker(Code::NoticeRunning, "*", message));
+        }
+        Some(notified) if case.now < notified.plus(period) => {
+            let ends = notified.plus(period);
+            let message =
+                format!("the notice given to consumers ends in {}", humane(ends.since(case.now)));
+            out.push(blocker(Code::NoticeRunning, "*", message).since(Some(notified)).clears(ends));
+        }
+        Some(_) => {}
+    }
+}
+
+fn incident_open(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Some(since) = case.facts.rotation.incident_since {
+        let message = "an incident of this rotation is open; record incident_closed".to_owned();
+        out.push(blocker(Code::IncidentOpen, "*", message).since(Some(since)));
+    }
+}
+
+fn hold(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Some(since) = case.facts.rotation.hold_since {
+        let message = "an operator holds the rotation; record release to lift it".to_owned();
+        out.push(blocker(Code::Hold, "*", message).since(Some(since)));
+    }
+}
+
+fn rolled_back(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Phase::RolledBack(at) = case.facts.rotation.phase {
+        let message = "the rotation was rolled back; start a new one".to_owned();
+        out.push(blocker(Code::RolledBack, "*", message).since(Some(at)));
+    }
+}
+
+fn wrong_phase(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Phase::Revoked(at) = case.facts.rotation.phase {
+        let message = format!("{} is recorded as revoked: nothing to decide", case.old_name());
+        out.push(blocker(Code::WrongPhase, "*", message).since(Some(at)));
+    }
+}
+
+fn old_key_unseen(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let attested = case.facts.rotation.attested.contains(&Attestation::OldKeyUnused);
+    let seen = case.facts.ledger.of_key(case.old_key()).is_some_and(|uses| !uses.is_empty());
+    if !seen && !attested {
+        let message = format!(
+            "no line with {} was ever read: the key may be declared wrong; send one request with it, \
+             or attest old_key_unused",
+            case.old_name()
+        );
+        out.push(blocker(Code::OldKeyUnseen, case.old_name(), message));
+    }
+}
+
+fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let required = case.facts.policy.min_history;
+    let short = |message: String| blocker(Code::ObservationTooShort, "*", message);
+    match (case.observing_since, case.watermark) {
+        (Some(since), Some(watermark)) if watermark.since(since) < required => {
+            let message = format!(
+                "{} of log observed without a break, {} required",
+                humane(watermark.since(since)),
+                humane(required)
+            );
+            let clears = case.reached_at(since.plus(required));
+            out.push(short(message).since(Some(since)).clears(clears));
+        }
+        (Some(_), Some(_)) => {}
+        _ => out.push(short("observation has not begun in every stream".to_owned())),
+    }
+}
+
+/// `clock_suspect`, and what the daemon itself cannot vouch for.
+fn distrust(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
+        let message = "the clock stepped, or lines came from the future, within the window; check \
+                       time synchronisation of this host and of the log's writer"
+            .to_owned();
+        let clears = case.reached_at(span.to.plus(case.window.required));
+        out.push(blocker(Code::ClockSuspect, "*", message).since(Some(span.from)).clears(clears));
+    }
+    if let Some(since) = case.facts.unwritable_since {
+        let message =
+            "the state cannot be written, so nothing new counts; see the daemon's log for \
+                       the path and the reason"
+                .to_owned();
+        out.push(blocker(Code::StateUnwritable, "*", message).since(Some(since)));
+    }
+}
+
+fn quiet_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let Some(watermark) = case.watermark else { return };
+    let Some(quiet_from) = case.quiet_from() else { return };
+    // Within the quiet period the presentation itself is the blocker.
+    let in_use = case.last_old.is_some_and(|last| last > case.recent_edge());
+    let ends = quiet_from.plus(case.window.required);
+    if !in_use && watermark < ends {
+        let message = format!(
+            "{} quiet for {} of {}",
+            case.old_name(),
+            humane(watermark.since(quiet_from)),
+            humane(case.window.required)
+        );
+        let clears = case.reached_at(ends);
+        let blocker = blocker(Code::QuietRunning, case.old_name(), message);
+        out.push(blocker.since(Some(quiet_from)).clears(clears));
+    }
+}
+
+fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let Some(watermark) = case.watermark else { return };
+    let policy = case.facts.policy;
+    let mut expose =
+        |subject: &str, from: Option<Timestamp>, ttl: Duration, connection: Duration| {
+            let exposure = ttl.saturating_add(connection);
+            let base = from.max(case.facts.rotation.propagated_at).max(case.observing_since);
+            if let Some(base) = base.filter(|_| !exposure.is_zero())
+                && watermark < base.plus(exposure)
+            {
+                let message = format!(
+                    "caches and connections may hold {} for {} after the change",
+                    case.old_name(),
+                    humane(exposure)
+                );
+                let clears = case.reached_at(base.plus(exposure));
+                let blocker = blocker(Code::ExposureRunning, subject, message);
+                out.push(blocker.since(Some(base)).clears(clears));
+            }
+        };
+    expose("*", case.last_old, policy.max_cache_ttl, policy.max_connection_lifetime);
+    for migrant in &case.migrants {
+        let excused = matches!(migrant.state, ConsumerState::Waived | ConsumerState::Retired);
+        if let Some(entry) = migrant.roster.filter(|_| !excused) {
+            let from = migrant.last_old().max(migrant.moved_at());
+            expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
+        }
+    }
+}
+
+/// `consumer_not_moved`, `consumer_missing` and `new_key_unused`.
+fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for migrant in case.expected_to_move(&[ConsumerState::OnOld, ConsumerState::Mixed]) {
+        let message = match migrant.state {
+            ConsumerState::OnOld => format!(
+                "{} was only seen on {}; it clears with its use of {}, or retire or waive it",
+                migrant.name,
+                case.old_name(),
+                case.new_name()
+            ),
+            _ => format!(
+                "{} uses both keys; it counts as moved after {} without {}",
+                migrant.name,
+                humane(migrant.silence_to_move(case.facts.policy)),
+                case.old_name()
+            ),
+        };
+        let clears = migrant.moves_by_silence_after(case.facts.policy);
+        let mut standing =
+            blocker(Code::ConsumerNotMoved, migrant.name, message).since(migrant.last_old());
+        standing.clears_at = clears.map(|at| case.reached_at(at));
+        out.push(standing);
+    }
+    for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
+        if migrant.roster.is_some() {
+            let message = format!(
+                "{} is on the roster and was never seen; it clears with its use of {}, or retire it",
+                migrant.name,
+                case.new_name()
+            );
+            out.push(blocker(Code::ConsumerMissing, migrant.name, message));
+        }
+    }
+    let news = case.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+    let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).max();
+    let used = match (last_new, case.last_old) {
+        (Some(new), Some(old)) => new > old,
+        (new, None) => new.is_some(),
+        (None, Some(_)) => false,
+    };
+    if !used {
+        let message = format!(
+            "no accepted use of {} after the last use of {}: the new key may have gone to the wrong place",
+            case.new_name(),
+            case.old_name()
+        );
+        out.push(blocker(Code::NewKeyUnused, case.new_name(), message).since(last_new));
+    }
+}
+
+pub(super) fn blocker(code: Code, subject: &str, message: String) -> Blocker {
+    Blocker { code, subject: subject.to_owned(), message, since: None, clears_at: None }
+}
+
+impl Blocker {
+    pub(super) fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
+    }
+
+    pub(super) fn clears(self, at: Timestamp) -> Self {
+        Self { clears_at: Some(at), ..self }
+    }
+}
+
+impl<'a> Case<'a> {
+    fn new(facts: &'a Facts<'a>, now: Timestamp) -> Self {
+        let rotation = facts.rotation;
+        let mut sources = facts.sources.clone();
+        sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
+        let watermark = watermark::least(sources.iter().map(|(name, source)| {
+            let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
+            source.and_then(|source| standing::source_watermark(source, counts))
+        }));
+        let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
+        let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
+        let last_old = counted.filter_map(Migrant::last_old).max();
+        let lateness = sources.iter().filter_map(|(_, source)| source.as_ref()?.decl.as_ref());
+        Self {
+            facts,
+            now,
+            watermark,
+            window: required_window(facts.policy, watermark),
+            last_old,
+            observing_since: observing_since(rotation, &sources),
+            lateness: lateness.map(|decl| decl.policy.allowed_lateness).max().unwrap_or_default(),
+            migrants,
+            sources,
+        }
+    }
+
+    pub(super) fn old_key(&self) -> Fingerprint {
+        self.facts.rotation.declaration.old_key.fingerprint
+    }
+
+    pub(super) fn new_key(&self) -> Fingerprint {
+        self.facts.rotation.declaration.new_key.fingerprint
+    }
+
+    pub(super) fn old_name(&self) -> &'a str {
+        &self.facts.rotation.declaration.old_key.name
+    }
+
+    pub(super) fn new_name(&self) -> &'a str {
+        &self.facts.rotation.declaration.new_key.name
+    }
+
+    /// Returns when both keys became valid: told, else inferred from the first accepted B.
+    pub(super) fn overlap_began(&self) -> Option<Timestamp> {
+        let inferred = || self.migrants.iter().filter_map(|m| m.new?.accepted.first()).min();
+        self.facts.rotation.dual_accept_at.or_else(inferred)
+    }
+
+    /// Returns the edge of the quiet period: a presentation of A after it is recent.
+    fn recent_edge(&self) -> Timestamp {
+        self.watermark.unwrap_or(self.now).minus(self.facts.policy.quiet_period)
+    }
+
+    /// Returns the event time from which the quiet counts; `None` while observation has not begun.
+    fn quiet_from(&self) -> Option<Timestamp> {
+        let sources = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
+        let resets = sources.flat_map(|(name, source)| {
+            let gaps = source.gaps.iter();
+            let gaps = gaps.filter(|gap| self.facts.rotation.counts_stream(name, &gap.stream));
+            let tracked = source.tracked.get(&self.old_key()).copied().flatten();
+            gaps.map(|gap| gap.span.to).chain(tracked)
+        });
+        let reset = resets.chain(self.facts.policy_since).max();
+        self.observing_since
+            .map(|since| since.max(reset.unwrap_or(since)))
+            .map(|from| self.last_old.map_or(from, |last| from.max(last)))
+    }
+
+    /// Returns the processing time at which the watermark can have reached `event_at`.
+    pub(super) fn reached_at(&self, event_at: Timestamp) -> Timestamp {
+        event_at.plus(self.lateness).max(self.now)
+    }
+
+    fn expected_to_move<'s>(
+        &'s self,
+        states: &'s [ConsumerState],
+    ) -> impl Iterator<Item = &'s Migrant<'a>> {
+        let all = self.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+        all.filter(move |migrant| states.contains(&migrant.state))
+    }
+
+    fn recent_use(&self, code: Code, outcomes: &[Outcome], how: &str, out: &mut Vec<Blocker>) {
+        let quiet = humane(self.facts.policy.quiet_period);
+        let mut recent: Vec<(Timestamp, &Migrant<'_>)> = self
+            .migrants
+            .iter()
+            .filter(|migrant| !migrant.is_waived(self.facts.rotation, self.now))
+            .filter_map(|migrant| Some((migrant.old?.latest(outcomes)?, migrant)))
+            .filter(|(last, _)| *last > self.recent_edge())
+            .collect();
+        recent.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.name.cmp(b.1.name)));
+        for (last, migrant) in recent {
+            let ago = humane(self.now.since(last));
+            let message = format!(
+                "{} {how} {ago} ago by {}; quiet period {quiet} not begun",
+                self.old_name(),
+                migrant.name
+            );
+            let standing = blocker(code, migrant.name, message).since(Some(last));
+            out.push(standing.clears(self.reached_at(last.plus(self.facts.policy.quiet_period))));
+        }
+    }
+
+    fn message(&self, first: Option<&Blocker>) -> String {
+        first.map_or_else(
+            || {
+                let quiet = self.watermark.zip(self.quiet_from());
+                let quiet = quiet.map_or(Duration::ZERO, |(mark, from)| mark.since(from));
+                format!(
+                    "{} quiet for {}, {} required; every source observed",
+                    self.old_name(),
+                    humane(quiet),
+                    humane(self.window.required)
+                )
+            },
+            |first| first.message.clone(),
+        )
+    }
+
+    fn key_counts(&self, key: &KeyRef) -> KeyCounts {
+        let mut counts = KeyCounts { name: key.name.to_string(), ..KeyCounts::default() };
+        for uses in
+            self.facts.ledger.of_key(key.fingerprint).into_iter().flat_map(|all| all.values())
+        {
+            counts.first_seen =
+                counts.first_seen.map_or(uses.first_seen, |first| Some(first).min(uses.first_seen));
+            counts.last_seen = counts.last_seen.max(uses.last_seen);
+            counts.accepted += uses.counts[Outcome::Accepted as usize];
+            counts.denied += uses.denied();
+            counts.failed += uses.counts[Outcome::Failed as usize];
+        }
+        counts
+    }
+
+    fn summaries(&self) -> Vec<crate::engine::answer::SourceSummary> {
+        let keys = [self.old_key(), self.new_key()];
+        let lag = self.facts.policy.max_evidence_lag;
+        let known = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
+        known
+            .map(|(name, source)| {
+                let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
+                let from = self.now.minus(self.window.required);
+                let window = self.window.span.unwrap_or(Span { from, to: self.now });
+                standing::summarise(source, &counts, &keys, lag, Some(window), self.now)
+            })
+            .collect()
+    }
+
+    /// Digest of everything but the passage of time, the watermark and B's counts.
+    fn epoch(&self, verdict: Verdict, blockers: &[Blocker]) -> Epoch {
+        use std::fmt::Write as _;
+        let mut text = format!("decider 1 {} {}", self.facts.policy_digest, verdict.as_str());
+        for blocker in blockers {
+            write!(text, "\n{} {}", blocker.code.as_str(), blocker.subject).expect("to a String");
+        }
+        let old = self.key_counts(&self.facts.rotation.declaration.old_key);
+        let gaps: usize =
+            self.sources.iter().filter_map(|(_, s)| Some(s.as_ref()?.gaps.len())).sum();
+        write!(
+            text,
+            "\n{old:?} {:?} {gaps} {} {}",
+            self.last_old, self.facts.violations, self.facts.journal_sequence
+        )
+        .expect("to a String");
+        let digest = Sha256::digest(text.as_bytes());
+        Epoch::new(digest.iter().take(8).fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("to a String");
+            hex
+        }))
+    }
+}
+
+/// Returns the required quiet, itemised, and the window it spans.
+fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWindow {
+    let longest = policy.quiet_period.max(policy.monitoring_cycle);
+    let required =
+        longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
+    RequiredWindow {
+        span: watermark.map(|to| Span { from: to.minus(required), to }),
+        terms: vec![
+            ("quiet_period", policy.quiet_period),
+            ("monitoring_cycle", policy.monitoring_cycle),
+            ("max_session_lifetime", policy.max_session_lifetime),
+            ("clock_skew", policy.clock_skew),
+        ],
+        required,
+    }
+}
+
+/// Returns since when every stream of every source has been observed; `None` if one has not.
+fn observing_since(
+    rotation: &Rotation,
+    sources: &[(&SourceName, Option<&Source>)],
+) -> Option<Timestamp> {
+    let mut latest = None;
+    for (name, source) in sources {
+        let streams = (*source)?.streams.iter();
+        for (_, stream) in streams.filter(|(stream, _)| rotation.counts_stream(name, stream)) {
+            latest = latest.max(Some(stream.record.observing_since?));
+        }
+    }
+    latest
+}

@@ -1,0 +1,101 @@
+//! What the machine shows: views for every adapter, made from its state at one moment.
+
+use crate::engine::credential::Fingerprint;
+use crate::engine::drain::Drain;
+use crate::engine::migration;
+use crate::engine::rotation::{JournalEntry, RotationId};
+use crate::engine::standing;
+use crate::engine::time::Timestamp;
+use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
+
+impl Drain {
+    /// Returns everything that is published, as of the last [`advance`](Drain::advance).
+    ///
+    /// `commits` counts the transactions of this run.
+    pub fn snapshot(&self, instance: &str, commits: u64, now: Timestamp) -> Snapshot {
+        let mut rotations: Vec<RotationView> = self
+            .rotations
+            .values()
+            .filter_map(|watched| {
+                let published = watched.published.as_ref()?;
+                Some(RotationView {
+                    rotation: watched.rotation.clone(),
+                    answer: watched.answer.clone()?,
+                    verdict_since: published.since,
+                    revocation_verified_at: published.revocation_verified_at,
+                    violations: watched.violations.clone(),
+                })
+            })
+            .collect();
+        rotations.sort_by_key(|view| std::cmp::Reverse(view.rotation.started_at));
+        Snapshot {
+            instance: instance.to_owned(),
+            sequence: self.sequence,
+            taken_at: now,
+            caught_up: self.caught_up(),
+            rotations,
+            sources: self.source_views(now),
+            credentials: self.credential_views(),
+            commits,
+        }
+    }
+
+    /// Returns the consumers of a rotation; `None` for an unknown one.
+    pub fn consumers(&self, id: &RotationId, now: Timestamp) -> Option<Vec<ConsumerView>> {
+        let watched = self.rotations.get(id)?;
+        let (policy, _) = self.policy_of(&watched.rotation);
+        let watermark = watched.answer.as_ref().and_then(|answer| answer.watermark);
+        let all = migration::migrants(&watched.rotation, &policy, &self.ledger, watermark, now);
+        Some(all.iter().map(|migrant| migrant.view(&policy)).collect())
+    }
+
+    /// Returns the journal of a rotation; `None` for an unknown one.
+    pub fn journal(&self, id: &RotationId) -> Option<&[JournalEntry]> {
+        self.rotations.get(id).map(|watched| watched.journal.as_slice())
+    }
+
+    /// Tells whether every declared source was read to its end once since the start.
+    fn caught_up(&self) -> bool {
+        self.declared.sources.iter().all(|decl| {
+            let status = self.sources.get(&decl.name).and_then(|source| source.status.as_ref());
+            status.is_some_and(|status| status.caught_up)
+        })
+    }
+
+    fn source_views(&self, now: Timestamp) -> Vec<SourceView> {
+        let lag = |name| {
+            let credentials = self.declared.credentials.iter();
+            let lags = credentials.filter(|decl| decl.sources.contains(name));
+            lags.map(|decl| decl.policy.max_evidence_lag).max()
+        };
+        let views = self.sources.values().map(|source| {
+            let keys: Vec<Fingerprint> = source.tracked.keys().copied().collect();
+            let lag = lag(&source.record.source)
+                .unwrap_or_else(|| crate::engine::policy::Policy::default().max_evidence_lag);
+            let status = source.status.as_ref();
+            SourceView {
+                summary: standing::summarise(source, &|_| true, &keys, lag, None, now),
+                bytes_read: source.record.bytes_read,
+                bytes_skipped: source.record.bytes_skipped,
+                bytes_unknown: source.record.bytes_unknown,
+                backlog: source.backlog(),
+                lines: source.record.lines,
+                rejects: source.record.rejects,
+                other_keys: source.record.other_keys,
+                refused: status.map(|status| status.refused.clone()).unwrap_or_default(),
+                unreadable: status.map(|status| status.unreadable.clone()).unwrap_or_default(),
+                absent: status.map(|status| status.absent.clone()).unwrap_or_default(),
+            }
+        });
+        views.collect()
+    }
+
+    fn credential_views(&self) -> Vec<CredentialView> {
+        let views = self.declared.credentials.iter().map(|decl| CredentialView {
+            name: decl.name.clone(),
+            keys: decl.keys.iter().map(|key| key.name.to_string()).collect(),
+            sources: decl.sources.iter().map(|name| name.as_str().to_owned()).collect(),
+        });
+        views.collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! The rules of the decision that speak of sources: what was not seen, and where.
+//!
+//! Every rule walks the pinned sources that the journal has not retired. A source that the
+//! configuration no longer names, or that was not looked at since the start, stands as missing.
+
+use crate::engine::answer::{Blocker, Code};
+use crate::engine::credential::{SourceName, StreamName};
+use crate::engine::evidence::{Source, Stream};
+use crate::engine::readiness::{Case, blocker};
+use crate::engine::standing;
+use crate::engine::wording::humane;
+
+type Sources<'c> = Box<dyn Iterator<Item = (&'c SourceName, &'c Source)> + 'c>;
+
+impl<'a> Case<'a> {
+    /// Returns the sources of which something is known.
+    fn known(&self) -> Sources<'_> {
+        Box::new(self.sources.iter().filter_map(|(name, source)| Some((*name, (*source)?))))
+    }
+
+    /// Returns the streams of a source that count.
+    fn streams<'s>(
+        &'s self,
+        name: &'s SourceName,
+        source: &'s Source,
+    ) -> impl Iterator<Item = (&'s StreamName, &'s Stream)> {
+        let rotation = self.facts.rotation;
+        source.streams.iter().filter(move |(stream, _)| rotation.counts_stream(name, stream))
+    }
+}
+
+pub(super) fn source_behind(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let lag = case.facts.policy.max_evidence_lag;
+    for (name, source) in &case.sources {
+        let Some(source) = source else { continue };
+        let counts = |stream: &StreamName| case.facts.rotation.counts_stream(name, stream);
+        let watermark = standing::source_watermark(source, counts);
+        let message = if source.status.is_none() {
+            format!("source {name} was not looked at since the daemon started")
+        } else if !standing::is_behind(watermark, lag, case.now) {
+            continue;
+        } else if let Some(watermark) = watermark {
+            let backlog = source.backlog();
+            let unread =
+                if backlog > 0 { format!(", {backlog} bytes not read") } else { String::new() };
+            format!(
+                "source {name} is complete up to {} ago only, {} allowed{unread}",
+                humane(case.now.since(watermark)),
+                humane(lag)
+            )
+        } else {
+            format!("no line was read from every stream of source {name} yet")
+        };
+        out.push(blocker(Code::SourceBehind, name.as_str(), message).since(watermark));
+    }
+}
+
+pub(super) fn source_absent(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if !case.facts.configured {
+        let credential = case.facts.rotation.declaration.credential.as_str();
+        let message = format!(
+            "the configuration names credential {credential} no longer: its policy is unknown; restore \
+             it, or record rolled_back"
+        );
+        out.push(blocker(Code::SourceAbsent, credential, message));
+    }
+    for (name, source) in &case.sources {
+        let gone = match source {
+            Some(source) if source.decl.is_some() => {
+                source.status.as_ref().map_or_else(String::new, |status| {
+                    match status.absent.as_slice() {
+                        [] => String::new(),
+                        absent => format!("nothing matches {}", absent.join(", ")),
+                    }
+                })
+            }
+            _ => "the configuration names it no longer".to_owned(),
+        };
+        if !gone.is_empty() {
+            let message = format!("source {name}: {gone}; restore it, or record source_retired");
+            out.push(blocker(Code::SourceAbsent, name.as_str(), message));
+        }
+        let Some(source) = source else { continue };
+        for (stream, found) in case.streams(name, source) {
+            if standing::is_gone(source, found) {
+                let message = format!(
+                    "the live file {stream} is gone; it clears when it is back, or record \
+                     source_retired for the stream"
+                );
+                out.push(
+                    blocker(Code::SourceAbsent, stream.as_str(), message)
+                        .since(found.record.last_line_at),
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for (name, source) in case.known() {
+        let Some(status) = &source.status else { continue };
+        let streams = status
+            .streams
+            .iter()
+            .filter(|found| case.facts.rotation.counts_stream(name, &found.stream));
+        let streams =
+            streams.filter_map(|found| Some((found.stream.as_str(), found.unreadable.as_ref()?)));
+        let paths = status.unreadable.iter().map(|(path, why)| (path.as_str(), why));
+        let mut found: Vec<(&str, &String)> = paths.chain(streams).collect();
+        found.sort_unstable();
+        found.dedup_by_key(|(path, _)| *path);
+        for (path, why) in found {
+            let message = format!("{path} cannot be read: {why}; let the daemon's user read it");
+            out.push(blocker(Code::SourceUnreadable, path, message));
+        }
+    }
+}
+
+pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for (name, source) in case.known() {
+        let Some(decl) = &source.decl else { continue };
+        for (stream, found) in case.streams(name, source) {
+            if standing::is_silent(found, &decl.policy, case.now) {
+                let last = found.record.last_line_at;
+                let message = format!(
+                    "{stream} has had no line for {}; silence is not idleness: any request that is \
+                     logged clears it",
+                    humane(last.map_or(decl.policy.idle_after, |last| case.now.since(last)))
+                );
+                out.push(blocker(Code::SourceSilent, stream.as_str(), message).since(last));
+            }
+        }
+    }
+}
+
+pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let keys = [case.old_key(), case.new_key()];
+    for (name, source) in case.known() {
+        for (key, shown) in [(case.old_key(), case.old_name()), (case.new_key(), case.new_name())] {
+            if source.decl.is_some() && !source.tracked.contains_key(&key) {
+                let message = format!("source {name} is not matched against {shown} yet");
+                out.push(blocker(Code::SourceBlind, name.as_str(), message));
+            }
+        }
+        for (stream, found) in case.streams(name, source) {
+            if standing::is_blind(found, &keys) {
+                let message = format!(
+                    "{stream} never showed {} or {} since its observation began: its format may not \
+                     log the key; see keydrain explain",
+                    case.old_name(),
+                    case.new_name()
+                );
+                out.push(blocker(Code::SourceBlind, stream.as_str(), message));
+            }
+        }
+    }
+}
+
+pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    for (name, source) in case.known() {
+        for (stream, _) in case.streams(name, source) {
+            let meets =
+                |gap: &&crate::engine::coverage::Gap| gap.stream == *stream && gap.span.to > from;
+            let Some(gap) = source.gaps.iter().filter(meets).max_by_key(|gap| gap.span.to) else {
+                continue;
+            };
+            let message = format!(
+                "lines of {stream} between {} and {} are lost ({}); it clears when the window begins \
+                 after them",
+                gap.span.from,
+                gap.span.to,
+                gap.reason.as_str()
+            );
+            let clears = case.reached_at(gap.span.to.plus(case.window.required));
+            let standing = blocker(Code::CoverageGap, stream.as_str(), message);
+            out.push(standing.since(Some(gap.span.from)).clears(clears));
+        }
+    }
+}
+
+pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    for (name, source) in case.known() {
+        let (lines, rejects) = source.lines_since(from);
+        // Counts are exact up to 2^53 lines of one window.
+        #[expect(clippy::cast_precision_loss)]
+        let allowed = lines as f64 * case.facts.policy.max_reject_ratio;
+        #[expect(clippy::cast_precision_loss)]
+        let too_many = rejects as f64 > allowed;
+        if too_many {
+            let message = format!(
+                "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain"
+            );
+            out.push(blocker(Code::Rejects, name.as_str(), message));
+        }
+        let with_old =
+            source.rejected_keys.iter().filter(|rejected| rejected.key == case.old_key());
+        if let Some(rejected) = with_old.filter(|r| r.at > from).max_by_key(|r| r.at) {
+            let message = format!(
+                "a line of source {name} holds {} and was not understood; see keydrain explain",
+                case.old_name()
+            );
+            let clears = case.reached_at(rejected.at.plus(case.window.required));
+            let standing = blocker(Code::Rejects, case.old_name(), message);
+            out.push(standing.since(Some(rejected.at)).clears(clears));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Words for people: durations as they are said.
+
+use std::time::Duration;
+
+/// Says a duration with its one or two largest units: `14 s`, `15 min`, `2 h 5 min`, `3 d`.
+///
+/// ```
+/// use keydrain::engine::wording::humane;
+/// use std::time::Duration;
+/// assert_eq!(humane(Duration::from_secs(14)), "14 s");
+/// assert_eq!(humane(Duration::from_secs(905)), "15 min 5 s");
+/// assert_eq!(humane(Duration::from_secs(7 * 86_400)), "7 d");
+/// ```
+pub fn humane(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        let millis = duration.as_millis();
+        return if millis == 0 { "0 s".to_owned() } else { format!("{millis} ms") };
+    }
+    let mut words = Vec::new();
+    let mut rest = seconds;
+    for (size, unit) in UNITS {
+        if rest >= size && words.len() < 2 {
+            words.push(format!("{} {unit}", rest / size));
+            rest %= size;
+        } else if !words.is_empty() {
+            break;
+        }
+    }
+    words.join(" ")
+}
