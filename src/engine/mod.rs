@@ -13,6 +13,8 @@ pub mod credential;
 
 pub mod parse;
 
+pub mod scan;
+
 pub mod usage;
 
 pub mod coverage;

@@ -1,0 +1,144 @@
+//! What is declared of a source's lines: format, places of the key, fields of the consumer.
+//!
+//! A [`Layout`] is plain data from a config or a command line. It is compiled once into a
+//! [`LineParser`](super::LineParser); what cannot work is a [`LayoutError`] that says what to change.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Most places of the key that one layout may list.
+pub const MAX_PLACES: usize = 4;
+
+/// Format as declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatSpec {
+    /// The `combined` preset of nginx and Apache.
+    Combined,
+    /// An nginx `log_format` string, with `escape=default`.
+    Nginx(String),
+}
+
+/// Where a line shows the key: `query:NAME` or `field:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A parameter of the request's query.
+    Query(String),
+    /// A field of the format.
+    Field(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::Field(name) => write!(f, "field:{name}"),
+        }
+    }
+}
+
+/// The text is not `query:NAME` or `field:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no place of a key: write `query:NAME` or `field:NAME`")]
+pub struct NotAPlace(String);
+
+impl FromStr for Place {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        match text.split_once(':') {
+            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            Some(("field", name)) if !name.is_empty() => Ok(Self::Field(name.to_owned())),
+            _ => Err(NotAPlace(text.to_owned())),
+        }
+    }
+}
+
+/// What is declared of a line: its format, where the key stands and who presents it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The format.
+    pub format: FormatSpec,
+    /// Places of the key, first one that is not empty. At least one, at most [`MAX_PLACES`].
+    pub credential: Vec<Place>,
+    /// Fields of the consumer (`field:` already removed), first one that is not empty.
+    /// Empty: the preset's own default; a custom format has none.
+    pub consumer: Vec<String>,
+}
+
+/// A layout that cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// A `$` without a name after it.
+    #[error(
+        "the format has a `$` without a variable name at byte {at}: write `$name` or `${{name}}`"
+    )]
+    Variable {
+        /// Offset of the `$`.
+        at: usize,
+    },
+    /// No variable at all.
+    #[error("the format has no variable: paste the string of the server's `log_format`")]
+    NoVariable,
+    /// Two variables touch.
+    #[error(
+        "nothing stands between `${first}` and `${second}`, so no one can tell where one ends: put a space or quotes between them in the server's log_format"
+    )]
+    Touching {
+        /// The first variable.
+        first: String,
+        /// The one right after it.
+        second: String,
+    },
+    /// An odd number of quotes.
+    #[error(
+        "the format opens a quote that it never closes: check that the whole `log_format` string was pasted"
+    )]
+    UnterminatedQuote,
+    /// Escaping that the parser does not undo.
+    #[error(
+        "the format begins with `{0}`: only escape=default can be read; drop it from the server's log_format"
+    )]
+    Escape(String),
+    /// No time.
+    #[error(
+        "the format logs no time: add `$msec`, `$time_iso8601` or `[$time_local]` to the server's log_format"
+    )]
+    NoTime,
+    /// No place of the key.
+    #[error(
+        "no place of the key is named: add `query:NAME` (a query parameter) or `field:NAME` (a field of the format)"
+    )]
+    NoPlace,
+    /// Too many places of the key.
+    #[error(
+        "{0} places of the key are named, at most {MAX_PLACES} can be: list only those that clients use"
+    )]
+    TooManyPlaces(usize),
+    /// A field that the format does not have.
+    #[error(
+        "the format does not log `{field}`: add `${field}` to the server's log_format, or use one of {known}"
+    )]
+    UnknownField {
+        /// The field that was asked for.
+        field: String,
+        /// The fields of the format.
+        known: String,
+    },
+    /// A query place, but no request.
+    #[error(
+        "the format does not log the request, so `query:{name}` can never show: add `\"$request\"` to the server's log_format, or name a `field:`"
+    )]
+    NoQuery {
+        /// The parameter that was asked for.
+        name: String,
+    },
+    /// The name of a query parameter has a character that ends a name.
+    #[error(
+        "`query:{name}` can never match: a parameter's name holds no `&`, `=`, `#` or white space"
+    )]
+    QueryName {
+        /// The parameter that was asked for.
+        name: String,
+    },
+}

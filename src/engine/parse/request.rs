@@ -1,0 +1,105 @@
+//! The request line and the query in it, both already free of log escapes.
+//!
+//! Garbage is not an error here: a client may send TLS bytes to a plain port, and that line
+//! carries no key.
+
+use memchr::{memchr, memmem};
+
+/// Returns the target of `METHOD SP target SP HTTP/d.d`, or of HTTP/0.9's `GET target`.
+///
+/// A target may hold spaces: it ends at the last ` HTTP/`. `None` for anything else.
+pub fn target(request: &[u8]) -> Option<&[u8]> {
+    let method_end = memchr(b' ', request)?;
+    let (method, rest) = (&request[..method_end], &request[method_end + 1..]);
+    if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+        return None;
+    }
+    if let Some(end) = memmem::rfind(rest, b" HTTP/") {
+        let version = &rest[end + b" HTTP/".len()..];
+        let numbered = matches!(version, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
+        return (numbered && end > 0).then(|| &rest[..end]);
+    }
+    let old = method == b"GET" && !rest.is_empty() && memchr(b' ', rest).is_none();
+    old.then_some(rest)
+}
+
+/// Characters of a method (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Returns the query of a target: after the first `?`, without a fragment.
+pub fn query(target: &[u8]) -> Option<&[u8]> {
+    let target = without_fragment(target);
+    memchr(b'?', target).map(|at| &target[at + 1..])
+}
+
+/// Cuts `text` at the first `#`.
+pub fn without_fragment(text: &[u8]) -> &[u8] {
+    &text[..memchr(b'#', text).unwrap_or(text.len())]
+}
+
+/// Returns the value of the first parameter with exactly this name, still percent-encoded.
+///
+/// A parameter without `=` has the empty value.
+pub fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    query.split(|&byte| byte == b'&').find_map(|part| {
+        let rest = part.strip_prefix(name)?;
+        match rest {
+            [] => Some(rest),
+            [b'=', value @ ..] => Some(value),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(request: &str, expected: Option<&str>) {
+        let value = target(request.as_bytes())
+            .and_then(query)
+            .and_then(|query| parameter(query, b"k"))
+            .map(|value| String::from_utf8_lossy(value).into_owned());
+        assert_eq!(value.as_deref(), expected, "{request}");
+    }
+
+    #[test]
+    fn the_first_parameter_with_the_name_counts() {
+        check("GET /?k=1&k=2 HTTP/1.1", Some("1"));
+        check("GET /?kk=0&K=0&k=1=2 HTTP/1.1", Some("1=2"));
+        check("GET /?k&k=2 HTTP/1.1", Some(""));
+        check("GET /?a=k=1 HTTP/1.1", None);
+    }
+
+    #[test]
+    fn a_query_begins_at_the_first_question_mark_and_ends_at_the_fragment() {
+        check("GET /a?b?k=0&k=1#&k=2 HTTP/1.1", Some("1"));
+        check("GET /k=1/?x HTTP/1.1", None);
+        check("GET /#?k=1 HTTP/1.1", None);
+    }
+
+    #[test]
+    fn a_target_with_spaces_ends_at_the_last_version() {
+        check("GET /?a=x HTTP/1.1&k=1 HTTP/1.0", Some("1"));
+        check("GET /?k=a b HTTP/1.1", Some("a b"));
+    }
+
+    #[test]
+    fn a_request_of_http_0_9_has_a_target() {
+        check("GET /?k=1", Some("1"));
+        check("POST /?k=1", None);
+        check("GET /?k=1 x", None);
+    }
+
+    #[test]
+    fn garbage_has_no_target() {
+        for garbage in ["", "-", "\u{16}\u{3}?k=1 HTTP/1.1", "GET", "GET ", " /?k=1 HTTP/1.1"] {
+            check(garbage, None);
+        }
+        for version in ["HTTP/2", "HTTP/1.12", "HTTP/x.y", "HTTP/"] {
+            check(&format!("GET /?k=1 {version}"), None);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What is known of nginx's variables: which bytes they can hold, and what they tell.
+//!
+//! A variable with a known shape is told from its neighbours even where a client chooses what
+//! the neighbour holds; any other is opaque text.
+
+use super::instant::TimeForm;
+
+/// What the text of a variable can look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Not empty and without a space: an address.
+    Word,
+    /// Digits or `-`.
+    Count,
+    /// Without a space, perhaps empty.
+    Token,
+    /// A time: `$time_local` always 26 bytes, with one space; the others without one.
+    Time(TimeForm),
+    /// Values of several upstreams, joined by `, ` and ` : `.
+    List,
+    /// Anything, chosen by a client.
+    Free,
+}
+
+/// Returns the shape of the variable with this lower-case name.
+pub fn shape(name: &str) -> Shape {
+    match name {
+        "time_local" => Shape::Time(TimeForm::Local),
+        "time_iso8601" => Shape::Time(TimeForm::Iso8601),
+        "msec" => Shape::Time(TimeForm::Seconds),
+        "remote_addr" | "realip_remote_addr" => Shape::Word,
+        "body_bytes_sent" | "bytes_sent" => Shape::Count,
+        "status"
+        | "request_length"
+        | "request_time"
+        | "request_id"
+        | "request_completion"
+        | "request_method"
+        | "remote_port"
+        | "realip_remote_port"
+        | "proxy_protocol_addr"
+        | "proxy_protocol_port"
+        | "server_addr"
+        | "server_port"
+        | "server_protocol"
+        | "scheme"
+        | "https"
+        | "pid"
+        | "pipe"
+        | "connection"
+        | "connection_requests"
+        | "connection_time"
+        | "connections_active"
+        | "gzip_ratio"
+        | "hostname"
+        | "nginx_version"
+        | "ssl_protocol"
+        | "ssl_cipher"
+        | "ssl_session_id"
+        | "ssl_session_reused"
+        | "ssl_client_fingerprint"
+        | "ssl_client_serial"
+        | "upstream_cache_status"
+        | "binary_remote_addr" => Shape::Token,
+        _ if is_list(name) => Shape::List,
+        _ => Shape::Free,
+    }
+}
+
+fn is_list(name: &str) -> bool {
+    let client_text = ["upstream_http_", "upstream_cookie_", "upstream_trailer_"];
+    name.starts_with("upstream_") && !client_text.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Tells whether the variable names somebody: an address or a user agent does not.
+pub fn names_somebody(name: &str) -> bool {
+    !matches!(
+        name,
+        "remote_addr"
+            | "binary_remote_addr"
+            | "realip_remote_addr"
+            | "proxy_protocol_addr"
+            | "proxy_add_x_forwarded_for"
+            | "remote_port"
+            | "realip_remote_port"
+            | "proxy_protocol_port"
+            | "http_x_forwarded_for"
+            | "http_x_real_ip"
+            | "http_x_client_ip"
+            | "http_x_cluster_client_ip"
+            | "http_true_client_ip"
+            | "http_cf_connecting_ip"
+            | "http_forwarded"
+            | "http_user_agent"
+    )
+}
