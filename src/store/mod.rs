@@ -102,4 +102,4 @@ fn write_all(
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
