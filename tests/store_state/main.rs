@@ -1,0 +1,6 @@
+//! The state on disk: what is committed comes back, whole or not at all; what is odd is refused.
+
+mod crash;
+mod model;
+mod refusals;
+mod roundtrip;
