@@ -1,0 +1,229 @@
+-- The state of keydrain, schema 1.
+--
+-- Instants are nanoseconds since 1970 in UTC, minutes are numbered from 1970, durations are
+-- nanoseconds, fingerprints are 16 bytes (shown as kd1: and 32 hex digits). Names are stored once
+-- and referred to by number.
+
+-- One row. The check value tells when the fingerprint secret is not the one counted with.
+CREATE TABLE meta (
+    id                INTEGER PRIMARY KEY CHECK (id = 1),
+    secret_check      BLOB    NOT NULL CHECK (length(secret_check) = 16),
+    answer_sequence   INTEGER NOT NULL DEFAULT 0 CHECK (answer_sequence >= 0),
+    last_commit_at    INTEGER
+) STRICT;
+
+-- Names --------------------------------------------------------------------------------------
+
+CREATE TABLE source (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE stream (
+    id     INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL REFERENCES source (id),
+    name   TEXT    NOT NULL,
+    UNIQUE (source, name)
+) STRICT;
+
+CREATE TABLE key (
+    id          INTEGER PRIMARY KEY,
+    fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16)
+) STRICT;
+
+-- named = 0: the pool of anonymous consumers. A consumer whose name is "anonymous" has named = 1.
+CREATE TABLE consumer (
+    id    INTEGER PRIMARY KEY,
+    named INTEGER NOT NULL CHECK (named IN (0, 1)),
+    name  TEXT    NOT NULL,
+    UNIQUE (name, named)
+) STRICT;
+
+-- Evidence -----------------------------------------------------------------------------------
+
+CREATE TABLE source_state (
+    source          INTEGER PRIMARY KEY REFERENCES source (id),
+    layout          TEXT    NOT NULL,
+    bytes_read      INTEGER NOT NULL CHECK (bytes_read >= 0),
+    bytes_skipped   INTEGER NOT NULL CHECK (bytes_skipped >= 0),
+    bytes_unknown   INTEGER NOT NULL CHECK (bytes_unknown >= 0),
+    lines           INTEGER NOT NULL CHECK (lines >= 0),
+    rejects         INTEGER NOT NULL CHECK (rejects >= 0),
+    other_keys      INTEGER NOT NULL CHECK (other_keys >= 0),
+    observing_since INTEGER
+) STRICT;
+
+CREATE TABLE stream_state (
+    stream            INTEGER PRIMARY KEY REFERENCES stream (id),
+    observing_since   INTEGER,
+    frontier          INTEGER,
+    frontier_assumed  INTEGER NOT NULL CHECK (frontier_assumed IN (0, 1)),
+    watermark         INTEGER,
+    last_line_at      INTEGER,
+    observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0)
+) STRICT;
+
+CREATE TABLE stream_key (
+    stream   INTEGER NOT NULL REFERENCES stream (id),
+    position INTEGER NOT NULL,
+    key      INTEGER NOT NULL REFERENCES key (id),
+    PRIMARY KEY (stream, position)
+) STRICT, WITHOUT ROWID;
+
+-- device and inode are unsigned numbers of 64 bits, kept bit by bit.
+CREATE TABLE generation (
+    stream          INTEGER NOT NULL REFERENCES stream (id),
+    number          INTEGER NOT NULL CHECK (number >= 0),
+    device          INTEGER NOT NULL,
+    inode           INTEGER NOT NULL,
+    birth           INTEGER NOT NULL,
+    path            TEXT    NOT NULL,
+    offset          INTEGER NOT NULL CHECK (offset >= 0),
+    head_len        INTEGER NOT NULL,
+    head            BLOB    NOT NULL CHECK (length(head) = 16),
+    tail_len        INTEGER NOT NULL,
+    tail            BLOB    NOT NULL CHECK (length(tail) = 16),
+    last_event      INTEGER,
+    inside_overlong INTEGER NOT NULL CHECK (inside_overlong IN (0, 1)),
+    finished        INTEGER NOT NULL CHECK (finished IN (0, 1)),
+    PRIMARY KEY (stream, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tracked (
+    source INTEGER NOT NULL REFERENCES source (id),
+    key    INTEGER NOT NULL REFERENCES key (id),
+    since  INTEGER,
+    PRIMARY KEY (source, key)
+) STRICT, WITHOUT ROWID;
+
+-- A gap is for ever.
+CREATE TABLE gap (
+    id      INTEGER PRIMARY KEY,
+    stream  INTEGER NOT NULL REFERENCES stream (id),
+    from_at INTEGER NOT NULL,
+    to_at   INTEGER NOT NULL CHECK (to_at >= from_at),
+    reason  TEXT    NOT NULL,
+    bytes   INTEGER CHECK (bytes >= 0)
+) STRICT;
+
+CREATE TRIGGER gap_insert BEFORE INSERT ON gap
+WHEN EXISTS (SELECT 1 FROM gap WHERE id = NEW.id)
+BEGIN SELECT RAISE (ABORT, 'a gap is for ever'); END;
+CREATE TRIGGER gap_update BEFORE UPDATE ON gap
+BEGIN SELECT RAISE (ABORT, 'a gap is for ever'); END;
+CREATE TRIGGER gap_delete BEFORE DELETE ON gap
+BEGIN SELECT RAISE (ABORT, 'a gap is for ever'); END;
+
+CREATE TABLE clock_suspect (
+    id      INTEGER PRIMARY KEY,
+    from_at INTEGER NOT NULL,
+    to_at   INTEGER NOT NULL CHECK (to_at >= from_at)
+) STRICT;
+
+-- Counts -------------------------------------------------------------------------------------
+
+-- Clustered by its key: one commit touches few minutes of few keys. *_seconds are sets, one bit
+-- for each second of the minute.
+CREATE TABLE usage_cell (
+    source                  INTEGER NOT NULL REFERENCES source (id),
+    key                     INTEGER NOT NULL REFERENCES key (id),
+    consumer                INTEGER NOT NULL REFERENCES consumer (id),
+    minute                  INTEGER NOT NULL,
+    accepted                INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed                  INTEGER NOT NULL CHECK (failed >= 0),
+    accepted_seconds        INTEGER NOT NULL,
+    unauthenticated_seconds INTEGER NOT NULL,
+    forbidden_seconds       INTEGER NOT NULL,
+    failed_seconds          INTEGER NOT NULL,
+    first_seen              INTEGER NOT NULL,
+    last_seen               INTEGER NOT NULL,
+    counts_until            INTEGER NOT NULL,
+    PRIMARY KEY (source, key, consumer, minute)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE line_count (
+    source  INTEGER NOT NULL REFERENCES source (id),
+    minute  INTEGER NOT NULL,
+    lines   INTEGER NOT NULL CHECK (lines >= 0),
+    rejects INTEGER NOT NULL CHECK (rejects >= 0),
+    PRIMARY KEY (source, minute)
+) STRICT, WITHOUT ROWID;
+
+-- A set: that a key stood in a rejected line at this time, not how often.
+CREATE TABLE rejected_key (
+    source INTEGER NOT NULL REFERENCES source (id),
+    key    INTEGER NOT NULL REFERENCES key (id),
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (source, key, at)
+) STRICT, WITHOUT ROWID;
+
+-- Rotations ----------------------------------------------------------------------------------
+
+CREATE TABLE rotation (
+    id           INTEGER PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    credential   TEXT    NOT NULL,
+    old_key_name TEXT    NOT NULL,
+    old_key      INTEGER NOT NULL REFERENCES key (id),
+    new_key_name TEXT    NOT NULL,
+    new_key      INTEGER NOT NULL REFERENCES key (id),
+    overlap      INTEGER CHECK (overlap >= 0)
+) STRICT;
+
+CREATE TABLE rotation_source (
+    rotation INTEGER NOT NULL REFERENCES rotation (id),
+    position INTEGER NOT NULL,
+    source   INTEGER NOT NULL REFERENCES source (id),
+    PRIMARY KEY (rotation, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rotation_roster (
+    rotation                INTEGER NOT NULL REFERENCES rotation (id),
+    position                INTEGER NOT NULL,
+    name                    TEXT    NOT NULL,
+    third_party             INTEGER NOT NULL CHECK (third_party IN (0, 1)),
+    single                  INTEGER NOT NULL CHECK (single IN (0, 1)),
+    synthetic               INTEGER NOT NULL CHECK (synthetic IN (0, 1)),
+    max_cache_ttl           INTEGER NOT NULL CHECK (max_cache_ttl >= 0),
+    max_connection_lifetime INTEGER NOT NULL CHECK (max_connection_lifetime >= 0),
+    PRIMARY KEY (rotation, position)
+) STRICT, WITHOUT ROWID;
+
+-- What was said about rotations, in order. body: JSON with what the type needs besides.
+CREATE TABLE journal (
+    sequence    INTEGER PRIMARY KEY CHECK (sequence > 0),
+    rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    type        TEXT    NOT NULL,
+    body        TEXT,
+    at          INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    by          TEXT    NOT NULL,
+    note        TEXT
+) STRICT;
+
+CREATE TRIGGER journal_insert BEFORE INSERT ON journal
+WHEN NEW.sequence <= (SELECT max (sequence) FROM journal)
+BEGIN SELECT RAISE (ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_update BEFORE UPDATE ON journal
+BEGIN SELECT RAISE (ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_delete BEFORE DELETE ON journal
+BEGIN SELECT RAISE (ABORT, 'the journal is append-only'); END;
+
+CREATE TABLE violation (
+    id          INTEGER PRIMARY KEY,
+    rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    event_at    INTEGER,
+    recorded_at INTEGER NOT NULL,
+    message     TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE published_verdict (
+    rotation               INTEGER PRIMARY KEY REFERENCES rotation (id),
+    verdict                TEXT    NOT NULL,
+    epoch                  TEXT    NOT NULL,
+    since                  INTEGER NOT NULL,
+    first_ready_at         INTEGER,
+    revocation_verified_at INTEGER
+) STRICT;

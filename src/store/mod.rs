@@ -1,0 +1,105 @@
+//! The state on disk: one `SQLite` file, one lock, one secret, in one directory of mode 0700.
+//!
+//! ```text
+//! engine --Commit--> Store::commit, ONE transaction --> keydrain.db
+//! engine <--State--- Store::load, at the next start <-----'
+//! ```
+//!
+//! Offsets, counts, evidence and answers of one commit are stored together or not at all. The
+//! store never decides anything, never reads a clock and never holds a raw key; whoever owns the
+//! [`Store`] is its only writer.
+
+pub mod error;
+pub mod secret;
+
+mod column;
+mod journal;
+mod names;
+mod open;
+mod ranges;
+mod read;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+pub use error::StoreError;
+
+use crate::engine::credential::FingerprintSecret;
+use crate::engine::state::{Commit, State};
+use crate::store::names::Names;
+
+/// The open state: the only connection that writes to it, and the lock that makes it so.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Connection,
+    /// Numbers of names that are known to be committed.
+    names: Names,
+    /// Declared last, so dropped last: the lock goes after the database was closed.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the state in `dir`, or makes a new one, and returns it with its fingerprint secret.
+    ///
+    /// Refuses, each with its own error: a network file system, a second instance, a lost or
+    /// changed secret, a damaged or foreign database, a newer schema. Reads the whole database
+    /// once to check it. A database without history is made where none is: then all history is
+    /// unknown, also with the secret of an older one.
+    pub fn open(dir: &Path) -> Result<(Self, FingerprintSecret), StoreError> {
+        secret::create_dir(dir)?;
+        open::refuse_network_file_system(dir)?;
+        let lock = open::lock(dir)?;
+        let secret = if open::has_content(&dir.join(open::DATABASE_NAME))? {
+            secret::load_existing(dir)?
+        } else {
+            secret::load_or_create(dir)?
+        };
+        let (path, connection) = open::database(dir, secret.check_value())?;
+        Ok((Self { path, connection, names: Names::default(), _lock: lock }, secret))
+    }
+
+    /// Returns everything that was committed.
+    pub fn load(&self) -> Result<State, StoreError> {
+        read::state(&self.connection).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Stores `commit` whole, or nothing of it.
+    ///
+    /// Cells and line counts are added (counts saturate at 2⁶³ − 1, spans of time at 292 years),
+    /// rejected keys are a set, gaps, journal, violations and clock suspects are appended, every
+    /// other record replaces the one with its key. When it returns, the commit survives a power
+    /// cut. After an error that [is retryable](StoreError::is_retryable) the same commit can be
+    /// given again.
+    pub fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let done = write_all(&mut self.connection, &mut self.names, commit);
+        done.map_err(|fault| {
+            // Numbers that were given in the lost transaction mean nothing any more.
+            self.names = Names::default();
+            fault.at(&self.path)
+        })
+    }
+}
+
+fn write_all(
+    connection: &mut Connection,
+    names: &mut Names,
+    commit: &Commit,
+) -> Result<(), error::Fault> {
+    if !connection.is_autocommit() {
+        // The rollback of the last commit failed too, with the disk.
+        connection.execute_batch("ROLLBACK")?;
+    }
+    names.bound();
+    // Immediate: waits for a lock at the start, never in the middle.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    write::commit(&transaction, names, commit)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {}
