@@ -1,4 +1,11 @@
 //! keydrain: says when the old key of a dual-secret rotation is safe to revoke.
-pub mod cli;
+
 pub mod engine;
+
 pub mod store;
+
+pub mod publish;
+
+pub mod clock;
+
+pub mod cli;

@@ -1,5 +1,12 @@
 //! The command line: one file per command. stdout is the answer, stderr is for people.
 
+pub mod client;
+mod columns;
+pub mod consumers;
+pub mod ready;
+pub mod rotation;
+pub mod status;
+
 use std::fmt;
 
 /// Exit codes of every command.
