@@ -1,0 +1,7 @@
+//! Real programs around the tests: nginx, logrotate, and waiting for what they do.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod logrotate;
+pub mod nginx;
+pub mod wait;
