@@ -31,7 +31,7 @@ use crate::engine::view::Event;
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// At most one violation by late lines is recorded per rotation in this time.
-const LATE_LINES_EVERY: Duration = Duration::from_secs(60);
+const LATE_LINES_EVERY: Duration = Duration::from_mins(1);
 
 /// A credential as the configuration declares it.
 #[derive(Clone, Debug)]
@@ -160,8 +160,8 @@ impl Drain {
         for record in state.streams {
             drain.source_mut(&record.source.clone()).restore_stream(record);
         }
-        for record in &state.generations {
-            drain.source_mut(&record.source).restore_generation(record);
+        for record in state.generations {
+            drain.source_mut(&record.source.clone()).restore_generation(record);
         }
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
@@ -204,7 +204,9 @@ impl Drain {
             journal.iter().filter(|entry| entry.rotation == declaration.id).cloned().collect();
         let started_at = journal.first().map_or(Timestamp::MAX, |entry| entry.at);
         let mut rotation = Rotation::open(declaration, started_at);
-        journal.iter().for_each(|entry| rotation.apply(&entry.event, entry.at));
+        for entry in &journal {
+            rotation.apply(&entry.event, entry.at);
+        }
         self.insert_rotation(rotation, journal);
     }
 
@@ -253,7 +255,7 @@ impl Drain {
 
     /// Takes a generation as it stands now.
     pub fn take_generation(&mut self, record: GenerationRecord) {
-        self.commit.generations.push(record);
+        self.source_mut(&record.source.clone()).take_generation(record);
     }
 
     /// Takes a loss of evidence.
@@ -294,7 +296,7 @@ impl Drain {
             return Err(Refused::SameKey);
         }
         let started_at = opening.started_at.unwrap_or(now);
-        if started_at > now.plus(Duration::from_secs(60)) {
+        if started_at > now.plus(Duration::from_mins(1)) {
             return Err(Refused::StartsInTheFuture);
         }
         let declaration = Declaration {

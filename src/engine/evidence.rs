@@ -39,6 +39,12 @@ pub struct Stream {
     changed: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Generation {
+    record: GenerationRecord,
+    changed: bool,
+}
+
 /// How a delta was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -67,7 +73,7 @@ pub struct Source {
     pub gaps: Vec<Gap>,
     /// Keys looked for, with the event time since when; `None`: from the first line on.
     pub tracked: BTreeMap<Fingerprint, Option<Timestamp>>,
-    offsets: HashMap<(StreamName, GenerationNumber), u64>,
+    generations: HashMap<(StreamName, GenerationNumber), Generation>,
     watching_since: Option<Timestamp>,
     changed: bool,
 }
@@ -93,7 +99,7 @@ impl Source {
             rejected_keys: Vec::new(),
             gaps: Vec::new(),
             tracked: BTreeMap::new(),
-            offsets: HashMap::new(),
+            generations: HashMap::new(),
             watching_since: None,
             changed: false,
         }
@@ -106,8 +112,15 @@ impl Source {
     }
 
     /// Takes a stored generation back.
-    pub fn restore_generation(&mut self, record: &GenerationRecord) {
-        self.offsets.insert((record.stream.clone(), record.number), record.offset);
+    pub fn restore_generation(&mut self, record: GenerationRecord) {
+        let place = (record.stream.clone(), record.number);
+        self.generations.insert(place, Generation { record, changed: false });
+    }
+
+    /// Takes a generation as the reader has it now: found, renamed or finished.
+    pub fn take_generation(&mut self, record: GenerationRecord) {
+        let place = (record.stream.clone(), record.number);
+        self.generations.insert(place, Generation { record, changed: true });
     }
 
     /// Adds a stored line count.
@@ -142,9 +155,9 @@ impl Source {
     /// Adds a delta once: a repeat is dropped, a hole before it becomes a gap.
     pub fn take(&mut self, delta: &UsageDelta) -> Taken {
         let place = (delta.stream.clone(), delta.generation);
-        let offset = self.offsets.get(&place).copied().unwrap_or(0);
         let range = delta.range;
         if range.from < range.to {
+            let offset = self.generations.get(&place).map_or(0, |known| known.record.offset);
             if range.from < offset {
                 return Taken::Repeat;
             }
@@ -157,7 +170,7 @@ impl Source {
                     bytes: Some(range.from - offset),
                 });
             }
-            self.offsets.insert(place, range.to);
+            self.move_offset(place, delta);
         }
         self.changed = true;
         let read = (range.to - range.from).saturating_sub(delta.skipped);
@@ -258,6 +271,35 @@ impl Source {
                 commit.streams.push(stream.record.clone());
             }
         }
+        for generation in self.generations.values_mut() {
+            if std::mem::take(&mut generation.changed) {
+                commit.generations.push(generation.record.clone());
+            }
+        }
+    }
+
+    fn move_offset(&mut self, place: (StreamName, GenerationNumber), delta: &UsageDelta) {
+        let generation = self.generations.entry(place).or_insert_with(|| Generation {
+            record: GenerationRecord {
+                source: delta.source.clone(),
+                stream: delta.stream.clone(),
+                number: delta.generation,
+                file: delta.file,
+                path: delta.stream.as_str().to_owned(),
+                offset: 0,
+                anchor: delta.anchor,
+                last_event: None,
+                inside_overlong: false,
+                finished: false,
+            },
+            changed: true,
+        });
+        generation.changed = true;
+        let record = &mut generation.record;
+        record.offset = delta.range.to;
+        record.anchor = delta.anchor;
+        record.last_event = record.last_event.max(delta.last_event);
+        record.inside_overlong = delta.inside_overlong;
     }
 
     fn add_lines(&mut self, count: LineCount) {

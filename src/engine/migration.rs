@@ -111,9 +111,8 @@ impl Migrant<'_> {
             return ConsumerState::Waived;
         }
         match (self.old, self.new) {
-            (None, None) => ConsumerState::Silent,
             (None, Some(new)) if !new.accepted.is_empty() => ConsumerState::NewOnly,
-            (None, Some(_)) => ConsumerState::Silent,
+            (None, _) => ConsumerState::Silent,
             (Some(_), None) => ConsumerState::OnOld,
             (Some(old), Some(new)) => {
                 if self.has_moved(old, policy, watermark) {

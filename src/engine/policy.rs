@@ -74,9 +74,8 @@ impl Default for Policy {
 impl Policy {
     /// Returns a digest that changes with any value: 16 hex digits.
     pub fn digest(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(format!("policy 1 {self:?}").as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        use sha2::{Digest as _, Sha256};
+        crate::engine::wording::hex(&Sha256::digest(format!("policy 1 {self:?}").as_bytes())[..8])
     }
 }
 

@@ -27,7 +27,7 @@ use crate::engine::rotation::{Attestation, KeyRef, Phase, Rotation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
-use crate::engine::wording::humane;
+use crate::engine::wording::{hex, humane};
 use crate::engine::{source_rules, standing, warnings, watermark};
 
 /// Everything the decision rests on, besides `now`.
@@ -570,11 +570,7 @@ impl<'a> Case<'a> {
             self.last_old, self.facts.violations, self.facts.journal_sequence
         )
         .expect("to a String");
-        let digest = Sha256::digest(text.as_bytes());
-        Epoch::new(digest.iter().take(8).fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("to a String");
-            hex
-        }))
+        Epoch::new(hex(&Sha256::digest(text.as_bytes())[..8]))
     }
 }
 

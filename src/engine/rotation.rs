@@ -313,21 +313,22 @@ impl Rotation {
         now: Timestamp,
     ) -> Result<(), JournalRefusal> {
         // A minute of grace: the caller's clock need not be ours.
-        if at > now.plus(std::time::Duration::from_secs(60)) {
+        if at > now.plus(std::time::Duration::from_mins(1)) {
             return Err(JournalRefusal::InTheFuture);
         }
-        match (self.phase, event) {
-            (Phase::Open, _) => {}
-            // What is still of use after the end: the proof of the revocation, and remarks.
-            (
-                Phase::Revoked(_),
-                JournalEvent::Attested(Attestation::PostRevoke)
+        // What is still of use after the end: the proof of the revocation, and remarks.
+        let remark = matches!(
+            event,
+            JournalEvent::Attested(Attestation::PostRevoke)
                 | JournalEvent::IncidentOpened
                 | JournalEvent::IncidentClosed
-                | JournalEvent::ManualIntervention,
-            ) => {}
-            (Phase::Revoked(_), _) => return Err(JournalRefusal::Closed("revoked")),
-            (Phase::RolledBack(_), _) => return Err(JournalRefusal::Closed("rolled back")),
+                | JournalEvent::ManualIntervention
+        );
+        match self.phase {
+            Phase::Open => {}
+            Phase::Revoked(_) if remark => {}
+            Phase::Revoked(_) => return Err(JournalRefusal::Closed("revoked")),
+            Phase::RolledBack(_) => return Err(JournalRefusal::Closed("rolled back")),
         }
         match event {
             JournalEvent::Release if self.hold_since.is_none() => {
@@ -354,7 +355,7 @@ impl Rotation {
             JournalEvent::Started | JournalEvent::RevokeIntent(_) => {}
             // The latest word counts: a later start of a period is never greener.
             JournalEvent::DualAcceptEnabled => {
-                self.dual_accept_at = self.dual_accept_at.max(Some(at))
+                self.dual_accept_at = self.dual_accept_at.max(Some(at));
             }
             JournalEvent::ConsumersNotified => self.notified_at = self.notified_at.max(Some(at)),
             JournalEvent::Propagated => self.propagated_at = self.propagated_at.max(Some(at)),

@@ -12,7 +12,7 @@ use crate::engine::wording::humane;
 
 type Sources<'c> = Box<dyn Iterator<Item = (&'c SourceName, &'c Source)> + 'c>;
 
-impl<'a> Case<'a> {
+impl Case<'_> {
     /// Returns the sources of which something is known.
     fn known(&self) -> Sources<'_> {
         Box::new(self.sources.iter().filter_map(|(name, source)| Some((*name, (*source)?))))

@@ -1,6 +1,15 @@
-//! Words for people: durations as they are said.
+//! Words for people: durations as they are said, digests as they are shown.
 
+use std::fmt::Write as _;
 use std::time::Duration;
+
+/// Writes bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
+}
 
 /// Says a duration with its one or two largest units: `14 s`, `15 min`, `2 h 5 min`, `3 d`.
 ///

@@ -139,7 +139,6 @@ fn source(row: &Row<'_>, names: &Directory) -> Result<SourceRecord, Fault> {
         lines: get_count(row, "lines")?,
         rejects: get_count(row, "rejects")?,
         other_keys: get_count(row, "other_keys")?,
-        observing_since: get_instant_or_none(row, "observing_since")?,
     })
 }
 
@@ -287,5 +286,7 @@ fn verdict(row: &Row<'_>, names: &Directory) -> Result<PublishedVerdict, Fault> 
         since: get_instant(row, "since")?,
         first_ready_at: get_instant_or_none(row, "first_ready_at")?,
         revocation_verified_at: get_instant_or_none(row, "revocation_verified_at")?,
+        policy: row.get("policy")?,
+        policy_since: get_instant_or_none(row, "policy_since")?,
     })
 }

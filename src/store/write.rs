@@ -138,7 +138,7 @@ fn add_rejected_keys(
 
 fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Result<(), Fault> {
     let source = names.source(tx, &record.source)?;
-    tx.prepare_cached("REPLACE INTO source_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+    tx.prepare_cached("REPLACE INTO source_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
         .execute(params![
             source,
             record.layout,
@@ -148,7 +148,6 @@ fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Resu
             count(record.lines),
             count(record.rejects),
             count(record.other_keys),
-            instant(record.observing_since),
         ])?;
     Ok(())
 }
@@ -323,16 +322,17 @@ fn append_violation(tx: &Connection, violation: &Violation) -> Result<(), Fault>
 
 fn put_verdict(tx: &Connection, it: &PublishedVerdict) -> Result<(), Fault> {
     let rotation = rotation(tx, &it.rotation)?;
-    tx.prepare_cached("REPLACE INTO published_verdict VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-        params![
+    tx.prepare_cached("REPLACE INTO published_verdict VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
             rotation,
             it.verdict.as_str(),
             it.epoch.as_str(),
             it.since.as_nanos(),
             instant(it.first_ready_at),
             instant(it.revocation_verified_at),
-        ],
-    )?;
+            it.policy,
+            instant(it.policy_since),
+        ])?;
     Ok(())
 }
 

@@ -365,8 +365,8 @@ pub mod arbitrary {
     }
 
     fn a_source_record() -> impl Strategy<Value = SourceRecord> {
-        (a_source(), any::<String>(), prop::array::uniform6(a_count()), option::of(an_instant()))
-            .prop_map(|(source, layout, counts, observing_since)| SourceRecord {
+        (a_source(), any::<String>(), prop::array::uniform6(a_count())).prop_map(
+            |(source, layout, counts)| SourceRecord {
                 source,
                 layout,
                 bytes_read: counts[0],
@@ -375,8 +375,8 @@ pub mod arbitrary {
                 lines: counts[3],
                 rejects: counts[4],
                 other_keys: counts[5],
-                observing_since,
-            })
+            },
+        )
     }
 
     fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
@@ -468,17 +468,18 @@ pub mod arbitrary {
 
     fn a_verdict() -> impl Strategy<Value = PublishedVerdict> {
         let verdict = select(Verdict::ALL.to_vec());
-        let later = (option::of(an_instant()), option::of(an_instant()));
-        (a_rotation_id(), verdict, any::<String>(), an_instant(), later).prop_map(
-            |(rotation, verdict, epoch, since, (first_ready_at, revocation_verified_at))| {
-                PublishedVerdict {
-                    rotation,
-                    verdict,
-                    epoch: Epoch::new(epoch),
-                    since,
-                    first_ready_at,
-                    revocation_verified_at,
-                }
+        let later = prop::array::uniform3(option::of(an_instant()));
+        let words = (any::<String>(), any::<String>());
+        (a_rotation_id(), verdict, words, an_instant(), later).prop_map(
+            |(rotation, verdict, (epoch, policy), since, later)| PublishedVerdict {
+                rotation,
+                verdict,
+                epoch: Epoch::new(epoch),
+                since,
+                first_ready_at: later[0],
+                revocation_verified_at: later[1],
+                policy,
+                policy_since: later[2],
             },
         )
     }

@@ -289,6 +289,8 @@ fn records_of_a_rotation_that_was_never_declared_are_refused() {
         since: at(0),
         first_ready_at: None,
         revocation_verified_at: None,
+        policy: String::new(),
+        policy_since: None,
     };
     let violation =
         Violation { rotation, event_at: None, recorded_at: at(0), message: String::new() };

@@ -49,8 +49,7 @@ CREATE TABLE source_state (
     bytes_unknown   INTEGER NOT NULL CHECK (bytes_unknown >= 0),
     lines           INTEGER NOT NULL CHECK (lines >= 0),
     rejects         INTEGER NOT NULL CHECK (rejects >= 0),
-    other_keys      INTEGER NOT NULL CHECK (other_keys >= 0),
-    observing_since INTEGER
+    other_keys      INTEGER NOT NULL CHECK (other_keys >= 0)
 ) STRICT;
 
 CREATE TABLE stream_state (
@@ -225,5 +224,7 @@ CREATE TABLE published_verdict (
     epoch                  TEXT    NOT NULL,
     since                  INTEGER NOT NULL,
     first_ready_at         INTEGER,
-    revocation_verified_at INTEGER
+    revocation_verified_at INTEGER,
+    policy                 TEXT    NOT NULL,
+    policy_since           INTEGER
 ) STRICT;
