@@ -464,6 +464,32 @@ pub struct Answer {
     pub epoch: Epoch,
 }
 
+impl Answer {
+    /// Returns the answer as it may be shown when the daemon itself cannot vouch for it.
+    ///
+    /// A proof stays a proof; everything else is unknown. The blockers are kept for people. The
+    /// epoch differs from the original's, so that no cached copy passes for it.
+    #[must_use]
+    pub fn doubted(&self, code: Code, message: String, since: Timestamp) -> Self {
+        let proved = self.blockers.iter().any(|blocker| blocker.code.ground() == Ground::Proof);
+        let mut doubted = self.clone();
+        let doubt = Blocker {
+            code,
+            subject: "*".to_owned(),
+            message: message.clone(),
+            since: Some(since),
+            clears_at: None,
+        };
+        doubted.blockers.insert(0, doubt);
+        doubted.blockers.sort_by_key(|blocker| blocker.code.ground());
+        doubted.verdict = if proved { Verdict::NotReady } else { Verdict::Unknown };
+        doubted.message = doubted.blockers[0].message.clone();
+        doubted.earliest_ready_at = None;
+        doubted.epoch = Epoch::new(format!("{}-{}", self.epoch, code.as_str()));
+        doubted
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -129,7 +129,6 @@ pub struct Drain {
     clock_suspects: Vec<Span>,
     clock: Option<(Timestamp, Duration)>,
     last_commit_at: Option<Timestamp>,
-    unwritable_since: Option<Timestamp>,
     journal_sequence: u64,
     pub(super) sequence: u64,
     commit: Commit,
@@ -147,7 +146,6 @@ impl Drain {
             clock_suspects: state.clock_suspects,
             clock: None,
             last_commit_at: state.last_commit_at,
-            unwritable_since: None,
             journal_sequence: state.journal.iter().map(|entry| entry.sequence).max().unwrap_or(0),
             sequence: state.sequence,
             commit: Commit::default(),
@@ -274,11 +272,6 @@ impl Drain {
         self.source_mut(source).track(key, Some(since));
     }
 
-    /// Notes that the state cannot be written since then, or can be again.
-    pub fn set_unwritable(&mut self, since: Option<Timestamp>) {
-        self.unwritable_since = since;
-    }
-
     // Commands.
 
     /// Opens a rotation; the caller then has its keys tracked in its sources.
@@ -397,6 +390,24 @@ impl Drain {
             let open = rotation.phase == Phase::Open;
             (open && rotation.declaration.credential == *credential).then_some(id)
         })
+    }
+
+    /// Returns the configured keys of a credential; `None` for an unknown one.
+    pub fn keys_of(&self, credential: &CredentialName) -> Option<Vec<KeyRef>> {
+        let decl = self.declared.credentials.iter().find(|decl| decl.name == *credential);
+        decl.map(|decl| decl.keys.clone())
+    }
+
+    /// Returns the keys of a rotation that a source of it is not matched against yet.
+    pub fn untracked(&self, id: &RotationId) -> Vec<(SourceName, Fingerprint)> {
+        let Some(watched) = self.rotations.get(id) else { return Vec::new() };
+        let declaration = &watched.rotation.declaration;
+        let keys = [declaration.old_key.fingerprint, declaration.new_key.fingerprint];
+        let pairs = declaration.sources.iter().flat_map(|source| keys.map(|key| (source, key)));
+        let missing = pairs.filter(|(source, key)| {
+            self.sources.get(*source).is_none_or(|known| !known.tracked.contains_key(key))
+        });
+        missing.map(|(source, key)| (source.clone(), key)).collect()
     }
 
     // Time.
@@ -520,7 +531,6 @@ impl Drain {
             sources: pinned.map(|name| (name, self.sources.get(name))).collect(),
             ledger: &self.ledger,
             clock_suspects: &self.clock_suspects,
-            unwritable_since: self.unwritable_since,
             violations: watched.violations.len(),
             journal_sequence: watched.journal.last().map_or(0, |entry| entry.sequence),
             policy_digest: &watched.policy_digest,

@@ -43,8 +43,6 @@ pub struct Facts<'a> {
     pub ledger: &'a Ledger,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: &'a [Span],
-    /// Since when the state cannot be written, if so.
-    pub unwritable_since: Option<Timestamp>,
     /// Number of violations recorded for the rotation.
     pub violations: usize,
     /// Sequence of the newest journal entry of the rotation.
@@ -140,7 +138,7 @@ const RULES: [Rule; 23] = [
     source_rules::coverage_gap,
     observation_too_short,
     source_rules::rejects,
-    distrust,
+    clock_suspect,
     quiet_running,
     exposure_running,
     consumers_and_new_key,
@@ -274,8 +272,7 @@ fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-/// `clock_suspect`, and what the daemon itself cannot vouch for.
-fn distrust(case: &Case<'_>, out: &mut Vec<Blocker>) {
+fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
     if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
         let message = "the clock stepped, or lines came from the future, within the window; check \
@@ -283,13 +280,6 @@ fn distrust(case: &Case<'_>, out: &mut Vec<Blocker>) {
             .to_owned();
         let clears = case.reached_at(span.to.plus(case.window.required));
         out.push(blocker(Code::ClockSuspect, "*", message).since(Some(span.from)).clears(clears));
-    }
-    if let Some(since) = case.facts.unwritable_since {
-        let message =
-            "the state cannot be written, so nothing new counts; see the daemon's log for \
-                       the path and the reason"
-                .to_owned();
-        out.push(blocker(Code::StateUnwritable, "*", message).since(Some(since)));
     }
 }
 

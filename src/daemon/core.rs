@@ -1,0 +1,404 @@
+//! The core thread: the one loop that owns the engine and the state.
+//!
+//! Each turn takes what has come in, moves the engine to now, commits, and only then publishes
+//! and replies. Invariant: nothing is published or replied to that was not committed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::DaemonError;
+use super::reader::Order;
+use crate::clock;
+use crate::engine::answer::Code;
+use crate::engine::credential::{Fingerprint, FingerprintSecret, RawKey, SourceName};
+use crate::engine::drain::{Drain, Opening, Refused};
+use crate::engine::rotation::KeyRef;
+use crate::engine::scan::TrackedKey;
+use crate::engine::state::Commit;
+use crate::engine::time::Timestamp;
+use crate::engine::view::{Event, Snapshot};
+use crate::publish::{Intent, KeyChoice, Refusal, Request, StartRotation};
+use crate::source::Report;
+use crate::store::Store;
+
+/// The engine moves at least this often, so that no answer is older.
+const TURN: Duration = Duration::from_millis(500);
+/// Inputs that one commit takes at most: bounds the time until the next answer.
+const INPUTS_PER_TURN: usize = 64;
+
+/// What comes into the core.
+pub enum Input {
+    /// A batch of the reader; costs it a credit.
+    Reports(Vec<Report>),
+    /// The reader looks for `key` in `source` from `since` on.
+    Tracking {
+        /// The source.
+        source: SourceName,
+        /// The key.
+        key: Fingerprint,
+        /// Processing time of the first read that is matched.
+        since: Timestamp,
+    },
+    /// A request from the network.
+    Request(Request),
+}
+
+type Reply = Box<dyn FnOnce(&Drain) + Send>;
+
+/// Engine, state and the core's ends of the channels.
+pub struct Core {
+    store: Store,
+    drain: Drain,
+    secret: Arc<FingerprintSecret>,
+    inputs: mpsc::Receiver<Input>,
+    credits: mpsc::SyncSender<()>,
+    orders: mpsc::Sender<Order>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    instance: String,
+    commits: u64,
+    /// A commit that could not be written, and since when.
+    unwritten: Option<(Commit, Timestamp)>,
+    /// Inputs that wait until the state can be written again.
+    held: VecDeque<Input>,
+    /// Batches of which the credit is to be given back after the commit.
+    spent: usize,
+    /// Replies that wait for the commit.
+    replies: Vec<Reply>,
+}
+
+impl Core {
+    /// Makes the core with its first snapshot.
+    pub fn new(
+        store: Store,
+        mut drain: Drain,
+        secret: Arc<FingerprintSecret>,
+        inputs: mpsc::Receiver<Input>,
+        credits: mpsc::SyncSender<()>,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
+        let instance = format!("{:016x}", getrandom::u64().unwrap_or(u64::from(std::process::id())));
+        let now = clock::now();
+        drain.advance(now, clock::steady());
+        let first = drain.snapshot(&instance, 0, now);
+        let (snapshots, _) = watch::channel(Arc::new(first));
+        for _ in 0..super::reader::CREDITS {
+            credits.try_send(()).expect("the channel holds all credits");
+        }
+        Self {
+            store,
+            drain,
+            secret,
+            inputs,
+            credits,
+            orders,
+            snapshots,
+            instance,
+            commits: 0,
+            unwritten: None,
+            held: VecDeque::new(),
+            spent: 0,
+            replies: Vec::new(),
+        }
+    }
+
+    /// Returns a receiver of the snapshots it publishes.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    /// Runs until every input is closed, or the state is broken.
+    pub fn run(mut self, shutdown: &CancellationToken) -> Result<(), DaemonError> {
+        loop {
+            let open = self.take_inputs();
+            self.turn()?;
+            if let (Some((_, since)), true) = (&self.unwritten, shutdown.is_cancelled()) {
+                tracing::error!(%since, "The state could not be written until shutdown.");
+                return self.last_try();
+            }
+            if !open {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for input until the next deadline; returns whether more can come.
+    fn take_inputs(&mut self) -> bool {
+        let now = clock::now();
+        let deadline = self.drain.next_deadline(now).map_or(TURN, |at| at.since(now));
+        let wait = deadline.clamp(Duration::from_millis(1), TURN);
+        let mut next = self.inputs.recv_timeout(wait);
+        for _ in 0..INPUTS_PER_TURN {
+            match next {
+                Ok(input) => self.take(input),
+                Err(mpsc::RecvTimeoutError::Timeout) => return true,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+            }
+            next = self.inputs.try_recv().map_err(|error| match error {
+                mpsc::TryRecvError::Empty => mpsc::RecvTimeoutError::Timeout,
+                mpsc::TryRecvError::Disconnected => mpsc::RecvTimeoutError::Disconnected,
+            });
+        }
+        // What was received beyond the bound must not be lost.
+        if let Ok(input) = next {
+            self.take(input);
+        }
+        true
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Request(request) => self.answer(request),
+            input if self.unwritten.is_some() => self.held.push_back(input),
+            input => self.ingest(input),
+        }
+    }
+
+    fn ingest(&mut self, input: Input) {
+        match input {
+            Input::Reports(reports) => {
+                self.spent += 1;
+                for report in reports {
+                    match report {
+                        Report::Delta(delta) => self.drain.take_delta(delta),
+                        Report::Generation(record) => self.drain.take_generation(record),
+                        Report::Gap(gap) => self.drain.take_gap(gap),
+                        Report::Status(status) => self.drain.take_status(status),
+                    }
+                }
+            }
+            Input::Tracking { source, key, since } => self.drain.take_tracking(&source, key, since),
+            Input::Request(request) => self.answer(request),
+        }
+    }
+
+    /// Decides, commits, publishes, replies.
+    fn turn(&mut self) -> Result<(), DaemonError> {
+        let now = clock::now();
+        if self.unwritten.is_none() {
+            self.drain.advance(now, clock::steady());
+            let commit = self.drain.take_commit(now);
+            if !commit.is_empty() {
+                self.write(commit, now)?;
+            }
+        } else if let Some((commit, since)) = self.unwritten.take() {
+            self.write(commit, since)?;
+            if self.unwritten.is_none() {
+                tracing::info!("The state can be written again.");
+                for input in std::mem::take(&mut self.held) {
+                    self.ingest(input);
+                }
+                return self.turn();
+            }
+        }
+        self.publish(now);
+        Ok(())
+    }
+
+    fn write(&mut self, commit: Commit, since: Timestamp) -> Result<(), DaemonError> {
+        match self.store.commit(&commit) {
+            Ok(()) => {
+                self.commits += 1;
+                for _ in 0..std::mem::take(&mut self.spent) {
+                    // Never more credits than there were; a reader that is gone needs none.
+                    let _ = self.credits.try_send(());
+                }
+                Ok(())
+            }
+            Err(error) if error.is_retryable() => {
+                if self.commits_were_fine(since) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "The state cannot be written; reading stops and answers are unknown until it can."
+                    );
+                }
+                self.unwritten = Some((commit, since));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells whether this failure is the first of its kind: it is logged once.
+    fn commits_were_fine(&self, since: Timestamp) -> bool {
+        self.snapshots.borrow().taken_at <= since && self.held.is_empty()
+    }
+
+    fn last_try(mut self) -> Result<(), DaemonError> {
+        match self.unwritten.take().map(|(commit, _)| self.store.commit(&commit)) {
+            Some(Err(error)) => Err(DaemonError::NotFlushed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn publish(&mut self, now: Timestamp) {
+        if let Some((_, since)) = &self.unwritten {
+            // What is known beyond the last commit is not shown; what was shown is doubted.
+            let mut last = Snapshot::clone(&self.snapshots.borrow());
+            let since = *since;
+            for view in &mut last.rotations {
+                let doubted = view.answer.blockers.iter().any(|b| b.code == Code::StateUnwritable);
+                if !doubted {
+                    view.answer = view.answer.doubted(
+                        Code::StateUnwritable,
+                        "the state cannot be written, so nothing new counts; see the daemon's log \
+                         for the path and the reason"
+                            .to_owned(),
+                        since,
+                    );
+                }
+            }
+            last.taken_at = now;
+            self.snapshots.send_replace(Arc::new(last));
+            return;
+        }
+        let snapshot = self.drain.snapshot(&self.instance, self.commits, now);
+        self.snapshots.send_replace(Arc::new(snapshot));
+        while let Some(event) = self.drain.poll_event() {
+            log(&event);
+        }
+        for reply in std::mem::take(&mut self.replies) {
+            reply(&self.drain);
+        }
+    }
+
+    // Requests. A command is applied now and replied to after its commit.
+
+    fn answer(&mut self, request: Request) {
+        let now = clock::now();
+        if let (Some(_), Request::Start(..) | Request::Record { .. } | Request::RevokeIntent { .. }) =
+            (&self.unwritten, &request)
+        {
+            return refuse(request, "disk full, read-only or failing");
+        }
+        match request {
+            Request::Start(start, reply) => {
+                let started = self.start(start, now);
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(started);
+                }));
+            }
+            Request::Record { rotation, event, at, by, note, reply } => {
+                let recorded = self.drain.record(&rotation, event, at, by, note, now);
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(recorded.map_err(refusal));
+                }));
+            }
+            Request::RevokeIntent { rotation, epoch, by, reply } => {
+                let intent = self.drain.revoke_intent(&rotation, &epoch, by, now);
+                let intent = intent.map(|(intent, valid_until)| Intent { intent, valid_until });
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(intent.map_err(refusal));
+                }));
+            }
+            Request::Consumers { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(drain.consumers(&rotation, now));
+            })),
+            Request::Journal { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(drain.journal(&rotation).map(<[_]>::to_vec));
+            })),
+        }
+    }
+
+    fn start(
+        &mut self,
+        start: StartRotation,
+        now: Timestamp,
+    ) -> Result<crate::engine::rotation::RotationId, Refusal> {
+        let configured = self.drain.keys_of(&start.credential).ok_or(Refusal::UnknownCredential)?;
+        let resolve = |choice: KeyChoice| -> Result<(KeyRef, Option<RawKey>), Refusal> {
+            match choice {
+                KeyChoice::Configured(name) => configured
+                    .iter()
+                    .find(|key| *key.name == *name)
+                    .map(|key| (key.clone(), None))
+                    .ok_or(Refusal::UnknownKey(name)),
+                KeyChoice::Fingerprint { name, fingerprint } => {
+                    Ok((KeyRef { name: name.into(), fingerprint }, None))
+                }
+                KeyChoice::Id { name, id } => {
+                    let fingerprint = self.secret.fingerprint(id.as_bytes());
+                    let raw = RawKey::new(id.into_bytes());
+                    Ok((KeyRef { name: name.into(), fingerprint }, Some(raw)))
+                }
+            }
+        };
+        let (old_key, old_raw) = resolve(start.old_key)?;
+        let (new_key, new_raw) = resolve(start.new_key)?;
+        let keys = [(old_key.fingerprint, old_raw), (new_key.fingerprint, new_raw)];
+        let opening = Opening {
+            credential: start.credential,
+            old_key,
+            new_key,
+            started_at: start.started_at,
+            overlap: start.overlap,
+            by: start.by,
+            note: start.note,
+        };
+        let id = self.drain.start(opening, now).map_err(refusal)?;
+        for (source, fingerprint) in self.drain.untracked(&id) {
+            let raw = keys.iter().find(|key| key.0 == fingerprint).and_then(|key| key.1.clone());
+            // A reader that is gone is about to end the daemon.
+            let _ = self.orders.send((source, TrackedKey { fingerprint, raw }));
+        }
+        Ok(id)
+    }
+}
+
+fn refuse(request: Request, why: &str) {
+    let refusal = Refusal::StateUnwritable(why.to_owned());
+    // A caller that hung up needs no reply.
+    match request {
+        Request::Start(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Record { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::RevokeIntent { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Consumers { .. } | Request::Journal { .. } => {}
+    }
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    use crate::engine::answer::Verdict;
+    match refused {
+        Refused::UnknownCredential(_) => Refusal::UnknownCredential,
+        Refused::UnknownRotation(_) => Refusal::UnknownRotation,
+        Refused::RotationInProgress(id) => Refusal::RotationInProgress(id),
+        Refused::SameKey => Refusal::SameKey,
+        Refused::Journal(why) => Refusal::Journal(why),
+        Refused::StaleEpoch(current) => Refusal::StaleEpoch { current },
+        Refused::NotReady(answer) if answer.verdict == Verdict::Unknown => Refusal::Unknown(answer),
+        Refused::NotReady(answer) => Refusal::NotReady(answer),
+        other => Refusal::Invalid(other.to_string()),
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::VerdictChanged { answer, from } => tracing::info!(
+            rotation = %answer.rotation,
+            from = from.map_or("none", crate::engine::answer::Verdict::as_str),
+            to = answer.verdict.as_str(),
+            reason = %answer.message,
+            "Verdict changed."
+        ),
+        Event::Retracted(violation) => tracing::error!(
+            rotation = %violation.rotation, reason = %violation.message, "Ready was retracted."
+        ),
+        Event::GapRecorded(gap) => tracing::error!(
+            source = %gap.source,
+            stream = %gap.stream,
+            from = %gap.span.from,
+            to = %gap.span.to,
+            reason = gap.reason.as_str(),
+            "Evidence was lost."
+        ),
+        Event::ClockSuspect(at) => tracing::warn!(
+            %at, "The clock stepped, or lines came from the future; check time synchronisation."
+        ),
+        Event::RevocationVerified(answer, at) => tracing::info!(
+            rotation = %answer.rotation, %at, "A denied line with the old key proves the revocation."
+        ),
+    }
+}

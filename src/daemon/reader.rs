@@ -1,0 +1,72 @@
+//! The reader thread: polls the files, hands what it found to the core, and waits to be woken.
+//!
+//! It sends a batch only when it has a credit. The core gives a credit back when a batch was
+//! committed: a slow or failing disk stops the reading, and nothing is dropped.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::core::Input;
+use crate::clock;
+use crate::engine::credential::SourceName;
+use crate::engine::scan::TrackedKey;
+use crate::source::{Tailer, Wake};
+
+/// Batches that may wait for their commit.
+pub const CREDITS: usize = 4;
+
+/// Files are looked at this often, whatever the file events say.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// An order of the core: look for this key in this source, too.
+pub type Order = (SourceName, TrackedKey);
+
+/// The reader's ends of the channels.
+pub struct Reader {
+    tailer: Tailer,
+    inputs: mpsc::SyncSender<Input>,
+    credits: mpsc::Receiver<()>,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Reader {
+    /// Makes the reader; it does not read yet.
+    pub fn new(
+        tailer: Tailer,
+        inputs: mpsc::SyncSender<Input>,
+        credits: mpsc::Receiver<()>,
+        orders: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self { tailer, inputs, credits, orders }
+    }
+
+    /// Reads until `shutdown` is cancelled or the core is gone.
+    pub fn run(mut self, shutdown: &CancellationToken) {
+        let mut wake = Wake::new(self.tailer.watch_paths());
+        let mut reports = Vec::new();
+        while !shutdown.is_cancelled() {
+            let now = clock::now();
+            for (source, key) in self.orders.try_iter() {
+                let fingerprint = key.fingerprint;
+                self.tailer.track(&source, key);
+                let news = Input::Tracking { source, key: fingerprint, since: now };
+                if self.inputs.send(news).is_err() {
+                    return;
+                }
+            }
+            let progress = self.tailer.poll(now, &mut reports);
+            if !reports.is_empty() {
+                let batch = std::mem::take(&mut reports);
+                if self.credits.recv().is_err() || self.inputs.send(Input::Reports(batch)).is_err() {
+                    return;
+                }
+            }
+            if !progress.more {
+                wake.watch(self.tailer.watch_paths());
+                wake.wait(LOOK_EVERY);
+            }
+        }
+    }
+}
