@@ -223,4 +223,15 @@ mod tests {
             assert_eq!(network_file_system(magic), None, "{magic:x}");
         }
     }
+
+    #[test]
+    fn a_lock_is_free_at_once_although_a_forked_child_still_has_its_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        let in_child = first.0.try_clone().unwrap();
+        assert!(matches!(lock(dir.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        lock(dir.path()).unwrap();
+        drop(in_child);
+    }
 }
