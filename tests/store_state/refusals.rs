@@ -28,7 +28,7 @@ fn sql(dir: &Path, statement: &str) -> rusqlite::Result<()> {
 
 /// Opens the state, which must fail with a message that holds all of `words` and is for a person.
 fn refused(dir: &Path, words: &[&str]) -> StoreError {
-    let error = Store::open(dir).err().expect("the state must be refused");
+    let error = Store::open(dir).map(drop).expect_err("the state must be refused");
     let message = error.to_string();
     for word in words {
         assert!(message.contains(word), "`{word}` is not in: {message}");

@@ -8,7 +8,8 @@ use keydrain::engine::usage::{Consumer, Outcome};
 use keydrain::store::Store;
 use proptest::prelude::*;
 
-use crate::model::{Model, arbitrary, assert_same, cell, counting, declaration, entry, named};
+use crate::arbitrary;
+use crate::model::{Model, assert_same, cell, counting, declaration, entry, named};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
