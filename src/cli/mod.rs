@@ -6,6 +6,10 @@ pub mod consumers;
 pub mod ready;
 pub mod rotation;
 pub mod status;
+pub mod explain;
+pub mod layout_flags;
+pub mod log_input;
+pub mod scan;
 
 use std::fmt;
 

@@ -156,7 +156,7 @@ impl ScanTally {
             return;
         };
         self.totals.events += 1;
-        self.totals.span = widened(self.totals.span, at, at);
+        self.totals.span = Some(widened(self.totals.span, at, at));
         let counts = Counts::one(event.outcome);
         let key = self.keys.intern(key);
         self.key(key, KeyTotals { first_seen: at, last_seen: at, counts });
@@ -184,7 +184,7 @@ impl ScanTally {
             *rejects += more;
         }
         if let Some((first, last)) = other.totals.span {
-            self.totals.span = widened(self.totals.span, first, last);
+            self.totals.span = Some(widened(self.totals.span, first, last));
         }
         let keys: Vec<Symbol> = other.keys.iter().map(|key| self.keys.intern(key)).collect();
         let consumers: Vec<Symbol> =
@@ -241,6 +241,6 @@ fn widened(
     span: Option<(Timestamp, Timestamp)>,
     first: Timestamp,
     last: Timestamp,
-) -> Option<(Timestamp, Timestamp)> {
-    Some(span.map_or((first, last), |(from, to)| (from.min(first), to.max(last))))
+) -> (Timestamp, Timestamp) {
+    span.map_or((first, last), |(from, to)| (from.min(first), to.max(last)))
 }
