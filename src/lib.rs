@@ -1,4 +1,5 @@
 //! keydrain: says when the old key of a dual-secret rotation is safe to revoke.
 pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod store;
