@@ -2,6 +2,8 @@
 
 pub mod engine;
 
+pub mod config;
+
 pub mod store;
 
 pub mod publish;

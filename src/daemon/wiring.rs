@@ -34,9 +34,9 @@ pub fn wire(
     let mut credentials = Vec::new();
     for credential in &config.credentials {
         let mut keys = Vec::new();
-        for key in &credential.keys {
-            let resolved = key.resolve(secret)?;
-            keys.push(KeyRef { name: resolved.name, fingerprint: resolved.fingerprint });
+        for resolved in credential.resolve(secret)? {
+            let fingerprint = resolved.fingerprint;
+            keys.push(KeyRef { name: resolved.name, fingerprint });
             for source in &credential.sources {
                 tracked.entry(source.clone()).or_default().push(TrackedKey {
                     fingerprint: resolved.fingerprint,

@@ -1,0 +1,317 @@
+//! The config: TOML text -> types of the engine, or every problem with its line and its remedy.
+//!
+//! Order of precedence: flag, then `KEYDRAIN_*` environment, then the file, then defaults. Nothing
+//! is guessed and nothing is ignored: an unknown key and a key that this version cannot honour are
+//! problems. Reading the config opens no other file; secrets are read by [`Credential::resolve`].
+//!
+//! ```text
+//! text --toml--> table (spans) --source, credential, policy--> Config
+//!                      \--------------- report --------------> ConfigError::Invalid
+//! ```
+
+mod credential;
+mod duration;
+mod error;
+mod key;
+mod policy;
+mod report;
+mod source;
+mod syntax;
+mod table;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub use error::{ConfigError, Position, Problem};
+pub use key::{Key, KeyIdentity, MAX_KEY_LEN, NotAKey, ResolvedKey, read_key};
+
+use crate::engine::credential::{CredentialName, SourceName};
+use crate::engine::parse::Layout;
+use crate::engine::policy::{Policy, SourcePolicy};
+use crate::engine::rotation::RosterEntry;
+use report::Report;
+use table::Table;
+
+/// Where the config is when nothing else is said.
+pub const DEFAULT_PATH: &str = "/etc/keydrain/keydrain.toml";
+/// Longest config in bytes.
+pub const MAX_CONFIG_LEN: u64 = 1024 * 1024;
+
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7677);
+const STATE_DIR: &str = "/var/lib/keydrain";
+const ENV_LISTEN: &str = "KEYDRAIN_SERVER__LISTEN";
+const ENV_TOKEN_FILE: &str = "KEYDRAIN_SERVER__TOKEN_FILE";
+const ENV_STATE_DIR: &str = "KEYDRAIN_STATE__DIR";
+/// Longest name of a source, credential or consumer, in bytes.
+const MAX_NAME_LEN: usize = 256;
+
+/// Looks up a variable of the environment.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// A config without problems.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file it was read from; absolute if it was loaded.
+    pub path: PathBuf,
+    /// `[server]`.
+    pub server: Server,
+    /// `[state] dir`: database, lock and fingerprint secret.
+    pub state_dir: PathBuf,
+    /// `[[source]]`, in the order of the file; names are unique.
+    pub sources: Vec<Source>,
+    /// `[[credential]]`, in the order of the file; names are unique.
+    pub credentials: Vec<Credential>,
+}
+
+/// Where the daemon answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Address and port; beyond loopback only with a token file.
+    pub listen: SocketAddr,
+    /// File with the token that every POST needs.
+    pub token_file: Option<PathBuf>,
+}
+
+/// What the silence of a source means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing: it may be idle or broken.
+    Unknown,
+    /// That it is idle: its file is written unbuffered on this host.
+    Idle,
+}
+
+/// A declared input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Name.
+    pub name: SourceName,
+    /// Glob patterns, absolute (relative to the config's directory in the text); at least one.
+    pub paths: Vec<String>,
+    /// What a line looks like; compiles.
+    pub layout: Layout,
+    /// Lateness and silence.
+    pub policy: SourcePolicy,
+    /// What silence means.
+    pub silence: Silence,
+}
+
+/// A declared credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// Name.
+    pub name: CredentialName,
+    /// Sources whose logs show its keys; each is declared; at least one.
+    pub sources: Vec<SourceName>,
+    /// Its keys; names and identities are unique. May be empty: a rotation can bring its own.
+    pub keys: Vec<Key>,
+    /// Consumers that are expected to move; names are unique.
+    pub roster: Vec<RosterEntry>,
+    /// What is demanded before a key may go.
+    pub policy: Policy,
+}
+
+impl Config {
+    /// Reads the config at `path`, with the environment of this process.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with all problems; others when the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_path_buf(), source };
+        // Stream names are paths: they must not depend on the directory of the next start.
+        let path = &std::path::absolute(path).map_err(unreadable)?;
+        let text = read_text(path)?;
+        Self::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads the config's text; `path` names it in problems and is where relative paths start.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with all problems.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        let mut report = Report::new(path, text);
+        let config = match DeTable::parse(text) {
+            Ok(document) => Some(read(&document, path, environment, &mut report)),
+            Err(error) => {
+                syntax::explain(&error, text, &mut report);
+                None
+            }
+        };
+        let problems = report.into_problems();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid { problems }),
+        }
+    }
+
+    /// Returns the source of this name.
+    pub fn source(&self, name: &SourceName) -> Option<&Source> {
+        self.sources.iter().find(|source| source.name == *name)
+    }
+
+    /// Returns the credential of this name.
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| credential.name.as_str() == name)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_CONFIG_LEN + 1).read_to_end(&mut bytes));
+    let path = path.to_path_buf();
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ConfigError::Missing { path }),
+        Err(source) => Err(ConfigError::Unreadable { path, source }),
+        Ok(length) if length as u64 > MAX_CONFIG_LEN => {
+            Err(ConfigError::TooLong { path, limit: MAX_CONFIG_LEN })
+        }
+        Ok(_) => String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            syntax::not_utf8(&String::from_utf8_lossy(valid), &path)
+        }),
+    }
+}
+
+/// Reads the whole document. With problems in the report, the values in their place are defaults.
+fn read(
+    document: &Spanned<DeTable<'_>>,
+    path: &Path,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> Config {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut root = Table::new(document.get_ref(), document.span(), "the config");
+    let server = root.table("server", "[server]", report);
+    let server = read_server(server, base, environment, report);
+    let state = root.table("state", "[state]", report);
+    let state_dir = read_state_dir(state, base, environment, report);
+
+    let mut sources: Vec<Source> = Vec::new();
+    for table in root.tables("source", "[[source]]", report) {
+        let span = table.span().clone();
+        let Some(source) = source::read(table, base, report) else { continue };
+        if sources.iter().any(|other| other.name == source.name) {
+            let message = format!("two sources are named `{}`", source.name);
+            report.problem(&span, message, "rename one of them");
+        }
+        sources.push(source);
+    }
+    let mut credentials: Vec<Credential> = Vec::new();
+    for table in root.tables("credential", "[[credential]]", report) {
+        let span = table.span().clone();
+        let Some(credential) = credential::read(table, base, &sources, report) else { continue };
+        if credentials.iter().any(|other| other.name == credential.name) {
+            let message = format!("two credentials are named `{}`", credential.name);
+            report.problem(&span, message, "rename one of them");
+        }
+        credentials.push(credential);
+    }
+    root.refuse_unless("consumer_map", "[]", report);
+    root.refuse_unless("probe", "[]", report);
+    root.finish(report);
+    Config { path: path.to_path_buf(), server, state_dir, sources, credentials }
+}
+
+fn read_server(
+    table: Option<Table<'_>>,
+    base: &Path,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> Server {
+    const FIX: &str = "write address and port, as \"127.0.0.1:7677\"";
+    let mut server = Server { listen: LISTEN, token_file: None };
+    let mut span = None;
+    if let Some(mut table) = table {
+        if let Some(text) = table.string("listen", report) {
+            match text.get_ref().parse() {
+                Ok(listen) => server.listen = listen,
+                Err(_) => {
+                    let message =
+                        format!("`listen` = \"{}\" is no address and port", text.get_ref());
+                    report.problem(&text.span(), message, FIX);
+                }
+            }
+            span = Some(text.span());
+        }
+        server.token_file = read_path(&mut table, "token_file", base, report);
+        table.finish(report);
+    }
+    let override_of = |name| environment(name).filter(|value| !value.is_empty());
+    let listen = override_of(ENV_LISTEN);
+    if let Some(text) = &listen {
+        match text.parse() {
+            Ok(listen) => server.listen = listen,
+            Err(_) => {
+                let message = format!("\"{text}\" is no address and port");
+                report.environment_problem(ENV_LISTEN, message, FIX);
+            }
+        }
+    }
+    if let Some(path) = override_of(ENV_TOKEN_FILE) {
+        server.token_file = Some(path.into());
+    }
+    if !server.listen.ip().is_loopback() && server.token_file.is_none() {
+        let message = format!("`listen` = {} is reachable from other hosts", server.listen);
+        let fix = "set `token_file` in [server], or listen on 127.0.0.1";
+        match span.filter(|_| listen.is_none()) {
+            Some(span) => report.problem(&span, message, fix),
+            None => report.environment_problem(ENV_LISTEN, message, fix),
+        }
+    }
+    server
+}
+
+fn read_state_dir(
+    table: Option<Table<'_>>,
+    base: &Path,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> PathBuf {
+    let mut dir = None;
+    if let Some(mut table) = table {
+        dir = read_path(&mut table, "dir", base, report);
+        table.finish(report);
+    }
+    let from_environment = environment(ENV_STATE_DIR).filter(|value| !value.is_empty());
+    from_environment.map(PathBuf::from).or(dir).unwrap_or_else(|| STATE_DIR.into())
+}
+
+fn read_path(
+    table: &mut Table<'_>,
+    key: &'static str,
+    base: &Path,
+    report: &mut Report,
+) -> Option<PathBuf> {
+    let text = table.string(key, report)?;
+    if text.get_ref().is_empty() {
+        report.problem(&text.span(), format!("`{key}` is empty"), "write a path, or remove it");
+        return None;
+    }
+    Some(base.join(text.get_ref()))
+}
+
+/// Refuses names that no message, metric label or URL can show.
+fn check_name(what: &str, name: &Spanned<String>, report: &mut Report) {
+    let text = name.get_ref();
+    let fix = "use letters, digits, `-`, `_` and `.`";
+    if text.is_empty() || text.trim() != text {
+        let message = format!("the name of a {what} is empty or has white space around it");
+        report.problem(&name.span(), message, fix);
+    } else if text.len() > MAX_NAME_LEN || text.chars().any(char::is_control) {
+        let message = format!(
+            "the name of a {what} is longer than {MAX_NAME_LEN} bytes or has control characters"
+        );
+        report.problem(&name.span(), message, fix);
+    }
+}
