@@ -31,7 +31,7 @@ use crate::engine::view::Snapshot;
 /// Most connections at a time; more wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 512;
 /// A client must send the head of a request within this time.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1024;
 /// The daemon must answer a request within this time.

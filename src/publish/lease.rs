@@ -37,3 +37,49 @@ pub fn at(answer: &Answer, now: Timestamp) -> Cow<'_, Answer> {
     expired.epoch = Epoch::new(format!("{}-expired", answer.epoch));
     Cow::Owned(expired)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::answer::{ConsumerCounts, KeyCounts, RequiredWindow};
+    use crate::engine::credential::CredentialName;
+    use crate::engine::rotation::RotationId;
+    use std::time::Duration;
+
+    fn ready_until(valid_until: Timestamp) -> Answer {
+        let required = Duration::ZERO;
+        Answer {
+            rotation: RotationId::new("r-1"),
+            credential: CredentialName::new("payments-api"),
+            verdict: Verdict::Ready,
+            message: String::new(),
+            blockers: Vec::new(),
+            warnings: Vec::new(),
+            old_key: KeyCounts::default(),
+            new_key: KeyCounts::default(),
+            window: RequiredWindow { span: None, terms: Vec::new(), required },
+            watermark: None,
+            observing_since: None,
+            sources: Vec::new(),
+            consumers: ConsumerCounts::default(),
+            earliest_ready_at: Some(valid_until),
+            evaluated_at: Timestamp::from_seconds(0),
+            valid_until,
+            epoch: Epoch::new("e"),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_itself_before_the_end_of_its_lease_and_unknown_from_then_on() {
+        let answer = ready_until(Timestamp::from_seconds(60));
+        let before = Timestamp::from_nanos(60_000_000_000 - 1);
+        assert_eq!(*at(&answer, before), answer);
+        for now in [answer.valid_until, Timestamp::MAX] {
+            let shown = at(&answer, now);
+            assert_eq!(shown.verdict, Verdict::Unknown);
+            assert_eq!(shown.blockers[0].code, Code::AnswerExpired);
+            assert_eq!(shown.earliest_ready_at, None);
+            assert_ne!(shown.epoch, answer.epoch);
+        }
+    }
+}

@@ -66,9 +66,10 @@ impl Collector for Scrape {
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         let help = "Version of this keydrain";
         gauge(&mut encoder, "keydrain_build_info", help, [(build, 1)])?;
-        let commits = [(Labels::new(), self.snapshot.commits)];
         let help = "Transactions committed since start";
-        counter(&mut encoder, "keydrain_commits", help, commits)?;
+        let commits =
+            encoder.encode_descriptor("keydrain_commits", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.snapshot.commits).encode(commits)?;
         let answers: Vec<_> = self.answers();
         rotations(&mut encoder, &answers)?;
         sources(&mut encoder, &self.snapshot.sources)

@@ -1,6 +1,6 @@
 //! Answers the network: HTTP routes and metrics over snapshots that were already committed.
 //!
-//! Nothing here decides, stores or reads a log. What is shown comes from the newest [`Snapshot`];
+//! Nothing here decides, stores or reads a log. What is shown comes from the newest [`Snapshot`](crate::engine::view::Snapshot);
 //! what is asked goes through the [`Desk`] to the one loop that owns the engine.
 //!
 //! ```text
@@ -44,7 +44,7 @@ pub enum PublishError {
     },
     /// The token file holds nothing, or something that fits no header.
     #[error(
-        "token file {path} must hold one line of at least 16 visible ASCII characters; \
+        "token file {path} must hold one word of visible ASCII characters; \
          `openssl rand -hex 32` makes one"
     )]
     TokenUnfit {
@@ -55,6 +55,3 @@ pub enum PublishError {
     #[error("the listening socket takes no more connections; restart keydrain")]
     Listener(#[source] std::io::Error),
 }
-
-#[cfg(doc)]
-use crate::engine::view::Snapshot;

@@ -259,3 +259,24 @@ fn note(note: Option<String>) -> Result<Option<String>, Problem> {
     }
     Ok(note)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_or_units_and_never_negative_or_months() {
+        let check = |text, seconds: Option<u64>| {
+            assert_eq!(duration(text), seconds.map(Duration::from_secs), "{text:?}");
+        };
+        check("0", Some(0));
+        check("30", Some(30));
+        check(" 30s ", Some(30));
+        check("1h 30m", Some(5400));
+        check("7d", Some(7 * 86400));
+        check("1w", Some(7 * 86400));
+        for bad in ["", "-1", "-30s", "30s ago", "1mo", "1y", "soon", "99999999999999999999"] {
+            check(bad, None);
+        }
+    }
+}
