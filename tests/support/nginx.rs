@@ -6,12 +6,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait::{DEADLINE, wait_for, wait_until};
+use super::wait::{DEADLINE, wait_until};
 
 /// A running server.
 pub struct Nginx {
@@ -22,28 +23,24 @@ pub struct Nginx {
 
 impl Nginx {
     /// Starts nginx in `folder` with `http` as the content of its `http` block; returns once it
-    /// accepts connections.
+    /// runs and heeds signals.
     ///
     /// `LISTEN` in `http` becomes the address to listen on; relative paths are below `folder`.
     pub fn start(folder: &Path, http: &str) -> Self {
-        for _ in 0..5 {
-            let port = free_port();
-            write_config(folder, port, http);
-            let mut master = spawn(folder);
-            let accepts = wait_for("nginx accepts connections or ends", || {
-                if master.try_wait().unwrap().is_some() {
-                    return Some(false);
-                }
-                TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
-            });
-            if accepts {
-                return Self { master, folder: folder.to_owned(), port };
-            }
-            // Another process may have taken the port since it was found free.
-            let errors = error_log(folder);
-            assert!(errors.contains("Address already in use"), "nginx does not start:\n{errors}");
-        }
-        panic!("no free port for nginx in five attempts");
+        // The socket is ours from the first moment on: no other process can take the port.
+        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        write_config(folder, port, http);
+        let _ = fs::remove_file(folder.join("error.log"));
+        let master = spawn(folder, socket);
+        let mut nginx = Self { master, folder: folder.to_owned(), port };
+        // A signal that comes before the master looks after its workers would be lost.
+        wait_until("nginx has started its worker", || {
+            let ended = nginx.master.try_wait().unwrap();
+            assert!(ended.is_none(), "nginx does not start:\n{}", error_log(folder));
+            error_log(folder).contains("start worker process ")
+        });
+        nginx
     }
 
     /// Returns the port on 127.0.0.1.
@@ -102,7 +99,7 @@ pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> u16 {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -111,10 +108,6 @@ pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> u16 {
     stream.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer);
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an HTTP status line")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn write_config(folder: &Path, port: u16, http: &str) {
@@ -130,7 +123,9 @@ fn write_config(folder: &Path, port: u16, http: &str) {
     fs::write(folder.join("nginx.conf"), config).unwrap();
 }
 
-fn spawn(folder: &Path) -> Child {
+/// Starts the master with `socket` as its standard input, which it takes over as it would from
+/// its predecessor in a binary upgrade.
+fn spawn(folder: &Path, socket: TcpListener) -> Child {
     // Debian keeps it where the PATH of an ordinary user does not look.
     let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
         .into_iter()
@@ -140,7 +135,8 @@ fn spawn(folder: &Path) -> Child {
         .arg("-p")
         .arg(folder)
         .args(["-c", "nginx.conf", "-e", "error.log"])
-        .stdin(Stdio::null())
+        .env("NGINX", "0;")
+        .stdin(OwnedFd::from(socket))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
