@@ -1,10 +1,12 @@
 //! How values become columns: integers of 64 bits with a sign, and back.
 //!
-//! Nothing here can fail on the way in; what comes back wrong is damage, named by its column.
+//! Nothing here can fail on the way in; what comes back wrong is damage, named by its column (a
+//! name, or a position where rows are many).
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use rusqlite::Row;
+use rusqlite::{Row, RowIndex};
 
 use crate::engine::credential::Fingerprint;
 use crate::engine::time::{Span, Timestamp};
@@ -26,23 +28,33 @@ pub fn instant(at: Option<Timestamp>) -> Option<i64> {
 }
 
 /// Reads a count or an offset.
-pub fn get_count(row: &Row<'_>, column: &str) -> Result<u64, Fault> {
+pub fn get_count(row: &Row<'_>, column: impl RowIndex + Copy + Display) -> Result<u64, Fault> {
     let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|_| Fault::nonsense(column, "a negative count"))
+    u64::try_from(number)
+        .map_err(|_| Fault::nonsense(&format!("column {column}"), "a negative count"))
 }
 
 /// Reads a duration.
-pub fn get_duration(row: &Row<'_>, column: &str) -> Result<Duration, Fault> {
+pub fn get_duration(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<Duration, Fault> {
     get_count(row, column).map(Duration::from_nanos)
 }
 
 /// Reads an instant.
-pub fn get_instant(row: &Row<'_>, column: &str) -> Result<Timestamp, Fault> {
+pub fn get_instant(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<Timestamp, Fault> {
     Ok(Timestamp::from_nanos(row.get(column)?))
 }
 
 /// Reads an instant that may be missing.
-pub fn get_instant_or_none(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, Fault> {
+pub fn get_instant_or_none(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<Option<Timestamp>, Fault> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_nanos))
 }
 
@@ -52,11 +64,17 @@ pub fn get_span(row: &Row<'_>) -> Result<Span, Fault> {
 }
 
 /// Reads 16 bytes.
-pub fn get_digest(row: &Row<'_>, column: &str) -> Result<[u8; 16], Fault> {
+pub fn get_digest(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<[u8; 16], Fault> {
     Ok(row.get(column)?)
 }
 
 /// Reads a fingerprint.
-pub fn get_fingerprint(row: &Row<'_>, column: &str) -> Result<Fingerprint, Fault> {
+pub fn get_fingerprint(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<Fingerprint, Fault> {
     get_digest(row, column).map(Fingerprint::from_bytes)
 }

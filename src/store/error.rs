@@ -280,3 +280,32 @@ impl From<StoreError> for Fault {
         Self::Refused(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_stays() {
+        // (code of SQLite, may be tried again)
+        let cases = [
+            (ffi::SQLITE_FULL, true),
+            (ffi::SQLITE_BUSY, true),
+            (ffi::SQLITE_IOERR, true),
+            (ffi::SQLITE_IOERR_FSYNC, true),
+            (ffi::SQLITE_READONLY, true),
+            (ffi::SQLITE_CANTOPEN, true),
+            (ffi::SQLITE_CORRUPT, false),
+            (ffi::SQLITE_NOTADB, false),
+            (ffi::SQLITE_CONSTRAINT_FOREIGNKEY, false),
+            (ffi::SQLITE_SCHEMA, false),
+        ];
+        for (code, retryable) in cases {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let error = StoreError::from_sqlite(Path::new("keydrain.db"), source);
+            assert_eq!(error.is_retryable(), retryable, "{error:?}");
+        }
+    }
+}

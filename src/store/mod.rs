@@ -20,7 +20,6 @@ mod ranges;
 mod read;
 mod write;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -39,7 +38,7 @@ pub struct Store {
     /// Numbers of names that are known to be committed.
     names: Names,
     /// Declared last, so dropped last: the lock goes after the database was closed.
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl Store {
@@ -102,4 +101,4 @@ fn write_all(
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -25,19 +25,34 @@ const LOCK_NAME: &str = "lock";
 const APPLICATION_ID: i32 = 0x6b64_726e;
 /// Number of migrations, which is the newest schema.
 const SCHEMA: i64 = 1;
+/// Smallest page of any `SQLite` database, in bytes.
+const LEAST_PAGE: u64 = 512;
 /// A person's `sqlite3` may hold a lock this long before a commit is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the different statements of one commit and one load.
 const CACHED_STATEMENTS: usize = 64;
 
-/// Takes the lock of the state directory; it is free again when the file is closed, also by a crash.
-pub fn lock(dir: &Path) -> Result<File, StoreError> {
+/// The lock of a state directory, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// Gives the lock up by name: closing the file would not, while a child process that was just
+    /// forked still has it open.
+    fn drop(&mut self) {
+        // If it fails, the lock goes with the last copy of the file.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock of the state directory.
+pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
     let path = dir.join(LOCK_NAME);
     let opened =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = opened.map_err(|source| StoreError::io("open", &path, source))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
         Err(TryLockError::Error(source)) => Err(StoreError::io("lock", &path, source)),
     }
@@ -78,9 +93,15 @@ fn network_file_system(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// Tells whether something was ever stored at `path`.
+/// Tells whether something was ever stored at `path`; refuses what is too short for a database.
+///
+/// `SQLite` would take such a file for an empty database and begin anew without a word.
 pub fn has_content(path: &Path) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {
+        Ok(metadata) if (1..LEAST_PAGE).contains(&metadata.len()) => Err(StoreError::Corrupt {
+            path: path.to_path_buf(),
+            detail: format!("only {} bytes are left of it", metadata.len()),
+        }),
         Ok(metadata) => Ok(metadata.len() > 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io("inspect", path, error)),
@@ -201,5 +222,16 @@ mod tests {
         for magic in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630] {
             assert_eq!(network_file_system(magic), None, "{magic:x}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_free_at_once_although_a_forked_child_still_has_its_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        let in_child = first.0.try_clone().unwrap();
+        assert!(matches!(lock(dir.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        lock(dir.path()).unwrap();
+        drop(in_child);
     }
 }

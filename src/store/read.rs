@@ -38,7 +38,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         streams: all.streams()?,
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
-        cells: all.rows("SELECT * FROM usage_cell ORDER BY source, key, consumer, minute", cell)?,
+        cells: all.rows(CELLS, cell)?,
         lines: all.rows("SELECT * FROM line_count ORDER BY source, minute", line)?,
         rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY source, key, at", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
@@ -195,34 +195,31 @@ fn tracked(row: &Row<'_>, names: &Directory) -> Result<TrackedRecord, Fault> {
     })
 }
 
+/// Cells are by far the most rows: their columns are found by position, not by name.
+const CELLS: &str = "SELECT source, key, consumer, minute,
+    accepted, unauthenticated, forbidden, failed,
+    accepted_seconds, unauthenticated_seconds, forbidden_seconds, failed_seconds,
+    first_seen, last_seen, counts_until
+    FROM usage_cell ORDER BY source, key, consumer, minute";
+
 fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fault> {
-    let seconds = |column| -> Result<Seconds, Fault> {
-        Ok(Seconds::from_bits(row.get::<_, i64>(column)?.cast_unsigned()))
+    let seconds = |position: usize| -> Result<Seconds, Fault> {
+        Ok(Seconds::from_bits(row.get::<_, i64>(position)?.cast_unsigned()))
     };
     let tally = Tally {
-        counts: [
-            get_count(row, "accepted")?,
-            get_count(row, "unauthenticated")?,
-            get_count(row, "forbidden")?,
-            get_count(row, "failed")?,
-        ],
-        seconds: [
-            seconds("accepted_seconds")?,
-            seconds("unauthenticated_seconds")?,
-            seconds("forbidden_seconds")?,
-            seconds("failed_seconds")?,
-        ],
-        first_seen: get_instant(row, "first_seen")?,
-        last_seen: get_instant(row, "last_seen")?,
-        counts_until: get_instant(row, "counts_until")?,
+        counts: [get_count(row, 4)?, get_count(row, 5)?, get_count(row, 6)?, get_count(row, 7)?],
+        seconds: [seconds(8)?, seconds(9)?, seconds(10)?, seconds(11)?],
+        first_seen: get_instant(row, 12)?,
+        last_seen: get_instant(row, 13)?,
+        counts_until: get_instant(row, 14)?,
     };
     let cell = UsageCell {
-        key: names.key(row.get("key")?)?,
-        consumer: names.consumer(row.get("consumer")?)?,
-        minute: Minute::from_number(row.get("minute")?),
+        key: names.key(row.get(1)?)?,
+        consumer: names.consumer(row.get(2)?)?,
+        minute: Minute::from_number(row.get(3)?),
         tally,
     };
-    Ok((names.source(row.get("source")?)?, cell))
+    Ok((names.source(row.get(0)?)?, cell))
 }
 
 fn line(row: &Row<'_>, names: &Directory) -> Result<(SourceName, LineCount), Fault> {

@@ -1,0 +1,305 @@
+//! Sequences of legal commits over few names, so that records meet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keydrain::engine::answer::{Epoch, Verdict};
+use keydrain::engine::coverage::{Gap, GapReason};
+use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::rotation::{
+    Attestation, Declaration, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
+};
+use keydrain::engine::state::{
+    Commit, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
+};
+use keydrain::engine::time::{Minute, Span, Timestamp};
+use keydrain::engine::usage::{
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally,
+    UsageCell, UsageDelta,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::model::{at, delta, generation_of, key, named};
+
+fn a_source() -> impl Strategy<Value = SourceName> {
+    select(vec!["edge", "inner", ""]).prop_map(SourceName::new)
+}
+
+fn a_stream() -> impl Strategy<Value = StreamName> {
+    select(vec!["/var/log/a.log", "/var/log/ü", "nul\u{0}"]).prop_map(StreamName::new)
+}
+
+fn a_key() -> impl Strategy<Value = Fingerprint> {
+    select(vec![0, 1, 255]).prop_map(key)
+}
+
+fn a_consumer() -> impl Strategy<Value = Consumer> {
+    prop_oneof![
+        Just(Consumer::Anonymous),
+        select(vec![Consumer::POOL, "", "billing", "billing\u{0}", "x' OR 1"]).prop_map(named),
+    ]
+}
+
+fn an_instant() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![any::<i64>().prop_map(Timestamp::from_nanos), (0..200_i64).prop_map(at)]
+}
+
+fn a_duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![0..=i64::MAX.cast_unsigned(), 0..5_u64].prop_map(Duration::from_nanos)
+}
+
+fn a_count() -> impl Strategy<Value = u64> {
+    let limit = i64::MAX.cast_unsigned();
+    prop_oneof![0..10_u64, limit - 3..=limit]
+}
+
+fn a_span() -> impl Strategy<Value = Span> {
+    (an_instant(), an_instant()).prop_map(|(a, b)| Span::between(a, b))
+}
+
+fn a_cell() -> impl Strategy<Value = UsageCell> {
+    let counts = prop::array::uniform4(prop_oneof![a_count(), Just(u64::MAX)]);
+    let seconds = prop::array::uniform4(any::<u64>().prop_map(Seconds::from_bits));
+    let tally = (counts, seconds, an_instant(), an_instant(), an_instant()).prop_map(
+        |(counts, seconds, first_seen, last_seen, counts_until)| Tally {
+            counts,
+            seconds,
+            first_seen,
+            last_seen,
+            counts_until,
+        },
+    );
+    (a_key(), a_consumer(), -1..2_i64, tally).prop_map(|(key, consumer, minute, tally)| UsageCell {
+        key,
+        consumer,
+        minute: Minute::from_number(minute),
+        tally,
+    })
+}
+
+fn an_anchor() -> impl Strategy<Value = Anchor> {
+    any::<(u16, [u8; 16], u16, [u8; 16])>().prop_map(|(head_len, head, tail_len, tail)| Anchor {
+        head_len,
+        head,
+        tail_len,
+        tail,
+    })
+}
+
+/// The range is made legal later: only its length counts here.
+fn a_delta() -> impl Strategy<Value = UsageDelta> {
+    let line = (-1..2_i64, a_count(), a_count()).prop_map(|(minute, lines, rejects)| LineCount {
+        minute: Minute::from_number(minute),
+        lines,
+        rejects,
+    });
+    let reject = (a_key(), an_instant()).prop_map(|(key, at)| RejectedKey { key, at });
+    (
+        (a_source(), a_stream(), 1..3_u64, 0..9_u64),
+        (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),
+        (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3)),
+    )
+        .prop_map(|(place, file, (cells, lines, rejected_keys))| {
+            let (source, stream, generation, len) = place;
+            let ((device, inode, birth), anchor, inside_overlong, last_event) = file;
+            UsageDelta {
+                source,
+                stream,
+                generation: GenerationNumber(generation),
+                file: FileId { device, inode, birth },
+                anchor,
+                inside_overlong,
+                last_event,
+                cells,
+                lines,
+                rejected_keys,
+                ..delta(0, len)
+            }
+        })
+}
+
+fn a_source_record() -> impl Strategy<Value = SourceRecord> {
+    (a_source(), any::<String>(), prop::array::uniform6(a_count()), option::of(an_instant()))
+        .prop_map(|(source, layout, counts, observing_since)| SourceRecord {
+            source,
+            layout,
+            bytes_read: counts[0],
+            bytes_skipped: counts[1],
+            bytes_unknown: counts[2],
+            lines: counts[3],
+            rejects: counts[4],
+            other_keys: counts[5],
+            observing_since,
+        })
+}
+
+fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
+    let instants = prop::array::uniform4(option::of(an_instant()));
+    (a_source(), a_stream(), instants, any::<bool>(), a_duration(), vec(a_key(), 0..4)).prop_map(
+        |(source, stream, instants, frontier_assumed, observed_lateness, keys_seen)| StreamRecord {
+            source,
+            stream,
+            observing_since: instants[0],
+            frontier: instants[1],
+            frontier_assumed,
+            watermark: instants[2],
+            last_line_at: instants[3],
+            observed_lateness,
+            keys_seen,
+        },
+    )
+}
+
+fn a_gap() -> impl Strategy<Value = Gap> {
+    let reason = select(GapReason::ALL.to_vec());
+    (a_source(), a_stream(), a_span(), reason, option::of(a_count())).prop_map(
+        |(source, stream, span, reason, bytes)| Gap { source, stream, span, reason, bytes },
+    )
+}
+
+fn a_rotation_id() -> impl Strategy<Value = RotationId> {
+    select(vec!["r1", "r2"]).prop_map(RotationId::new)
+}
+
+fn a_declaration() -> impl Strategy<Value = Declaration> {
+    let key_ref = || {
+        (any::<String>(), a_key())
+            .prop_map(|(name, fingerprint)| KeyRef { name: name.into(), fingerprint })
+    };
+    let roster_entry = (any::<(String, bool, bool, bool)>(), a_duration(), a_duration()).prop_map(
+        |(it, max_cache_ttl, max_connection_lifetime)| RosterEntry {
+            name: it.0.into(),
+            third_party: it.1,
+            single: it.2,
+            synthetic: it.3,
+            max_cache_ttl,
+            max_connection_lifetime,
+        },
+    );
+    (
+        (a_rotation_id(), any::<String>(), key_ref(), key_ref()),
+        (vec(a_source(), 0..4), vec(roster_entry, 0..3), option::of(a_duration())),
+    )
+        .prop_map(|((id, credential, old_key, new_key), (sources, roster, overlap))| {
+            let credential = CredentialName::new(credential);
+            Declaration { id, credential, old_key, new_key, sources, roster, overlap }
+        })
+}
+
+fn an_event() -> impl Strategy<Value = JournalEvent> {
+    let name = || any::<String>().prop_map(std::sync::Arc::<str>::from);
+    prop_oneof![
+        Just(JournalEvent::Started),
+        Just(JournalEvent::Override),
+        select(Attestation::ALL.to_vec()).prop_map(JournalEvent::Attested),
+        name().prop_map(JournalEvent::JobStarted),
+        (name(), an_instant()).prop_map(|(who, until)| JournalEvent::ConsumerWaived(who, until)),
+        (a_source(), option::of(a_stream()))
+            .prop_map(|(source, stream)| JournalEvent::SourceRetired(source, stream)),
+        any::<String>().prop_map(|text| JournalEvent::RevokeIntent(Epoch::new(text))),
+    ]
+}
+
+fn an_entry() -> impl Strategy<Value = JournalEntry> {
+    let by = any::<(String, Option<String>)>();
+    (a_rotation_id(), an_event(), an_instant(), an_instant(), by).prop_map(
+        |(rotation, event, at, recorded_at, (by, note))| JournalEntry {
+            sequence: 0,
+            rotation,
+            event,
+            at,
+            recorded_at,
+            by,
+            note,
+        },
+    )
+}
+
+fn a_verdict() -> impl Strategy<Value = PublishedVerdict> {
+    let verdict = select(Verdict::ALL.to_vec());
+    let later = (option::of(an_instant()), option::of(an_instant()));
+    (a_rotation_id(), verdict, any::<String>(), an_instant(), later).prop_map(
+        |(rotation, verdict, epoch, since, (first_ready_at, revocation_verified_at))| {
+            PublishedVerdict {
+                rotation,
+                verdict,
+                epoch: Epoch::new(epoch),
+                since,
+                first_ready_at,
+                revocation_verified_at,
+            }
+        },
+    )
+}
+
+fn a_violation() -> impl Strategy<Value = Violation> {
+    (a_rotation_id(), option::of(an_instant()), an_instant(), any::<String>()).prop_map(
+        |(rotation, event_at, recorded_at, message)| Violation {
+            rotation,
+            event_at,
+            recorded_at,
+            message,
+        },
+    )
+}
+
+fn a_commit() -> impl Strategy<Value = Commit> {
+    let tracked = (a_source(), a_key(), option::of(an_instant()))
+        .prop_map(|(source, key, since)| TrackedRecord { source, key, since });
+    (
+        (vec(a_delta(), 0..4), vec(a_source_record(), 0..3), vec(a_stream_record(), 0..3)),
+        (vec(tracked, 0..3), vec(a_gap(), 0..2), vec(a_declaration(), 0..2)),
+        (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
+        (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
+    )
+        .prop_map(|(evidence, found, told, (verdicts, sequence, now))| Commit {
+            deltas: evidence.0,
+            sources: evidence.1,
+            streams: evidence.2,
+            generations: Vec::new(),
+            tracked: found.0,
+            gaps: found.1,
+            rotations: found.2,
+            journal: told.0,
+            violations: told.1,
+            clock_suspects: told.2,
+            verdicts,
+            sequence,
+            now,
+        })
+}
+
+/// Makes each commit one that the engine could give after the ones before it.
+fn legalise(commits: &mut [Commit]) {
+    let mut offsets = BTreeMap::new();
+    let mut declared = Vec::new();
+    let mut sequence = 0;
+    for commit in commits {
+        for delta in &mut commit.deltas {
+            let place = (delta.source.clone(), delta.stream.clone(), delta.generation);
+            let offset = offsets.entry(place).or_insert(0);
+            delta.range = ByteRange { from: *offset, to: *offset + delta.range.to };
+            *offset = delta.range.to;
+            commit.generations.push(generation_of(delta));
+        }
+        declared.extend(commit.rotations.iter().map(|it| it.id.clone()));
+        commit.journal.retain(|it| declared.contains(&it.rotation));
+        commit.violations.retain(|it| declared.contains(&it.rotation));
+        commit.verdicts.retain(|it| declared.contains(&it.rotation));
+        for entry in &mut commit.journal {
+            sequence += 1;
+            entry.sequence = sequence;
+        }
+    }
+}
+
+/// Up to five commits, each legal after the ones before.
+pub fn commits() -> impl Strategy<Value = Vec<Commit>> {
+    vec(a_commit(), 1..6).prop_map(|mut commits| {
+        legalise(&mut commits);
+        commits
+    })
+}

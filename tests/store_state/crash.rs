@@ -1,0 +1,115 @@
+//! A process that dies, and a disk that fails, leave the state as some commit left it.
+//!
+//! The dying process is this test binary again: it runs one test with `STORE_CHILD` set.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use keydrain::engine::state::State;
+use keydrain::store::Store;
+
+use crate::model::{Model, assert_same, counting};
+
+const CHILD: &str = "STORE_CHILD";
+/// Lines per commit of the child.
+const STEP: u64 = 40;
+
+fn child(test: &str, dir: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--nocapture", test]).env(CHILD, dir);
+    command
+}
+
+fn child_dir() -> Option<std::path::PathBuf> {
+    std::env::var_os(CHILD).map(Into::into)
+}
+
+/// Asserts that offset and counts are of the same commit, and returns the offset.
+fn whole(state: &State) -> u64 {
+    let offset = state.generations.first().map_or(0, |it| it.offset);
+    assert_eq!(state.lines.iter().map(|(_, line)| line.lines).sum::<u64>(), offset);
+    assert_eq!(state.cells.iter().map(|(_, it)| it.tally.counts[0]).sum::<u64>(), offset);
+    assert_eq!(offset % STEP, 0);
+    offset
+}
+
+#[test]
+fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
+    if let Some(dir) = child_dir() {
+        let (mut store, _) = Store::open(&dir).unwrap();
+        let mut offset = whole(&store.load().unwrap());
+        loop {
+            store.commit(&counting(offset, offset + STEP)).unwrap();
+            offset += STEP;
+            println!("\ncommitted {offset}");
+            std::io::stdout().flush().unwrap();
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "crash::a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost";
+    for commits in [1, 2, 3, 5, 8, 13] {
+        let mut process = child(name, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut reported = output
+            .lines()
+            .filter_map(|line| line.unwrap().strip_prefix("committed ")?.parse::<u64>().ok());
+        let last = reported.nth(commits - 1).expect("the child commits until it is killed");
+        process.kill().unwrap();
+        assert_eq!(process.wait().unwrap().signal(), Some(9));
+        // What it still said between the last line read and its death counts too.
+        let last = reported.last().unwrap_or(last);
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let offset = whole(&store.load().unwrap());
+        assert!(offset == last || offset == last + STEP, "{offset} after {last} was reported");
+    }
+}
+
+#[test]
+fn a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again() {
+    if let Some(dir) = child_dir() {
+        return fill_the_disk(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "crash::a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again";
+    // A limit on the size of files is a disk that fails; its signal must be ignored from the start.
+    let inner = child(name, dir.path());
+    let status = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env(CHILD, dir.path())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    whole(&Store::open(dir.path()).unwrap().0.load().unwrap());
+}
+
+fn fill_the_disk(dir: &Path) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let former = getrlimit(Resource::Fsize);
+    let (mut store, _) = Store::open(dir).unwrap();
+    let mut model = Model::default();
+    let small = Rlimit { current: Some(200_000), maximum: former.maximum };
+    setrlimit(Resource::Fsize, small).unwrap();
+    let mut offset = 0;
+    let (refused, error) = loop {
+        let commit = counting(offset, offset + STEP);
+        match store.commit(&commit) {
+            Ok(()) => model.commit(&commit),
+            Err(error) => break (commit, error),
+        }
+        offset += STEP;
+        assert!(offset < 1_000_000, "the limit was never met");
+    };
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(store.commit(&refused).unwrap_err().is_retryable());
+    assert_same(&store.load().unwrap(), model.state());
+
+    setrlimit(Resource::Fsize, former).unwrap();
+    store.commit(&refused).unwrap();
+    model.commit(&refused);
+    assert_same(&store.load().unwrap(), model.state());
+}

@@ -1,0 +1,7 @@
+//! The state on disk: what is committed comes back, whole or not at all; what is odd is refused.
+
+mod arbitrary;
+mod crash;
+mod model;
+mod refusals;
+mod roundtrip;
