@@ -1,5 +1,10 @@
 //! The command line: one file per command. stdout is the answer, stderr is for people.
 
+pub mod explain;
+pub mod layout_flags;
+pub mod log_input;
+pub mod scan;
+
 use std::fmt;
 
 /// Exit codes of every command.

@@ -5,6 +5,7 @@ pub mod credential;
 pub mod parse;
 pub mod policy;
 pub mod rotation;
+pub mod scan;
 pub mod state;
 pub mod time;
 pub mod usage;

@@ -31,7 +31,7 @@ use template::{FieldSpan, Template};
 use variables::Shape;
 
 /// The layout that nginx calls `combined` and Apache's `LogFormat` of that name equals.
-const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" \
+pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" \
      $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 /// Consumer fields of `combined` when none are declared.
@@ -148,9 +148,29 @@ enum QueryText {
     Query,
 }
 
+/// Variables that hold a query, best first.
+const QUERY_FIELDS: [(&str, QueryText); 4] = [
+    ("request", QueryText::Request),
+    ("request_uri", QueryText::Target),
+    ("args", QueryText::Query),
+    ("query_string", QueryText::Query),
+];
+
 impl LineParser {
     /// Compiles a layout.
     pub fn compile(layout: &Layout) -> Result<Self, LayoutError> {
+        if layout.credential.is_empty() {
+            return Err(LayoutError::NoPlace);
+        }
+        Self::build(layout)
+    }
+
+    /// Compiles a format alone: lines are read for their form, and no key is found.
+    pub fn without_key(format: FormatSpec) -> Result<Self, LayoutError> {
+        Self::build(&Layout { format, credential: Vec::new(), consumer: Vec::new() })
+    }
+
+    fn build(layout: &Layout) -> Result<Self, LayoutError> {
         let template = match &layout.format {
             FormatSpec::Combined => Template::compile(COMBINED, Escapes::NginxOrApache, true)?,
             FormatSpec::Nginx(text) => {
@@ -158,13 +178,11 @@ impl LineParser {
             }
         };
         let time = time_variable(&template).ok_or(LayoutError::NoTime)?;
-        let places = match layout.credential.len() {
-            0 => return Err(LayoutError::NoPlace),
-            1..=MAX_PLACES => layout.credential.iter(),
-            more => return Err(LayoutError::TooManyPlaces(more)),
-        };
-        let places =
-            places.map(|place| key_place(&template, place)).collect::<Result<Vec<_>, _>>()?;
+        if layout.credential.len() > MAX_PLACES {
+            return Err(LayoutError::TooManyPlaces(layout.credential.len()));
+        }
+        let places = layout.credential.iter().map(|place| key_place(&template, place));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
         let fields: Vec<&str> = match &layout.format {
             FormatSpec::Combined if layout.consumer.is_empty() => COMBINED_CONSUMERS.to_vec(),
             _ => layout.consumer.iter().map(String::as_str).collect(),
@@ -234,12 +252,16 @@ impl LineParser {
         Ok(AccessEvent { event_at, outcome, consumer, keys: given })
     }
 
+    /// Iterates over the names of the format's fields, in its order.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.template.variables().iter().map(|variable| variable.name.as_str())
+    }
+
     /// Names every field of the format with its raw value in `line`, in the format's order.
     pub fn fields<'a>(&'a self, line: &'a [u8]) -> Result<Vec<(&'a str, &'a [u8])>, RejectReason> {
         let mut spans = Vec::new();
         self.template.split(line, &mut spans).ok_or(RejectReason::Form)?;
-        let names = self.template.variables().iter().map(|variable| variable.name.as_str());
-        Ok(names.zip(spans.iter().map(|&(from, to)| &line[from..to])).collect())
+        Ok(self.field_names().zip(spans.iter().map(|&(from, to)| &line[from..to])).collect())
     }
 
     /// Appends the value at `place`, decoded, to `out`; nothing when it is absent.
@@ -271,15 +293,30 @@ impl KeyPlace {
     }
 }
 
+/// Iterates over the names of the query parameters (those with a `=`) in a field of an nginx
+/// format; of none in a field that holds no query. Log escapes are not undone.
+pub fn query_parameters<'a>(field: &str, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let text = QUERY_FIELDS.iter().find(|(name, _)| *name == field);
+    let query = text.and_then(|(_, text)| text.query(value)).unwrap_or_default();
+    query.split(|&byte| byte == b'&').filter_map(|part| {
+        let end = memchr::memchr(b'=', part)?;
+        (end > 0).then(|| &part[..end])
+    })
+}
+
 impl QueryText {
+    /// Returns the query in a value.
+    fn query(self, text: &[u8]) -> Option<&[u8]> {
+        match self {
+            Self::Request => request::query(request::target(text)?),
+            Self::Target => request::query(text),
+            Self::Query => Some(request::without_fragment(text)),
+        }
+    }
+
     /// Returns the still percent-encoded value of the parameter `name`.
     fn parameter<'a>(self, text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-        let query = match self {
-            Self::Request => request::query(request::target(text)?)?,
-            Self::Target => request::query(text)?,
-            Self::Query => request::without_fragment(text),
-        };
-        request::parameter(query, name)
+        request::parameter(self.query(text)?, name)
     }
 }
 
@@ -326,15 +363,9 @@ fn key_place(template: &Template, place: &Place) -> Result<KeyPlace, LayoutError
             Err(LayoutError::QueryName { name: name.clone() })
         }
         Place::Query(name) => {
-            let texts = [
-                ("request", QueryText::Request),
-                ("request_uri", QueryText::Target),
-                ("args", QueryText::Query),
-                ("query_string", QueryText::Query),
-            ];
-            let (variable, text) = texts
-                .into_iter()
-                .find_map(|(field, text)| Some((template.position(field)?, text)))
+            let (variable, text) = QUERY_FIELDS
+                .iter()
+                .find_map(|&(field, text)| Some((template.position(field)?, text)))
                 .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
             Ok(KeyPlace::Query { text, variable, name: name.clone().into_bytes() })
         }

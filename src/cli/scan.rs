@@ -1,0 +1,268 @@
+//! `keydrain scan`: who uses which key, counted once over whole files.
+//!
+//! What counts is defined in `engine/scan/tally.rs`; here are flags, files and the exit code. An
+//! input that cannot be read to its end is named in the answer and makes the exit code 3.
+
+mod report;
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::layout_flags::LayoutFlags;
+use crate::cli::log_input::{LogInput, distinct};
+use crate::cli::{Exit, Failure, Output};
+use crate::engine::credential::FingerprintSecret;
+use crate::engine::parse::{LineParser, RejectReason, Scratch};
+use crate::engine::scan::lines::{Line, LineAssembler};
+use crate::engine::scan::tally::{ScanTally, TallyOptions, WindowLength};
+use crate::engine::time::Timestamp;
+
+/// Flags of `scan`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Log files, plain or gzip; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The layout of the lines.
+    #[command(flatten)]
+    pub layout: LayoutFlags,
+    /// How to write the answer.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+    /// Length of the counting windows: minute if not given. The table shows windows only if it is.
+    #[arg(long, value_enum)]
+    pub by: Option<By>,
+    /// What to count apart.
+    #[arg(long, value_enum, default_value_t)]
+    pub group: Group,
+    /// First event time that counts, such as 2026-01-31T09:30:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// First event time that no longer counts.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// Rows of the table.
+    #[arg(long, default_value_t = 20, value_name = "ROWS")]
+    pub top: usize,
+    /// The keys are public ids or names: show them as they are.
+    #[arg(long)]
+    pub public: bool,
+    /// Directory of the fingerprint secret [default: keydrain in the user's state directory].
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// Length of a counting window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// 60 s.
+    Minute,
+    /// 60 min.
+    Hour,
+    /// A day of UTC.
+    Day,
+}
+
+/// What is counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Group {
+    /// Each key and consumer.
+    #[default]
+    #[value(name = "key,consumer")]
+    KeyConsumer,
+    /// Each key, all consumers together.
+    #[value(name = "key")]
+    Key,
+}
+
+/// What was read of the inputs beside the lines.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// Decompressed bytes.
+    pub bytes: u64,
+    /// Names of the inputs that were not read to their end.
+    pub incomplete: Vec<String>,
+}
+
+/// How a key is shown.
+pub(crate) enum Showing {
+    /// As it is.
+    Public,
+    /// As its fingerprint.
+    Secret(FingerprintSecret),
+}
+
+/// Runs the command: the answer goes to `out`, remarks for people go to `err`.
+pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Exit, Failure> {
+    let parser = LineParser::compile(&args.layout.layout()?).map_err(Failure::usage)?;
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        return Err(Failure::usage("`--since` must lie before `--until`: no time is between them"));
+    }
+    let showing = if args.public {
+        Showing::Public
+    } else {
+        Showing::Secret(fingerprint_secret(args.state.as_deref())?)
+    };
+    let mut tally = ScanTally::new(TallyOptions {
+        window: match args.by {
+            None | Some(By::Minute) => WindowLength::Minute,
+            Some(By::Hour) => WindowLength::Hour,
+            Some(By::Day) => WindowLength::Day,
+        },
+        pool_consumers: args.group == Group::Key,
+        since: args.since,
+        until: args.until,
+    });
+    let inputs = read_inputs(&args.files, &parser, &mut tally, err);
+    let report = report::Report::new(&tally, &inputs, &showing);
+    let written = match args.output {
+        Output::Json => report.write_json(out),
+        Output::Csv => report.write_csv(out),
+        Output::Table => report.write_table(out, args.top, args.by.is_some()),
+    };
+    written.and_then(|()| out.flush()).map_err(|error| Failure {
+        exit: Exit::Unknown,
+        message: format!("the answer cannot be written to stdout: {error}"),
+    })?;
+    remark(&tally, err);
+    Ok(if inputs.incomplete.is_empty() { Exit::Ok } else { Exit::Unknown })
+}
+
+fn read_inputs(
+    files: &[PathBuf],
+    parser: &LineParser,
+    tally: &mut ScanTally,
+    err: &mut impl Write,
+) -> Inputs {
+    let mut inputs = Inputs::default();
+    let mut seen = HashSet::new();
+    for path in distinct(files) {
+        let read = LogInput::open(path).and_then(|input| {
+            if input.identity.is_some_and(|identity| !seen.insert(identity)) {
+                return Ok(());
+            }
+            read_lines(input, parser, tally, &mut inputs.bytes)
+        });
+        if let Err(error) = read {
+            inputs.incomplete.push(path.display().to_string());
+            tell(err, format_args!("{}: not read to its end: {error}", path.display()));
+        }
+    }
+    inputs
+}
+
+/// Counts the lines of one input. A line that the input's failure cuts is not counted: half of
+/// it may read as another key.
+fn read_lines(
+    input: LogInput,
+    parser: &LineParser,
+    tally: &mut ScanTally,
+    bytes: &mut u64,
+) -> io::Result<()> {
+    let mut assembler = LineAssembler::default();
+    let mut scratch = Scratch::default();
+    let mut count = |line: Line<'_>| match line {
+        Line::TooLong => tally.reject(RejectReason::TooLong),
+        Line::Whole(line) => match parser.parse(line, &mut scratch) {
+            Ok(event) => tally.event(&event),
+            Err(reason) => tally.reject(reason),
+        },
+    };
+    input.read_chunks(|chunk| {
+        *bytes += chunk.len() as u64;
+        assembler.feed(chunk, &mut count);
+        true
+    })?;
+    assembler.finish(count);
+    Ok(())
+}
+
+/// Says what a person should look at; the numbers themselves are in the answer.
+fn remark(tally: &ScanTally, err: &mut impl Write) {
+    let totals = tally.totals();
+    let rejects: u64 = totals.rejects.iter().sum();
+    if rejects > 0 {
+        let reasons: Vec<String> = RejectReason::ALL
+            .iter()
+            .zip(totals.rejects)
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| format!("{} {count}", reason.as_str()))
+            .collect();
+        let reasons = reasons.join(", ");
+        tell(
+            err,
+            format_args!(
+                "{rejects} lines were not understood ({reasons}): `keydrain explain FILE` shows why"
+            ),
+        );
+    }
+    if totals.events == 0 && totals.keyless > 0 {
+        tell(
+            err,
+            format_args!(
+                "no line shows a key at the named place: `keydrain explain FILE` shows what the lines hold"
+            ),
+        );
+    }
+}
+
+/// Writes one remark. A closed stderr is no reason to stop: the answer is on stdout.
+fn tell(err: &mut impl Write, remark: std::fmt::Arguments<'_>) {
+    let _ = writeln!(err, "keydrain: {remark}");
+}
+
+/// Loads the user's fingerprint secret, or makes it.
+fn fingerprint_secret(dir: Option<&Path>) -> Result<FingerprintSecret, Failure> {
+    let dir = match dir {
+        Some(dir) => dir.to_owned(),
+        None => default_state_dir().ok_or_else(|| {
+            Failure::usage("neither XDG_STATE_HOME nor HOME is set: name a directory for the fingerprint secret with `--state DIR`")
+        })?,
+    };
+    secret_in(&dir).map_err(|error| {
+        Failure::usage(format!(
+            "the fingerprint secret in {} cannot be used: {error}; name another directory with `--state DIR`",
+            dir.display()
+        ))
+    })
+}
+
+fn default_state_dir() -> Option<PathBuf> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME");
+    Some(state.or_else(|| Some(absolute("HOME")?.join(".local/state")))?.join("keydrain"))
+}
+
+/// Reads `fingerprint.key` in `dir`; makes directory (0700) and file (0600) if they are missing.
+fn secret_in(dir: &Path) -> io::Result<FingerprintSecret> {
+    use std::fmt::Write as _;
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let path = dir.join("fingerprint.key");
+    let mut options = std::fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let mut random = zeroize::Zeroizing::new([0; 32]);
+            getrandom::fill(&mut *random).map_err(|error| io::Error::other(error.to_string()))?;
+            let mut text = zeroize::Zeroizing::new(String::with_capacity(64));
+            for byte in random.iter() {
+                write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+            }
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let text = zeroize::Zeroizing::new(std::fs::read(path)?);
+    let trimmed = text.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(io::Error::other("fingerprint.key is empty"));
+    }
+    Ok(FingerprintSecret::new(trimmed.to_vec()))
+}

@@ -1,0 +1,253 @@
+//! The daemon's counting: what the lines of one chunk say about the tracked keys of a source.
+//!
+//! Only tracked keys get cells; any other key is one counter. A line that comes too late to change
+//! what was already decided counts from its arrival, so that it can never be overlooked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::intern::{Interner, Symbol};
+pub use super::known::TrackedKey;
+use super::known::{KnownKeys, Slot};
+use super::lines::{MAX_LINE_BYTES, lines};
+use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret};
+use crate::engine::parse::{AccessEvent, LineParser, RejectReason, Scratch};
+use crate::engine::time::{Minute, Timestamp};
+use crate::engine::usage::{Consumer, LineCount, RejectedKey, Tally, UsageCell};
+
+/// What is known when a chunk of one generation is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkContext {
+    /// Processing time at which the chunk was read.
+    pub arrival: Timestamp,
+    /// The stream's frontier before the chunk.
+    pub frontier: Option<Timestamp>,
+    /// Latest event time read before the chunk in its generation.
+    pub last_event: Option<Timestamp>,
+    /// How far behind the frontier a line may be without being late.
+    pub allowed_lateness: Duration,
+    /// How far beyond its arrival an event may lie.
+    pub future_tolerance: Duration,
+}
+
+/// What the lines of one chunk add. Fields are those of a [`UsageDelta`].
+///
+/// [`UsageDelta`]: crate::engine::usage::UsageDelta
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChunkUsage {
+    /// Usage of tracked keys, sorted by key, consumer and minute.
+    pub cells: Vec<UsageCell>,
+    /// Lines per minute, sorted.
+    pub lines: Vec<LineCount>,
+    /// Well-formed lines that carry keys, none of them tracked.
+    pub other_keys: u64,
+    /// Earliest event time in the chunk.
+    pub first_event: Option<Timestamp>,
+    /// Latest event time read in the generation, this chunk included.
+    pub last_event: Option<Timestamp>,
+    /// The stream's frontier after the chunk: its latest event time, never later than the arrival.
+    pub frontier: Option<Timestamp>,
+    /// Tracked keys found in rejected lines, one entry per key with the latest time, sorted by key.
+    pub rejected_keys: Vec<RejectedKey>,
+    /// How far the latest-coming line with a tracked key was behind what was allowed.
+    pub late_by: Option<Duration>,
+    /// Whether an event lay further in the future than tolerated.
+    pub future_event: bool,
+    /// All lines, rejects included.
+    pub line_count: u64,
+    /// Lines that were not understood.
+    pub reject_count: u64,
+}
+
+/// Reads the lines of one source: its parser and its tracked keys.
+pub struct Matcher {
+    parser: LineParser,
+    known: KnownKeys,
+    scratch: Scratch,
+}
+
+impl Matcher {
+    /// Makes the matcher of a source. `secret` is the one that the fingerprints are keyed with.
+    pub fn new(
+        parser: LineParser,
+        tracked: Vec<TrackedKey>,
+        secret: Arc<FingerprintSecret>,
+    ) -> Self {
+        Self { parser, known: KnownKeys::new(tracked, secret), scratch: Scratch::default() }
+    }
+
+    /// Tracks one more key from the next chunk on.
+    pub fn track(&mut self, key: TrackedKey) {
+        self.known.add(key);
+    }
+
+    /// Returns the digest of the layout that lines are read with.
+    pub fn layout_digest(&self) -> String {
+        self.parser.layout_digest()
+    }
+
+    /// Returns the tracked keys with a raw form that stand anywhere in `bytes`, sorted: for
+    /// stretches of which no line is made. Neighbouring stretches must overlap by
+    /// [`longest_raw`](Self::longest_raw) − 1 bytes.
+    pub fn find_tracked(&self, bytes: &[u8]) -> Vec<Fingerprint> {
+        self.known.search(bytes)
+    }
+
+    /// Returns the length of the longest raw key, in bytes; 0 when none is known.
+    pub fn longest_raw(&self) -> usize {
+        self.known.longest_raw()
+    }
+
+    /// Counts the lines of `chunk`: whole lines, of which the last may lack its LF.
+    ///
+    /// A line longer than [`MAX_LINE_BYTES`] is a reject, so the head of an over-long line can be
+    /// passed as a last line of `MAX_LINE_BYTES + 1` bytes or more and its rest be skipped.
+    pub fn scan(&mut self, chunk: &[u8], context: &ChunkContext) -> ChunkUsage {
+        let mut count = Count::new(*context);
+        for line in lines(chunk) {
+            let parsed = if line.len() > MAX_LINE_BYTES {
+                Err(RejectReason::TooLong)
+            } else {
+                self.parser.parse(line, &mut self.scratch)
+            };
+            match parsed {
+                Ok(event) => count.event(&event, &mut self.known),
+                Err(_) => count.reject(line, &self.known),
+            }
+        }
+        count.finish(&self.known)
+    }
+}
+
+/// The counts of one chunk while it is read.
+struct Count {
+    context: ChunkContext,
+    usage: ChunkUsage,
+    /// Raw bytes of named consumers.
+    consumers: Interner,
+    cells: HashMap<(Slot, Option<Symbol>, Minute), Tally>,
+    minutes: BTreeMap<Minute, LineCount>,
+    rejected: BTreeMap<Fingerprint, Timestamp>,
+}
+
+impl Count {
+    fn new(context: ChunkContext) -> Self {
+        let usage = ChunkUsage {
+            last_event: context.last_event,
+            frontier: context.frontier,
+            ..ChunkUsage::default()
+        };
+        Self {
+            context,
+            usage,
+            consumers: Interner::default(),
+            cells: HashMap::new(),
+            minutes: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+        }
+    }
+
+    fn event(&mut self, event: &AccessEvent<'_>, known: &mut KnownKeys) {
+        let event_at = event.event_at;
+        let arrival = self.context.arrival;
+        let future = event_at > arrival.plus(self.context.future_tolerance);
+        self.usage.future_event |= future;
+        let tracked = self.presentations(event, future, known);
+        if !tracked && !event.keys.is_empty() {
+            self.usage.other_keys += 1;
+        }
+        let usage = &mut self.usage;
+        usage.first_event = Some(usage.first_event.map_or(event_at, |first| first.min(event_at)));
+        usage.last_event = usage.last_event.max(Some(event_at));
+        usage.frontier = usage.frontier.max(Some(event_at.min(arrival)));
+        self.line(event_at.min(arrival)).lines += 1;
+    }
+
+    /// Counts each distinct tracked key of the line; tells whether there is one.
+    fn presentations(
+        &mut self,
+        event: &AccessEvent<'_>,
+        future: bool,
+        known: &mut KnownKeys,
+    ) -> bool {
+        let mut counted: [Option<Slot>; crate::engine::parse::MAX_PLACES] = Default::default();
+        for (place, key) in event.keys.iter().enumerate() {
+            let slot = known.slot_of(key);
+            if slot.is_none() || counted.contains(&slot) {
+                continue;
+            }
+            counted[place] = slot;
+        }
+        if counted.iter().all(Option::is_none) {
+            return false;
+        }
+        let late_by = self.usage.frontier.map_or(Duration::ZERO, |frontier| {
+            frontier.since(event.event_at.plus(self.context.allowed_lateness))
+        });
+        let late = !late_by.is_zero();
+        if late {
+            self.usage.late_by = self.usage.late_by.max(Some(late_by));
+        }
+        let effective_at = if late || future { self.context.arrival } else { event.event_at };
+        let consumer = match event.consumer {
+            Some((name, true)) => Some(self.consumers.intern(name)),
+            _ => None,
+        };
+        let one = Tally::one(event.outcome, event.event_at, effective_at);
+        for slot in counted.into_iter().flatten() {
+            self.cells
+                .entry((slot, consumer, effective_at.minute()))
+                .and_modify(|tally| tally.merge(&one))
+                .or_insert(one);
+        }
+        true
+    }
+
+    fn reject(&mut self, line: &[u8], known: &KnownKeys) {
+        let arrival = self.context.arrival;
+        let at = self.usage.last_event.map_or(arrival, |last| last.min(arrival));
+        self.usage.reject_count += 1;
+        let count = self.line(at);
+        count.lines += 1;
+        count.rejects += 1;
+        for key in known.search(line) {
+            // Times of rejects never decrease within a generation: the last is the latest.
+            self.rejected.insert(key, at);
+        }
+    }
+
+    fn line(&mut self, at: Timestamp) -> &mut LineCount {
+        self.usage.line_count += 1;
+        let minute = at.minute();
+        self.minutes.entry(minute).or_insert(LineCount { minute, lines: 0, rejects: 0 })
+    }
+
+    fn finish(self, known: &KnownKeys) -> ChunkUsage {
+        let mut usage = self.usage;
+        let names: Vec<ConsumerName> =
+            self.consumers.iter().map(ConsumerName::from_bytes).collect();
+        // Two spellings of bytes may give one name: merge them.
+        let mut cells: BTreeMap<(Fingerprint, Consumer, Minute), Tally> = BTreeMap::new();
+        for ((slot, consumer, minute), tally) in self.cells {
+            let consumer = match consumer {
+                Some(symbol) => Consumer::Named(names[symbol.index()].clone()),
+                None => Consumer::Anonymous,
+            };
+            cells
+                .entry((known.fingerprint(slot), consumer, minute))
+                .and_modify(|sum| sum.merge(&tally))
+                .or_insert(tally);
+        }
+        usage.cells = cells
+            .into_iter()
+            .map(|((key, consumer, minute), tally)| UsageCell { key, consumer, minute, tally })
+            .collect();
+        usage.lines = self.minutes.into_values().collect();
+        usage.rejected_keys =
+            self.rejected.into_iter().map(|(key, at)| RejectedKey { key, at }).collect();
+        usage
+    }
+}

@@ -1,0 +1,246 @@
+//! The counting of `scan`: every key, by consumer and window.
+//!
+//! Texts are interned, so a line allocates only when it shows a new key, consumer or window.
+//! Tallies of parts of a log merge to the tally of the whole in any order.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::intern::{Interner, Symbol};
+use crate::engine::parse::{AccessEvent, RejectReason};
+use crate::engine::time::Timestamp;
+use crate::engine::usage::Outcome;
+
+/// Length of a counting window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowLength {
+    /// 60 s.
+    #[default]
+    Minute,
+    /// 60 min.
+    Hour,
+    /// 24 h of UTC.
+    Day,
+}
+
+impl WindowLength {
+    const fn seconds(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3600,
+            Self::Day => 86_400,
+        }
+    }
+
+    /// Returns the start of the window that holds `at`, aligned to UTC.
+    pub fn start_of(self, at: Timestamp) -> Timestamp {
+        let length = self.seconds();
+        Timestamp::from_seconds(at.as_seconds().div_euclid(length) * length)
+    }
+}
+
+/// What is counted and how finely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TallyOptions {
+    /// Length of the windows.
+    pub window: WindowLength,
+    /// Whether cells are kept per consumer or for all together.
+    pub pool_consumers: bool,
+    /// First event time that counts.
+    pub since: Option<Timestamp>,
+    /// First event time after those that count.
+    pub until: Option<Timestamp>,
+}
+
+/// Presentations by outcome, as `scan` shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Neither denied nor failed.
+    pub accepted: u64,
+    /// 401 and 403.
+    pub denied: u64,
+    /// 5xx.
+    pub failed: u64,
+}
+
+impl Counts {
+    fn one(outcome: Outcome) -> Self {
+        let mut counts = Self::default();
+        match outcome {
+            Outcome::Accepted => counts.accepted = 1,
+            Outcome::Unauthenticated | Outcome::Forbidden => counts.denied = 1,
+            Outcome::Failed => counts.failed = 1,
+        }
+        counts
+    }
+
+    /// Adds other counts.
+    pub fn add(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.denied += other.denied;
+        self.failed += other.failed;
+    }
+
+    /// Returns the sum over the outcomes.
+    pub fn total(self) -> u64 {
+        self.accepted + self.denied + self.failed
+    }
+}
+
+/// Totals of a scan. Law: lines = events + keyless + rejects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Lines read; with `since` or `until`, well-formed lines outside are not among them.
+    pub lines: u64,
+    /// Well-formed lines with a key.
+    pub events: u64,
+    /// Well-formed lines without one.
+    pub keyless: u64,
+    /// Lines not understood, indexed as [`RejectReason::ALL`]. They have no time, so `since` and
+    /// `until` leave none out.
+    pub rejects: [u64; RejectReason::ALL.len()],
+    /// Earliest and latest event time of an event.
+    pub span: Option<(Timestamp, Timestamp)>,
+}
+
+/// What is known of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyTotals {
+    /// Earliest event time.
+    pub first_seen: Timestamp,
+    /// Latest event time.
+    pub last_seen: Timestamp,
+    /// Presentations by outcome.
+    pub counts: Counts,
+}
+
+/// One cell of usage. Texts are raw: a key is secret until it is fingerprinted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell<'a> {
+    /// Start of the window.
+    pub window: Timestamp,
+    /// The key.
+    pub key: &'a [u8],
+    /// Who presented it; `None` when the line does not say, and where consumers are pooled.
+    pub consumer: Option<&'a [u8]>,
+}
+
+/// The counts of a scan, or of a part of one.
+#[derive(Default)]
+pub struct ScanTally {
+    options: TallyOptions,
+    totals: Totals,
+    keys: Interner,
+    key_totals: Vec<KeyTotals>,
+    consumers: Interner,
+    pairs: HashSet<(Symbol, Symbol)>,
+    cells: HashMap<(Timestamp, Symbol, Option<Symbol>), Counts>,
+}
+
+impl ScanTally {
+    /// Makes an empty tally.
+    pub fn new(options: TallyOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Counts a well-formed line. The first key of its places is the one that counts.
+    pub fn event(&mut self, event: &AccessEvent<'_>) {
+        let at = event.event_at;
+        let outside = self.options.since.is_some_and(|since| at < since)
+            || self.options.until.is_some_and(|until| at >= until);
+        if outside {
+            return;
+        }
+        self.totals.lines += 1;
+        let Some(key) = event.keys.first() else {
+            self.totals.keyless += 1;
+            return;
+        };
+        self.totals.events += 1;
+        self.totals.span = Some(widened(self.totals.span, at, at));
+        let counts = Counts::one(event.outcome);
+        let key = self.keys.intern(key);
+        self.key(key, KeyTotals { first_seen: at, last_seen: at, counts });
+        let consumer = event.consumer.map(|(name, _)| self.consumers.intern(name));
+        if let Some(consumer) = consumer {
+            self.pairs.insert((key, consumer));
+        }
+        let consumer = consumer.filter(|_| !self.options.pool_consumers);
+        let window = self.options.window.start_of(at);
+        self.cells.entry((window, key, consumer)).or_default().add(counts);
+    }
+
+    /// Counts a line that was not understood.
+    pub fn reject(&mut self, reason: RejectReason) {
+        self.totals.lines += 1;
+        self.totals.rejects[reason as usize] += 1;
+    }
+
+    /// Adds the tally of another part, made with the same options.
+    pub fn merge(&mut self, other: &Self) {
+        self.totals.lines += other.totals.lines;
+        self.totals.events += other.totals.events;
+        self.totals.keyless += other.totals.keyless;
+        for (rejects, more) in self.totals.rejects.iter_mut().zip(other.totals.rejects) {
+            *rejects += more;
+        }
+        if let Some((first, last)) = other.totals.span {
+            self.totals.span = Some(widened(self.totals.span, first, last));
+        }
+        let keys: Vec<Symbol> = other.keys.iter().map(|key| self.keys.intern(key)).collect();
+        let consumers: Vec<Symbol> =
+            other.consumers.iter().map(|name| self.consumers.intern(name)).collect();
+        // New keys have the next numbers in this order.
+        for (&key, totals) in keys.iter().zip(&other.key_totals) {
+            self.key(key, *totals);
+        }
+        for (key, consumer) in &other.pairs {
+            self.pairs.insert((keys[key.index()], consumers[consumer.index()]));
+        }
+        for ((window, key, consumer), counts) in &other.cells {
+            let consumer = consumer.map(|consumer| consumers[consumer.index()]);
+            self.cells.entry((*window, keys[key.index()], consumer)).or_default().add(*counts);
+        }
+    }
+
+    /// Returns the totals.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Iterates over the raw keys with their totals, in order of first sight.
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], &KeyTotals)> {
+        self.keys.iter().zip(&self.key_totals)
+    }
+
+    /// Iterates over the distinct pairs of raw key and consumer, in no order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.pairs.iter().map(|&(key, consumer)| (self.keys.get(key), self.consumers.get(consumer)))
+    }
+
+    /// Iterates over the cells that are not empty, in no order.
+    pub fn cells(&self) -> impl Iterator<Item = (Cell<'_>, Counts)> {
+        self.cells.iter().map(|(&(window, key, consumer), &counts)| {
+            let consumer = consumer.map(|consumer| self.consumers.get(consumer));
+            (Cell { window, key: self.keys.get(key), consumer }, counts)
+        })
+    }
+
+    fn key(&mut self, key: Symbol, more: KeyTotals) {
+        match self.key_totals.get_mut(key.index()) {
+            Some(totals) => {
+                totals.first_seen = totals.first_seen.min(more.first_seen);
+                totals.last_seen = totals.last_seen.max(more.last_seen);
+                totals.counts.add(more.counts);
+            }
+            None => self.key_totals.push(more),
+        }
+    }
+}
+
+fn widened(
+    span: Option<(Timestamp, Timestamp)>,
+    first: Timestamp,
+    last: Timestamp,
+) -> (Timestamp, Timestamp) {
+    span.map_or((first, last), |(from, to)| (from.min(first), to.max(last)))
+}
