@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 /// Ten years: longer spans are typing errors, and sums of a few of these stay in range.
-const MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const MAX: Duration = Duration::from_hours(3650 * 24);
 
 /// What a duration looks like, for messages.
 pub(super) const EXPECTED: &str = "a duration like \"90s\", \"15m\", \"36h\" or \"7d\"";

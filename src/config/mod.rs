@@ -15,6 +15,7 @@ mod error;
 mod key;
 mod policy;
 mod report;
+mod server;
 mod source;
 mod syntax;
 mod table;
@@ -42,12 +43,6 @@ pub const DEFAULT_PATH: &str = "/etc/keydrain/keydrain.toml";
 /// Longest config in bytes.
 pub const MAX_CONFIG_LEN: u64 = 1024 * 1024;
 
-const LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7677);
-const STATE_DIR: &str = "/var/lib/keydrain";
-const ENV_LISTEN: &str = "KEYDRAIN_SERVER__LISTEN";
-const ENV_TOKEN_FILE: &str = "KEYDRAIN_SERVER__TOKEN_FILE";
-const ENV_STATE_DIR: &str = "KEYDRAIN_STATE__DIR";
 /// Longest name of a source, credential or consumer, in bytes.
 const MAX_NAME_LEN: usize = 256;
 
@@ -193,9 +188,9 @@ fn read(
     let base = path.parent().unwrap_or(Path::new(""));
     let mut root = Table::new(document.get_ref(), document.span(), "the config");
     let server = root.table("server", "[server]", report);
-    let server = read_server(server, base, environment, report);
+    let server = server::read(server, base, environment, report);
     let state = root.table("state", "[state]", report);
-    let state_dir = read_state_dir(state, base, environment, report);
+    let state_dir = server::read_state_dir(state, base, environment, report);
 
     let mut sources: Vec<Source> = Vec::new();
     for table in root.tables("source", "[[source]]", report) {
@@ -221,84 +216,6 @@ fn read(
     root.refuse_unless("probe", "[]", report);
     root.finish(report);
     Config { path: path.to_path_buf(), server, state_dir, sources, credentials }
-}
-
-fn read_server(
-    table: Option<Table<'_>>,
-    base: &Path,
-    environment: Environment<'_>,
-    report: &mut Report,
-) -> Server {
-    const FIX: &str = "write address and port, as \"127.0.0.1:7677\"";
-    let mut server = Server { listen: LISTEN, token_file: None };
-    let mut span = None;
-    if let Some(mut table) = table {
-        if let Some(text) = table.string("listen", report) {
-            match text.get_ref().parse() {
-                Ok(listen) => server.listen = listen,
-                Err(_) => {
-                    let message =
-                        format!("`listen` = \"{}\" is no address and port", text.get_ref());
-                    report.problem(&text.span(), message, FIX);
-                }
-            }
-            span = Some(text.span());
-        }
-        server.token_file = read_path(&mut table, "token_file", base, report);
-        table.finish(report);
-    }
-    let override_of = |name| environment(name).filter(|value| !value.is_empty());
-    let listen = override_of(ENV_LISTEN);
-    if let Some(text) = &listen {
-        match text.parse() {
-            Ok(listen) => server.listen = listen,
-            Err(_) => {
-                let message = format!("\"{text}\" is no address and port");
-                report.environment_problem(ENV_LISTEN, message, FIX);
-            }
-        }
-    }
-    if let Some(path) = override_of(ENV_TOKEN_FILE) {
-        server.token_file = Some(path.into());
-    }
-    if !server.listen.ip().is_loopback() && server.token_file.is_none() {
-        let message = format!("`listen` = {} is reachable from other hosts", server.listen);
-        let fix = "set `token_file` in [server], or listen on 127.0.0.1";
-        match span.filter(|_| listen.is_none()) {
-            Some(span) => report.problem(&span, message, fix),
-            None => report.environment_problem(ENV_LISTEN, message, fix),
-        }
-    }
-    server
-}
-
-fn read_state_dir(
-    table: Option<Table<'_>>,
-    base: &Path,
-    environment: Environment<'_>,
-    report: &mut Report,
-) -> PathBuf {
-    let mut dir = None;
-    if let Some(mut table) = table {
-        dir = read_path(&mut table, "dir", base, report);
-        table.finish(report);
-    }
-    let from_environment = environment(ENV_STATE_DIR).filter(|value| !value.is_empty());
-    from_environment.map(PathBuf::from).or(dir).unwrap_or_else(|| STATE_DIR.into())
-}
-
-fn read_path(
-    table: &mut Table<'_>,
-    key: &'static str,
-    base: &Path,
-    report: &mut Report,
-) -> Option<PathBuf> {
-    let text = table.string(key, report)?;
-    if text.get_ref().is_empty() {
-        report.problem(&text.span(), format!("`{key}` is empty"), "write a path, or remove it");
-        return None;
-    }
-    Some(base.join(text.get_ref()))
 }
 
 /// Refuses names that no message, metric label or URL can show.

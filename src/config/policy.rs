@@ -82,7 +82,7 @@ fn read_overlap(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report)
         }
         return;
     }
-    let default = Duration::from_secs(if policy.third_party { 72 * 3600 } else { 3600 });
+    let default = Duration::from_hours(if policy.third_party { 72 } else { 1 });
     if let Some(span) = max.filter(|_| policy.max_overlap < default) {
         let default = show(default);
         let message =

@@ -16,6 +16,14 @@ const MAX_PROBLEMS: usize = 100;
 /// Byte range of a value or a key in the text.
 pub(super) type Span = Range<usize>;
 
+/// How much of its line a problem may show.
+#[derive(Clone, Copy)]
+enum Quote {
+    Line,
+    UpToSpan,
+    Nothing,
+}
+
 /// The problems found so far in one text.
 pub(super) struct Report<'t> {
     path: PathBuf,
@@ -36,7 +44,17 @@ impl<'t> Report<'t> {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(span, true, message.into(), fix.into());
+        self.add(span, Quote::Line, message.into(), fix.into());
+    }
+
+    /// Adds a problem of a key that nobody knows: its value may be anything, and is not shown.
+    pub(super) fn key_problem(
+        &mut self,
+        span: &Span,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.add(span, Quote::UpToSpan, message.into(), fix.into());
     }
 
     /// Adds a problem whose line may hold a raw key, and does not show it.
@@ -46,7 +64,7 @@ impl<'t> Report<'t> {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(span, false, message.into(), fix.into());
+        self.add(span, Quote::Nothing, message.into(), fix.into());
     }
 
     /// Adds a problem of a variable of the environment.
@@ -72,7 +90,7 @@ impl<'t> Report<'t> {
         self.found.into_iter().map(|(_, problem)| problem).collect()
     }
 
-    fn add(&mut self, span: &Span, quote: bool, message: String, fix: String) {
+    fn add(&mut self, span: &Span, quote: Quote, message: String, fix: String) {
         if self.found.len() >= MAX_PROBLEMS {
             return;
         }
@@ -81,7 +99,11 @@ impl<'t> Report<'t> {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = self.text[line_start..at].chars().count() + 1;
-        let excerpt = quote.then(|| self.excerpt(line, line_start, column, span)).flatten();
+        let excerpt = match quote {
+            Quote::Line => self.excerpt(line, line_start, column, span, false),
+            Quote::UpToSpan => self.excerpt(line, line_start, column, span, true),
+            Quote::Nothing => None,
+        };
         let position = Position::Text { path: self.path.clone(), line, column };
         self.found.push((Some(at), Problem { position, message, fix, excerpt }));
     }
@@ -93,6 +115,7 @@ impl<'t> Report<'t> {
         line_start: usize,
         column: usize,
         span: &Span,
+        cut: bool,
     ) -> Option<String> {
         let line = self.text[line_start..].lines().next().unwrap_or_default();
         if line.chars().count() > MAX_EXCERPT || line.chars().any(|c| c.is_control() && c != '\t') {
@@ -106,6 +129,8 @@ impl<'t> Report<'t> {
         // Tabs stay tabs, so that the mark stands below its place whatever a tab is worth.
         let indent: String =
             line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let line =
+            if cut { format!("{} …", &self.text[line_start..end]) } else { line.to_owned() };
         Some(format!("  {gutter} | {line}\n  {blank} | {indent}{}", "^".repeat(marked)))
     }
 }

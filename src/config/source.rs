@@ -16,7 +16,7 @@ use crate::engine::credential::SourceName;
 use crate::engine::parse::{FormatSpec, Layout, LayoutError, LineParser, Place};
 use crate::engine::policy::SourcePolicy;
 
-const IDLE_AFTER: Duration = Duration::from_secs(5 * 60);
+const IDLE_AFTER: Duration = Duration::from_mins(5);
 
 /// Reads one source; patterns that are not absolute start at `base`.
 pub(super) fn read(mut table: Table<'_>, base: &Path, report: &mut Report) -> Option<Source> {

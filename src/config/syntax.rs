@@ -43,5 +43,5 @@ fn is_quotable(text: &str, span: &Span) -> bool {
     let in_quotable = header.is_some_and(|header| {
         QUOTABLE.iter().any(|quotable| header.starts_with(quotable.trim_end_matches(']')))
     });
-    in_quotable && !["keys", "secret", "fingerprint"].iter().any(|word| line.contains(word))
+    in_quotable && !["key", "secret", "fingerprint", "token"].iter().any(|word| line.contains(word))
 }

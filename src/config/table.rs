@@ -267,16 +267,16 @@ impl<'d> Table<'d> {
             if self.known.contains(&name) {
                 continue;
             }
-            let message = if self.private {
-                format!("unknown key in {}", self.name)
-            } else {
-                format!("unknown key `{name}` in {}", self.name)
-            };
             let fix = match closest(name, &self.known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("remove it, or use one of {}", self.known.join(", ")),
             };
-            self.problem(&key.span(), message, fix, report);
+            if self.private {
+                report.private_problem(&key.span(), format!("unknown key in {}", self.name), fix);
+            } else {
+                let message = format!("unknown key `{name}` in {}", self.name);
+                report.key_problem(&key.span(), message, fix);
+            }
         }
     }
 

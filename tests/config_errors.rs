@@ -1,0 +1,603 @@
+//! Bad configs: each row shows what the operator sees, with line and column.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keydrain::config::{Config, ConfigError, Environment, KeyIdentity, Silence};
+use keydrain::engine::parse::{FormatSpec, Place};
+use keydrain::engine::policy::Policy;
+
+const NO_ENVIRONMENT: Environment<'static> = &|_| None;
+
+/// Line 1 to 4: a source without problems.
+const EDGE: &str =
+    "[[source]]\nname = \"edge\"\npaths = [\"/l/a.log*\"]\ncredential = \"query:k\"\n";
+/// Line 5 to 7, after [`EDGE`]: a credential without problems.
+const PAYMENTS: &str = "[[credential]]\nname = \"payments\"\nsources = [\"edge\"]\n";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/keydrain/k.toml"), NO_ENVIRONMENT)
+}
+
+/// Returns all problems as one text, without their excerpts.
+fn problems(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Invalid { problems }) => {
+            let line = |problem: &keydrain::config::Problem| {
+                let position = problem.position.to_string().replace("/etc/keydrain/k.toml:", "");
+                format!("{position}: {}; {}", problem.message, problem.fix)
+            };
+            problems.iter().map(line).collect()
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(problems(text), expected, "{text}");
+}
+
+fn source(lines: &str) -> String {
+    format!("{EDGE}{lines}")
+}
+
+fn credential(lines: &str) -> String {
+    format!("{EDGE}{PAYMENTS}{lines}")
+}
+
+/// A policy that begins in line 9.
+fn policy(lines: &str) -> String {
+    credential(&format!("[credential.policy]\n{lines}"))
+}
+
+#[test]
+fn the_config_of_the_manual_is_read() {
+    let text = r#"
+[server]
+listen = "127.0.0.1:7677"
+token_file = "token"
+[state]
+dir = "/var/lib/keydrain"
+[[source]]
+name = "edge"
+kind = "file"
+paths = ["/var/log/nginx/access.log*", "./more/*.log"]
+format = "combined"
+credential = ["query:api_key", "field:remote_user"]
+consumer = ["field:remote_user", "field:remote_addr"]
+evidence = "complete"
+allowed_lateness = "30s"
+idle_after = "5m"
+silence = "unknown"
+streams = "each"
+[[source]]
+name = "names"
+paths = ["/var/log/nginx/names.log*"]
+format = { nginx = '$remote_addr $key_name [$time_local] "$request" $status' }
+credential = "field:key_name"
+allowed_lateness = "10s"
+silence = "idle"
+[[credential]]
+name = "payments-api"
+sources = ["edge"]
+keys = [ { name = "2025-q4", secret_file = "/run/secrets/old" }, { name = "2026-q1", fingerprint = "kd1:00112233445566778899aabbccddeeff" }, { name = "x", id = "AKIA1" } ]
+consumers = [ "checkout", { name = "partner-x", third_party = true, max_cache_ttl = "1h" }, { name = "billing-batch", single = true } ]
+jobs = []
+[credential.policy]
+quiet_period = "15m"
+monitoring_cycle = "5m"
+threshold = 0
+min_history = "7d"
+min_overlap = "1h"
+max_overlap = "30d"
+notice_period = "0s"
+third_party = false
+max_cache_ttl = "0s"
+max_connection_lifetime = "0s"
+max_session_lifetime = "0s"
+session_gap = "15m"
+cadence_factor = 2.0
+cadence_min_samples = 5
+anonymous = "pooled"
+threshold_of = "anonymous"
+max_evidence_lag = "10m"
+max_reject_ratio = 0.01
+clock_skew = "5s"
+future_tolerance = "60s"
+lease = "60s"
+propagation_bound = "1h"
+new_key_denied_ratio = 0.01
+canary_share = [0.01, 0.25]
+canary_period = "15m"
+"#;
+    let config = parse(text).unwrap();
+    assert_eq!(config.server.token_file, Some(PathBuf::from("/etc/keydrain/token")));
+    let [edge, names] = &config.sources[..] else { panic!("two sources") };
+    assert_eq!(edge.paths, ["/var/log/nginx/access.log*", "/etc/keydrain/more/*.log"]);
+    let places = [Place::Query("api_key".into()), Place::Field("remote_user".into())];
+    assert_eq!(edge.layout.credential, places);
+    assert_eq!(edge.layout.consumer, ["remote_user", "remote_addr"]);
+    assert!(!edge.policy.lateness_assumed);
+    assert!(matches!(&names.layout.format, FormatSpec::Nginx(text) if text.contains("$key_name")));
+    assert!(names.policy.lateness_assumed, "10 s is less than the preset's 30 s");
+    assert_eq!(names.silence, Silence::Idle);
+    let payments = config.credential("payments-api").unwrap();
+    assert_eq!(payments.keys[0].identity, KeyIdentity::SecretFile("/run/secrets/old".into()));
+    assert_eq!(payments.keys[2].identity, KeyIdentity::Id("AKIA1".into()));
+    assert!(payments.roster[1].third_party && payments.roster[2].single);
+    assert_eq!(payments.roster[1].max_cache_ttl, Duration::from_hours(1));
+    // All values are the defaults, apart from what is written although a roster is there.
+    let expected = Policy { min_overlap: Some(Duration::from_hours(1)), ..Policy::default() };
+    assert_eq!(payments.policy, expected);
+}
+
+#[test]
+fn an_empty_config_has_the_defaults() {
+    let config = parse("").unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:7677");
+    assert_eq!(config.server.token_file, None);
+    assert_eq!(config.state_dir, PathBuf::from("/var/lib/keydrain"));
+    assert!(config.sources.is_empty() && config.credentials.is_empty());
+}
+
+#[test]
+fn a_source_and_a_credential_have_the_defaults_of_the_manual() {
+    let config = parse(&credential("")).unwrap();
+    let source = &config.sources[0];
+    assert_eq!(source.layout.format, FormatSpec::Combined);
+    assert_eq!(source.policy.allowed_lateness, Duration::from_secs(30));
+    assert!(!source.policy.lateness_assumed);
+    assert_eq!(source.policy.idle_after, Duration::from_mins(5));
+    assert_eq!(source.silence, Silence::Unknown);
+    let credential = &config.credentials[0];
+    // Twice 5 m 30 s is more than ten minutes.
+    let expected = Policy { max_evidence_lag: Duration::from_mins(11), ..Policy::default() };
+    assert_eq!(credential.policy, expected);
+    assert_eq!(credential.policy.min_history, Duration::from_hours(7 * 24));
+    assert!(credential.keys.is_empty() && credential.roster.is_empty());
+}
+
+#[test]
+fn the_evidence_lag_follows_the_slowest_source_and_is_ten_minutes_at_least() {
+    let lag = |lines: &str| {
+        let config = parse(&format!("{}{PAYMENTS}", source(lines))).unwrap();
+        config.credentials[0].policy.max_evidence_lag
+    };
+    assert_eq!(lag("idle_after = \"1m\"\n"), Duration::from_mins(10));
+    assert_eq!(lag("idle_after = \"20m\"\n"), Duration::from_mins(41));
+}
+
+#[test]
+fn a_roster_makes_history_unnecessary_unless_it_is_demanded() {
+    let history =
+        |lines: &str| parse(&credential(lines)).unwrap().credentials[0].policy.min_history;
+    assert_eq!(history("consumers = [\"a\"]\n"), Duration::ZERO);
+    assert_eq!(history("consumers = []\n"), Duration::from_hours(7 * 24));
+    let explicit =
+        "consumers = [\"a\", \"anonymous\"]\n[credential.policy]\nmin_history = \"2d\"\n";
+    assert_eq!(history(explicit), Duration::from_hours(48));
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let text = "[server]\nlisten = \"127.0.0.1:1\"\ntoken_file = \"a\"\n[state]\ndir = \"s\"\n";
+    let environment: Environment<'_> = &|name| match name {
+        "KEYDRAIN_SERVER__LISTEN" => Some("0.0.0.0:2".into()),
+        "KEYDRAIN_SERVER__TOKEN_FILE" => Some("/b".into()),
+        "KEYDRAIN_STATE__DIR" => Some("/c".into()),
+        _ => None,
+    };
+    let config = Config::parse(text, Path::new("/etc/k.toml"), environment).unwrap();
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:2");
+    assert_eq!(config.server.token_file, Some("/b".into()));
+    assert_eq!(config.state_dir, PathBuf::from("/c"));
+    let empty = Config::parse(text, Path::new("/etc/k.toml"), &|_| Some(String::new())).unwrap();
+    assert_eq!(empty.state_dir, PathBuf::from("/etc/s"), "an empty variable is not set");
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    let bad = |value: &'static str| {
+        let environment: Environment<'_> =
+            &|name| (name == "KEYDRAIN_SERVER__LISTEN").then(|| value.into());
+        Config::parse("", Path::new("k.toml"), environment).unwrap_err().to_string()
+    };
+    assert_eq!(
+        bad("localhost"),
+        "KEYDRAIN_SERVER__LISTEN: `listen` = \"localhost\" is no address and port; \
+         write address and port, as \"127.0.0.1:7677\""
+    );
+    assert!(bad("0.0.0.0:1").starts_with("KEYDRAIN_SERVER__LISTEN: `listen` = 0.0.0.0:1 is reach"));
+}
+
+#[test]
+fn a_problem_shows_its_line_with_a_mark() {
+    let error = parse(&policy("quite_period = \"15m\"\n")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/etc/keydrain/k.toml:9:1: unknown key `quite_period` in [credential.policy]; \
+         did you mean `quiet_period`?\n  9 | quite_period …\n    | ^^^^^^^^^^^^"
+    );
+}
+
+#[test]
+fn all_problems_are_shown_in_the_order_of_the_text() {
+    let text = "[server]\nlisten = 80\n[[source]]\nname = \"e\"\npaths = []\ncredential = \"query:k\"\n\
+                [[credential]]\nname = \"p\"\nsources = [\"f\"]\n[credential.policy]\nlease = \"0s\"\n";
+    let places: Vec<String> =
+        problems(text).iter().map(|p| p.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(places, ["2:10", "5:9", "9:12", "11:9"]);
+}
+
+#[test]
+fn unknown_keys_are_refused_everywhere() {
+    let server = "remove it, or use one of listen, token_file";
+    check("[server]\nport = 1\n", &[&format!("2:1: unknown key `port` in [server]; {server}")]);
+    check("[sever]\n", &["1:2: unknown key `sever` in the config; did you mean `server`?"]);
+    check(
+        &source("path = [\"/x\"]\n"),
+        &["5:1: unknown key `path` in [[source]]; did you mean `paths`?"],
+    );
+    check(
+        &credential("consumers = [{ name = \"a\", singel = true }]\n"),
+        &["8:28: unknown key `singel` in a consumer; did you mean `single`?"],
+    );
+    check(
+        &credential("keys = [{ name = \"a\", id = \"x\", files = 1 }]\n"),
+        &[
+            "8:33: unknown key in a key; remove it, or use one of name, secret_file, fingerprint, id",
+        ],
+    );
+}
+
+#[test]
+fn wrong_types_say_what_to_write() {
+    check("[server]\nlisten = 80\n", &["2:10: `listen` is an integer; write a string in quotes"]);
+    check("server = 1\n", &["1:10: `server` is an integer; write a table: [server]"]);
+    check("[source]\n", &["1:1: `source` is a table; write a list of tables: write [[source]]"]);
+    check(
+        &source("consumer = [\"field:remote_user\", 1]\n"),
+        &["5:34: `consumer` is an integer; write a string or a list of strings"],
+    );
+    check(
+        &policy("quiet_period = 900\n"),
+        &[
+            "9:16: `quiet_period` is an integer; write a duration like \"90s\", \"15m\", \"36h\" or \"7d\"",
+        ],
+    );
+    check(
+        &policy("third_party = \"yes\"\nmax_reject_ratio = \"1%\"\n"),
+        &[
+            "9:15: `third_party` is a string; write true or false",
+            "10:20: `max_reject_ratio` is a string; write a number like 0.01",
+        ],
+    );
+    check(
+        &credential("consumers = [1]\n"),
+        &["8:14: a consumer has the wrong type; write a string or a table like \
+           { name = \"partner-x\", third_party = true }"],
+    );
+}
+
+#[test]
+fn what_is_required_is_asked_for() {
+    check(
+        "[[source]]\n",
+        &[
+            "1:1: [[source]] has no `name`; add `name = \"edge\"`",
+            "1:1: [[source]] has no `paths`; name the live log and its rotated siblings: \
+             `paths = [\"/var/log/nginx/access.log*\"]`",
+            "1:1: no place of the key is named; add `query:NAME` (a query parameter) or \
+             `field:NAME` (a field of the format)",
+        ],
+    );
+    check(
+        &format!("{EDGE}[[credential]]\n"),
+        &[
+            "5:1: [[credential]] has no `name`; add `name = \"payments-api\"`",
+            "5:1: [[credential]] has no `sources`; name each source whose log shows the key: \
+             `sources = [\"edge\"]`",
+        ],
+    );
+    check(
+        &credential("sources_ = []\nkeys = [{ id = \"x\" }]\nconsumers = [{}]\n"),
+        &[
+            "8:1: unknown key `sources_` in [[credential]]; did you mean `sources`?",
+            "9:9: a key has no `name`; add `name = \"2025-q4\"`",
+            "10:14: a consumer has no `name`; add `name = \"partner-x\"`",
+        ],
+    );
+}
+
+#[test]
+fn names_are_unique_and_sources_are_known() {
+    check(&format!("{EDGE}{EDGE}"), &["5:1: two sources are named `edge`; rename one of them"]);
+    check(
+        &format!("{EDGE}{PAYMENTS}{PAYMENTS}"),
+        &["8:1: two credentials are named `payments`; rename one of them"],
+    );
+    check(
+        &format!(
+            "{EDGE}[[credential]]\nname = \"p\"\nsources = [\"edgy\", \"cdn\", \"edge\", \"edge\"]\n"
+        ),
+        &[
+            "7:12: unknown source `edgy`; did you mean `edge`?",
+            "7:20: unknown source `cdn`; add a [[source]] of that name, or use one of edge",
+            "7:35: source `edge` is named twice; remove one",
+        ],
+    );
+    check(
+        &credential("consumers = [\"a\", { name = \"a\" }]\n"),
+        &["8:19: consumer `a` is named twice; remove one"],
+    );
+    check(
+        "[[source]]\nname = \" \"\npaths = [\"/x\"]\ncredential = \"query:k\"\n",
+        &["2:8: the name of a source is empty or has white space around it; \
+           use letters, digits, `-`, `_` and `.`"],
+    );
+}
+
+#[test]
+fn keys_are_told_apart_in_exactly_one_way() {
+    let ways =
+        "one of `secret_file = \"/run/secrets/old\"`, `fingerprint = \"kd1:…\"` or `id = \"…\"`";
+    check(
+        &credential(
+            "keys = [{ name = \"a\" }, { name = \"b\", id = \"x\", secret_file = \"/x\" }]\n",
+        ),
+        &[
+            &format!("8:9: a key says nothing to tell it by; add {ways}"),
+            &format!("8:25: a key is given in more than one way; keep {ways}"),
+        ],
+    );
+    check(
+        &credential(
+            "keys = [\n{ name = \"a\", id = \"x\" },\n{ name = \"a\", id = \"y\" },\n\
+             { name = \"b\", id = \"x\" },\n{ name = \"c\", id = \"\" },\n]\n",
+        ),
+        &[
+            "10:1: two keys are named `a`; rename one of them",
+            "11:1: keys `a` and `b` are the same key; correct one of them",
+            &format!("12:20: a key is told by an empty text; write {ways}"),
+        ],
+    );
+    check(
+        &credential("keys = [{ name = \"a\", fingerprint = \"kd1:12\" }]\n"),
+        &["8:37: `fingerprint` is not `kd1:` and 32 hex digits; \
+           write what `keydrain fingerprint` prints for the key"],
+    );
+}
+
+#[test]
+fn a_raw_key_written_by_mistake_is_never_shown() {
+    for line in [
+        "keys = [{ name = \"a\", secret = \"sk_live_1\" }]",
+        "keys = [{ name = \"a\", fingerprint = \"sk_live_1\" }]",
+        "keys = [{ name = \"a\", id = [\"sk_live_1\"] }]",
+        "keys = [{ name = \"a\", sk_live_1 = true }]",
+        "keys = [\"sk_live_1\"]",
+        "keys = \"sk_live_1\"",
+        "keys = [{ name = \"a\", secret = sk_live_1 }]",
+        "keys = [\n\"sk_live_1]\n",
+        "[[credential.keys]]\nname = \"a\"\nsecret = \"sk_live_1\"",
+        "[[credential.keys]]\nname = \"a\"\nsecret = sk_live_1",
+        "key = \"sk_live_1\"",
+        "secret = \"sk_live_1\"",
+    ] {
+        let error = parse(&credential(&format!("{line}\n"))).unwrap_err();
+        assert!(!error.to_string().contains("sk_live"), "{error}");
+        assert!(!format!("{error:?}").contains("sk_live"), "{error:?}");
+    }
+    for text in ["[server]\ntoken = \"t0ken\"\n", "[server]\ntoken = t0ken\n"] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(":2:") && !error.contains("t0ken"), "{error}");
+    }
+}
+
+#[test]
+fn paths_are_patterns_and_never_empty() {
+    let paths = |text: &str| {
+        format!("[[source]]\nname = \"e\"\ncredential = \"query:k\"\npaths = {text}\n")
+    };
+    let fix =
+        "name the live log and its rotated siblings: `paths = [\"/var/log/nginx/access.log*\"]`";
+    check(&paths("[]"), &[&format!("4:9: `paths` is empty; {fix}")]);
+    check(&paths("[\"\"]"), &["4:10: a path is empty; name a file, or remove the entry"]);
+    let [problem] = &problems(&paths("[\"/x\", \"/y/[a\"]"))[..] else { panic!("one problem") };
+    assert!(problem.starts_with("4:16: the pattern cannot be read: "), "{problem}");
+}
+
+#[test]
+fn a_directory_with_special_characters_stands_for_itself() {
+    let text = "[[source]]\nname = \"e\"\npaths = [\"a.log*\"]\ncredential = \"query:k\"\n";
+    let config = Config::parse(text, Path::new("/srv/[x]/k.toml"), NO_ENVIRONMENT).unwrap();
+    let pattern = glob::Pattern::new(&config.sources[0].paths[0]).unwrap();
+    assert!(pattern.matches("/srv/[x]/a.log.1"), "{pattern}");
+    assert!(!pattern.matches("/srv/x/a.log.1"), "{pattern}");
+}
+
+#[test]
+fn a_layout_that_cannot_show_the_key_is_refused_at_its_line() {
+    let layout = |lines: &str| format!("[[source]]\nname = \"e\"\npaths = [\"/x\"]\n{lines}");
+    let [problem] = &problems(&layout("credential = \"api_key\"\n"))[..] else { panic!("one") };
+    assert_eq!(problem, "4:14: `api_key` is no place of a key; write `query:NAME` or `field:NAME`");
+    let [problem] = &problems(&layout("credential = \"field:key_name\"\n"))[..] else {
+        panic!("one")
+    };
+    assert!(
+        problem.starts_with("4:14: the format does not log `key_name`; add `$key_name`"),
+        "{problem}"
+    );
+    let blind =
+        "format = { nginx = '$remote_addr [$time_local] $status' }\ncredential = \"query:k\"\n";
+    let [problem] = &problems(&layout(blind))[..] else { panic!("one") };
+    assert!(problem.starts_with("5:14: the format does not log the request"), "{problem}");
+    let no_time = "format = { nginx = '\"$request\" $status' }\ncredential = \"query:k\"\n";
+    let [problem] = &problems(&layout(no_time))[..] else { panic!("one") };
+    assert!(problem.starts_with("4:10: the format logs no time; add `$msec`"), "{problem}");
+    check(
+        &layout("credential = \"query:k\"\nconsumer = \"remote_user\"\n"),
+        &[
+            "5:12: `remote_user` is no field of the format; write `field:NAME`, as in `field:remote_user`",
+        ],
+    );
+    check(
+        &layout("format = \"combine\"\ncredential = \"query:k\"\n"),
+        &["4:10: unknown format \"combine\"; write \"combined\" or the server's own directive: \
+           { nginx = '$remote_addr …' }"],
+    );
+    check(
+        &layout("format = {}\ncredential = \"query:k\"\n"),
+        &["4:10: format has no `nginx`; paste the string of the server's `log_format`"],
+    );
+}
+
+#[test]
+fn durations_have_a_unit_of_fixed_length() {
+    let fix = "write a duration like \"90s\", \"15m\", \"36h\" or \"7d\"";
+    for (text, what) in [
+        ("15", "is no duration"),
+        ("soon", "is no duration"),
+        ("1mo", "has months or years, which have no fixed length"),
+        ("2y", "has months or years, which have no fixed length"),
+        ("-1h", "is negative"),
+        ("4000d", "is longer than 3650 days"),
+    ] {
+        let expected = format!("9:16: `quiet_period` = \"{text}\" {what}; {fix}");
+        check(&policy(&format!("quiet_period = \"{text}\"\n")), &[&expected]);
+    }
+}
+
+#[test]
+fn contradictions_are_refused_with_the_way_out() {
+    check(
+        &policy("max_evidence_lag = \"5m29s\"\n"),
+        &["9:20: `max_evidence_lag` (5m 29s) is less than `idle_after` + `allowed_lateness` of \
+           source `edge` (5m + 30s); raise it to at least \"5m 30s\", or lower those"],
+    );
+    check(&policy("max_evidence_lag = \"5m30s\"\n"), &[]);
+    check(
+        &policy("min_overlap = \"2h\"\nmax_overlap = \"1h\"\n"),
+        &["9:15: `min_overlap` is longer than `max_overlap` (1h); \
+           lower `min_overlap` or raise `max_overlap`"],
+    );
+    check(&policy("min_overlap = \"1h\"\nmax_overlap = \"1h\"\n"), &[]);
+    check(
+        &policy("third_party = true\nmax_overlap = \"71h\"\n"),
+        &["10:15: `max_overlap` is shorter than the default `min_overlap` (72h); \
+           raise `max_overlap`, or write a lower `min_overlap`"],
+    );
+    let zero = "of zero would make no answer safe to act on; write a longer one, or remove it for the default";
+    check(&policy("quiet_period = \"0s\"\n"), &[&format!("9:16: `quiet_period` {zero}")]);
+    check(&policy("lease = \"0s\"\n"), &[&format!("9:9: `lease` {zero}")]);
+    check(
+        &source("idle_after = \"0s\"\n"),
+        &["5:14: `idle_after` of zero makes every source silent at once; \
+           write the longest pause between two lines, as \"5m\""],
+    );
+    let share =
+        "`max_reject_ratio` is a share of the lines; write a number from 0 to 1, as 0.01 for 1 %";
+    check(&policy("max_reject_ratio = 1.01\n"), &[&format!("9:20: {share}")]);
+    check(&policy("max_reject_ratio = -0.01\n"), &[&format!("9:20: {share}")]);
+    check(&policy("max_reject_ratio = 1\n"), &[]);
+    check(
+        &policy("max_reject_ratio = nan\n"),
+        &["9:20: `max_reject_ratio` is a float; write a number like 0.01"],
+    );
+    check(
+        &policy("cadence_factor = 0.9\n"),
+        &["9:18: `cadence_factor` below 1 calls a consumer gone before its usual gap is over; \
+           write 1 or more"],
+    );
+}
+
+#[test]
+fn beyond_loopback_a_token_is_demanded() {
+    let reachable = "2:10: `listen` = 0.0.0.0:7677 is reachable from other hosts; \
+                     set `token_file` in [server], or listen on 127.0.0.1";
+    check("[server]\nlisten = \"0.0.0.0:7677\"\n", &[reachable]);
+    check("[server]\nlisten = \"0.0.0.0:7677\"\ntoken_file = \"/t\"\n", &[]);
+    check("[server]\nlisten = \"[::1]:7677\"\n", &[]);
+    check(
+        "[server]\nlisten = \"localhost:7677\"\n",
+        &["2:10: `listen` = \"localhost:7677\" is no address and port; \
+           write address and port, as \"127.0.0.1:7677\""],
+    );
+}
+
+#[test]
+fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
+    let message = |at: &str, what: &str| {
+        format!("{at}: `{what}` is not supported by this version of keydrain; remove it")
+    };
+    for (line, what) in [
+        ("kind = \"cloudwatch\"", "kind = \"cloudwatch\""),
+        ("evidence = \"positive-only\"", "evidence = \"positive-only\""),
+        ("covered_by = \"edge\"", "covered_by"),
+        ("streams = \"pooled\"", "streams = \"pooled\""),
+        ("format = \"json\"", "format = \"json\""),
+        ("format = \"cloudtrail\"", "format = \"cloudtrail\""),
+    ] {
+        let at = format!("5:{}", line.find('=').unwrap() + 3);
+        check(&source(&format!("{line}\n")), &[&message(&at, what)]);
+    }
+    check(
+        &source("format = { apache = '%h %l' }\n"),
+        &[&message("5:21", "format = { apache = … }")],
+    );
+    check(
+        &credential("jobs = [ { consumer = \"b\", schedule = \"0 3 1 * *\" } ]\n"),
+        &[&message("8:8", "jobs")],
+    );
+    for (line, what) in [
+        ("threshold = 1", "threshold"),
+        ("threshold_of = \"all\"", "threshold_of = \"all\""),
+        ("anonymous = \"each\"", "anonymous = \"each\""),
+        ("cadence_min_samples = 6", "cadence_min_samples"),
+        ("canary_share = [0.01, 0.5]", "canary_share"),
+        ("canary_period = \"16m\"", "canary_period"),
+        ("new_key_denied_ratio = 0.1", "new_key_denied_ratio"),
+    ] {
+        let at = format!("9:{}", line.find('=').unwrap() + 3);
+        check(&policy(&format!("{line}\n")), &[&message(&at, what)]);
+    }
+    check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
+    check("[[consumer_map]]\n", &[&message("1:1", "consumer_map")]);
+    check(&policy("canary_period = \"900s\"\ncanary_share = [1e-2, 0.25]\nthreshold = 0.0\n"), &[]);
+    check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
+}
+
+#[test]
+fn text_that_is_no_toml_is_marked() {
+    let error = parse("[server]\nlisten = 127.0.0.1\n").unwrap_err().to_string();
+    assert!(error.starts_with("/etc/keydrain/k.toml:2:15: no valid TOML: "), "{error}");
+    assert!(error.contains("\n  2 | listen = 127.0.0.1\n"), "{error}");
+    check(
+        "[server]\nlisten = \"a\"\nlisten = \"b\"\n",
+        &["3:1: no valid TOML: duplicate key; remove one of the two"],
+    );
+}
+
+#[test]
+fn a_config_that_is_missing_or_no_config_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("k.toml");
+    let message = || Config::load(&path).unwrap_err().to_string();
+    let missing = message();
+    assert_eq!(
+        missing,
+        format!(
+            "no config at {}: write one there, or name another with --config or KEYDRAIN_CONFIG",
+            path.display()
+        )
+    );
+    std::fs::write(&path, "[server]\n# caf\u{e9}\nx = \"".as_bytes()).unwrap();
+    assert!(message().contains("k.toml:3:"), "{}", message());
+    std::fs::write(&path, b"[server]\n# caf\xe9\n").unwrap();
+    assert!(message().ends_with("k.toml:2:6: a byte that is no UTF-8; save the config as UTF-8"));
+    std::fs::write(&path, vec![b'\n'; 2 * 1024 * 1024]).unwrap();
+    assert!(message().contains("is longer than 1048576 bytes"), "{}", message());
+    let directory = Config::load(dir.path()).unwrap_err();
+    assert!(matches!(directory, ConfigError::Unreadable { .. }), "{directory}");
+}
