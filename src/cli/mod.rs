@@ -1,9 +1,15 @@
 //! The command line: one file per command. stdout is the answer, stderr is for people.
 
+pub mod client;
+mod columns;
+pub mod consumers;
 pub mod explain;
 pub mod layout_flags;
 pub mod log_input;
+pub mod ready;
+pub mod rotation;
 pub mod scan;
+pub mod status;
 
 use std::fmt;
 

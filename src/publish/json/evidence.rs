@@ -1,0 +1,157 @@
+//! Sources and credentials: what is declared, and what was read and lost.
+//!
+//! A source lists every gap for ever; an answer lists those that meet its window.
+
+use serde::Serialize;
+
+use super::{At, Seconds, at, text};
+use crate::engine::answer::StreamSummary;
+use crate::engine::coverage::Gap;
+use crate::engine::credential::CredentialName;
+use crate::engine::rotation::Phase;
+use crate::engine::time::Timestamp;
+use crate::engine::view::{self, CredentialView, Snapshot};
+
+#[derive(Serialize)]
+pub(super) struct GapView<'a> {
+    from: At,
+    to: At,
+    reason: &'static str,
+    stream: &'a str,
+    bytes: Option<u64>,
+}
+
+/// Makes the views of `gaps`, in their order.
+pub(super) fn gaps(gaps: &[Gap]) -> Vec<GapView<'_>> {
+    gaps.iter().map(gap).collect()
+}
+
+fn gap(gap: &Gap) -> GapView<'_> {
+    let Gap { stream, span, reason, bytes, .. } = gap;
+    GapView {
+        from: At(span.from),
+        to: At(span.to),
+        reason: reason.as_str(),
+        stream: stream.as_str(),
+        bytes: *bytes,
+    }
+}
+
+#[derive(Serialize)]
+struct SourcesView<'a> {
+    sources: Vec<SourceView<'a>>,
+}
+
+#[derive(Serialize)]
+struct SourceView<'a> {
+    name: &'a str,
+    state: &'static str,
+    watermark: Option<At>,
+    basis: &'static str,
+    lag_seconds: Option<Seconds>,
+    bytes_read: u64,
+    bytes_skipped: u64,
+    bytes_unknown: u64,
+    backlog_bytes: u64,
+    lines: u64,
+    rejects: u64,
+    other_keys: u64,
+    streams: Vec<StreamView<'a>>,
+    gaps: Vec<GapView<'a>>,
+    absent: &'a [String],
+    unreadable: Vec<PathView<'a>>,
+    refused: Vec<PathView<'a>>,
+}
+
+#[derive(Serialize)]
+struct StreamView<'a> {
+    name: &'a str,
+    state: &'static str,
+    watermark: Option<At>,
+    generations: u64,
+}
+
+#[derive(Serialize)]
+struct PathView<'a> {
+    path: &'a str,
+    reason: &'a str,
+}
+
+/// Returns the JSON text of all sources, as seen at `now`: a lag grows while nothing is read.
+pub fn sources(snapshot: &Snapshot, now: Timestamp) -> String {
+    text(&SourcesView { sources: snapshot.sources.iter().map(|each| source(each, now)).collect() })
+}
+
+fn source(source: &view::SourceView, now: Timestamp) -> SourceView<'_> {
+    let summary = &source.summary;
+    SourceView {
+        name: summary.name.as_str(),
+        state: summary.state.as_str(),
+        watermark: at(summary.watermark),
+        basis: summary.basis.as_str(),
+        lag_seconds: summary.watermark.map(|watermark| Seconds(now.since(watermark))),
+        bytes_read: source.bytes_read,
+        bytes_skipped: source.bytes_skipped,
+        bytes_unknown: source.bytes_unknown,
+        backlog_bytes: source.backlog,
+        lines: source.lines,
+        rejects: source.rejects,
+        other_keys: source.other_keys,
+        streams: summary.streams.iter().map(stream).collect(),
+        gaps: gaps(&summary.gaps),
+        absent: &source.absent,
+        unreadable: paths(&source.unreadable),
+        refused: paths(&source.refused),
+    }
+}
+
+fn stream(stream: &StreamSummary) -> StreamView<'_> {
+    StreamView {
+        name: stream.name.as_str(),
+        state: stream.state.as_str(),
+        watermark: at(stream.watermark),
+        generations: stream.generations,
+    }
+}
+
+fn paths(paths: &[(String, String)]) -> Vec<PathView<'_>> {
+    paths.iter().map(|(path, reason)| PathView { path, reason }).collect()
+}
+
+#[derive(Serialize)]
+struct CredentialsView<'a> {
+    credentials: Vec<OneCredential<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneCredential<'a> {
+    name: &'a str,
+    keys: &'a [String],
+    sources: &'a [String],
+    open_rotation: Option<&'a str>,
+}
+
+/// Returns the JSON text of all configured credentials.
+pub fn credentials(snapshot: &Snapshot) -> String {
+    let credentials =
+        snapshot.credentials.iter().map(|each| one_credential(snapshot, each)).collect();
+    text(&CredentialsView { credentials })
+}
+
+/// Returns the JSON text of one configured credential.
+pub fn credential(snapshot: &Snapshot, name: &CredentialName) -> Option<String> {
+    let found = snapshot.credentials.iter().find(|each| each.name == *name)?;
+    Some(text(&one_credential(snapshot, found)))
+}
+
+fn one_credential<'a>(snapshot: &'a Snapshot, view: &'a CredentialView) -> OneCredential<'a> {
+    let open = snapshot.rotations.iter().find(|each| {
+        each.rotation.declaration.credential == view.name && each.rotation.phase == Phase::Open
+    });
+    OneCredential {
+        name: view.name.as_str(),
+        keys: &view.keys,
+        sources: &view.sources,
+        open_rotation: open.map(|each| each.rotation.declaration.id.as_str()),
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP API and its command-line client, over real sockets, with a daemon made by hand.
+
+mod fake_daemon;
+
+mod asking;
+mod client;
+mod posting;
+mod reading;
+mod waiting;
