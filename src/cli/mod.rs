@@ -1,9 +1,11 @@
 //! The command line: one file per command. stdout is the answer, stderr is for people.
 
+pub mod check;
 pub mod client;
 mod columns;
 pub mod consumers;
 pub mod explain;
+pub mod fingerprint;
 pub mod layout_flags;
 pub mod log_input;
 pub mod ready;
