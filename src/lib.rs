@@ -4,9 +4,13 @@ pub mod engine;
 
 pub mod config;
 
+pub mod source;
+
 pub mod store;
 
 pub mod publish;
+
+pub mod daemon;
 
 pub mod clock;
 

@@ -15,8 +15,6 @@ use super::{
 use crate::config::Config;
 use crate::publish::Token;
 
-/// Where the configuration is, unless told.
-const CONFIG: &str = "/etc/keydrain/keydrain.toml";
 /// Where the daemon listens, unless told.
 const LISTEN: &str = "127.0.0.1:7677";
 
@@ -95,7 +93,13 @@ enum Command {
     /// Tell how a log file is read, and the [[source]] block for it
     Explain(explain::Args),
     /// Check config, paths and permissions
-    Check(check::Args),
+    Check {
+        #[command(flatten)]
+        args: check::Args,
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Turn a secret on stdin into its fingerprint
     Fingerprint(fingerprint::Args),
 }
@@ -118,7 +122,7 @@ impl Flags {
     }
 
     fn config_path(&self) -> &Path {
-        self.config.as_deref().unwrap_or(Path::new(CONFIG))
+        self.config.as_deref().unwrap_or(Path::new(crate::config::DEFAULT_PATH))
     }
 
     /// Returns where the daemon is: told, else as configured, else the default.
@@ -166,8 +170,8 @@ pub fn dispatch(
         Command::Explain(args) => explain::run(args, out),
         Command::Run(args) => run::run(args, flags.config_path()),
         Command::Demo(args) => demo::run(args, out),
-        Command::Check(args) => check::run(args, flags.config_path(), out),
-        Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out),
+        Command::Check { args, output } => check::run(args, flags.config_path(), *output, out),
+        Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out, err),
         Command::Ready { args, asking } => {
             ready::run(args, &flags.endpoint(asking)?, asking.output, out, err)
         }

@@ -1,15 +1,34 @@
 //! The command line: one file per command. stdout is the answer, stderr is for people.
 
-pub mod client;
-mod columns;
-pub mod consumers;
-pub mod ready;
-pub mod rotation;
-pub mod status;
-pub mod explain;
+pub mod flags;
+
 pub mod layout_flags;
+
 pub mod log_input;
+
 pub mod scan;
+
+pub mod explain;
+
+pub mod run;
+
+pub mod demo;
+
+pub mod client;
+
+mod columns;
+
+pub mod ready;
+
+pub mod rotation;
+
+pub mod consumers;
+
+pub mod status;
+
+pub mod check;
+
+pub mod fingerprint;
 
 use std::fmt;
 
@@ -65,4 +84,20 @@ pub enum Output {
     Json,
     /// CSV with a header.
     Csv,
+}
+
+/// Says an error with everything that caused it, as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -17,7 +17,7 @@ use crate::engine::answer::Code;
 use crate::engine::credential::{Fingerprint, FingerprintSecret, RawKey, SourceName};
 use crate::engine::drain::{Drain, Opening, Refused};
 use crate::engine::rotation::KeyRef;
-use crate::engine::scan::TrackedKey;
+use crate::engine::scan::matcher::TrackedKey;
 use crate::engine::state::Commit;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{Event, Snapshot};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Input;
 use crate::clock;
 use crate::engine::credential::SourceName;
-use crate::engine::scan::TrackedKey;
+use crate::engine::scan::matcher::TrackedKey;
 use crate::source::{Tailer, Wake};
 
 /// Batches that may wait for their commit.

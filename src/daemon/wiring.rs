@@ -10,7 +10,7 @@ use crate::engine::drain::{CredentialDecl, Declared, Drain};
 use crate::engine::evidence::SourceDecl;
 use crate::engine::parse::LineParser;
 use crate::engine::rotation::KeyRef;
-use crate::engine::scan::{Matcher, TrackedKey};
+use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::state::State;
 use crate::source::{FileSource, Limits, Tailer};
 

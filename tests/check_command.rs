@@ -1,0 +1,298 @@
+//! `keydrain check` over real files, ports and locks.
+
+use std::fs::{self, File, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use keydrain::cli::check::{Args, run};
+use keydrain::cli::{Exit, Output};
+use serde_json::Value;
+
+/// A directory with a config, a log, a token and a state, none of which has a finding.
+struct Place {
+    dir: tempfile::TempDir,
+    listen: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned() };
+        place.write("access.log", "", 0o640);
+        place.write("old.key", "sk_live_1\n", 0o600);
+        place.write("token", "t0ken\n", 0o600);
+        fs::create_dir(place.path("state")).unwrap();
+        fs::set_permissions(place.path("state"), Permissions::from_mode(0o700)).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Writes the config, with lines for its source and its credential.
+    fn config(&self, source: &str, credential: &str) -> PathBuf {
+        let text = format!(
+            "[server]\nlisten = \"{}\"\ntoken_file = \"token\"\n[state]\ndir = \"state\"\n\
+             [[source]]\nname = \"edge\"\ncredential = \"query:k\"\n{source}\n\
+             [[credential]]\nname = \"payments\"\nsources = [\"edge\"]\n{credential}\n",
+            self.listen
+        );
+        self.write("k.toml", &text, 0o644);
+        self.path("k.toml")
+    }
+
+    fn usual_config(&self) -> PathBuf {
+        self.config(
+            "paths = [\"access.log*\"]",
+            "keys = [{ name = \"old\", secret_file = \"old.key\" }]",
+        )
+    }
+}
+
+fn ask(config: &Path, output: Output) -> (Exit, String) {
+    let mut out = Vec::new();
+    let exit = run(&Args { credential: None }, config, output, &mut out).unwrap();
+    (exit, String::from_utf8(out).unwrap())
+}
+
+/// Returns the findings as `level subject: message; fix`, with paths relative to the place.
+fn findings(place: &Place, config: &Path) -> (Exit, Vec<String>) {
+    let (exit, text) = ask(config, Output::Json);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["schema"], "keydrain/check/v1");
+    let line = |finding: &Value| {
+        let field = |name: &str| finding[name].as_str().unwrap().to_owned();
+        assert!(["level", "subject", "message", "fix"].iter().all(|name| !field(name).is_empty()));
+        let fields = (field("level"), field("subject"), field("message"), field("fix"));
+        let line = format!("{} {}: {}; {}", fields.0, fields.1, fields.2, fields.3);
+        line.replace(&format!("{}/", place.dir.path().display()), "")
+    };
+    (exit, answer["findings"].as_array().unwrap().iter().map(line).collect())
+}
+
+fn check(place: &Place, config: &Path, exit: Exit, expected: &[&str]) {
+    assert_eq!(findings(place, config), (exit, expected.iter().map(|&s| s.to_owned()).collect()));
+}
+
+#[test]
+fn a_good_config_has_no_finding() {
+    let place = Place::new();
+    check(&place, &place.usual_config(), Exit::Ok, &[]);
+    let (_, text) = ask(&place.path("k.toml"), Output::Table);
+    assert!(text.ends_with("k.toml: 1 source, 1 credential; 0 errors, 0 warnings\n"), "{text}");
+}
+
+#[test]
+fn each_problem_of_the_config_is_a_finding() {
+    let place = Place::new();
+    let config = place.config("paths = []", "consumers = 1");
+    check(
+        &place,
+        &config,
+        Exit::Usage,
+        &[
+            "error k.toml:9:9: `paths` is empty; name the live log and its rotated siblings: \
+             `paths = [\"/var/log/nginx/access.log*\"]`",
+            "error k.toml:13:13: `consumers` is an integer; write a list of names",
+        ],
+    );
+    let (_, text) = ask(&config, Output::Table);
+    assert!(text.starts_with("error    ") && text.contains("\n         fix: name the live log"));
+    let missing = "error config none.toml: no config at none.toml; \
+                   write one there, or name another with --config or KEYDRAIN_CONFIG";
+    check(&place, &place.path("none.toml"), Exit::Usage, &[missing]);
+}
+
+#[test]
+fn a_pattern_without_a_file_is_an_error_unless_another_one_has_some() {
+    let place = Place::new();
+    let keys = "keys = []";
+    let correct = "correct `paths`: they must match the live log, as in /var/log/nginx/access.log*";
+    check(
+        &place,
+        &place.config("paths = [\"nothing*\"]", keys),
+        Exit::Usage,
+        &[&format!("error source edge: no file matches nothing*; {correct}")],
+    );
+    check(
+        &place,
+        &place.config("paths = [\"access.log\", \"access.log.*\"]", keys),
+        Exit::Ok,
+        &["warning source edge: no file matches access.log.*; \
+           remove the pattern if no such file will ever come"],
+    );
+    check(
+        &place,
+        &place.config("paths = [\"gone/*.log\"]", keys),
+        Exit::Usage,
+        &["error source edge: the directory gone does not exist; \
+           correct `paths`, or let the user that runs keydrain read the directory"],
+    );
+}
+
+#[test]
+fn a_path_that_is_no_log_is_named_and_does_not_make_the_check_wait() {
+    let place = Place::new();
+    let fifo = place.path("access.log.fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("nowhere", place.path("access.log.link")).unwrap();
+    check(
+        &place,
+        &place.usual_config(),
+        Exit::Usage,
+        &[
+            "warning source edge: access.log.fifo is a FIFO, socket or device and is not read; \
+             narrow the pattern to the log files",
+            "error source edge: the file access.log.link cannot be read: \
+             No such file or directory (os error 2); let the user that runs keydrain read it, \
+             for example through its group (often `adm`)",
+        ],
+    );
+}
+
+#[test]
+fn what_is_assumed_of_a_source_is_said() {
+    let place = Place::new();
+    let config =
+        place.config("paths = [\"access.log\"]\nsilence = \"idle\"\nallowed_lateness = \"2s\"", "");
+    check(
+        &place,
+        &config,
+        Exit::Ok,
+        &[
+            "warning source edge: `silence = \"idle\"` holds only if the server writes each line \
+             at once; make sure that its access_log has neither `buffer=` nor `gzip`, or has \
+             `flush=` of at most 2 s",
+            "warning source edge: `allowed_lateness` of 2 s is less than the format's own: an \
+             assumption; remove `allowed_lateness`, unless the server is known to write that fast",
+        ],
+    );
+}
+
+#[test]
+fn secret_files_that_cannot_be_used_are_errors_and_open_ones_are_warnings() {
+    let place = Place::new();
+    place.write("token", " \n", 0o600);
+    place.write("spaced.key", "hunter2 hunter2\n", 0o600);
+    place.write("same.key", "sk_live_1", 0o604);
+    let keys = "keys = [{ name = \"a\", secret_file = \"gone.key\" }, \
+                { name = \"b\", secret_file = \"spaced.key\" }, \
+                { name = \"c\", secret_file = \"same.key\" }]";
+    let config = place.config("paths = [\"access.log\"]", keys);
+    check(
+        &place,
+        &config,
+        Exit::Usage,
+        &[
+            "error key payments/a: secret file gone.key of key `a` cannot be read; \
+             create it, or correct `secret_file`",
+            "error key payments/b: secret file spaced.key of key `b` holds white space besides \
+             one newline at its end; it must hold the key alone, on one line",
+            "warning key payments/c: same.key has mode 0604: everybody on this host can use it; \
+             run `chmod o= same.key`",
+            "error token file token: it is empty; write a random token into it, \
+             for example with `openssl rand -hex 32`",
+        ],
+    );
+    fs::remove_file(place.path("token")).unwrap();
+    let same = "keys = [{ name = \"a\", secret_file = \"old.key\" }, { name = \"b\", id = \"sk_live_1\" }]";
+    check(
+        &place,
+        &place.config("paths = [\"access.log\"]", same),
+        Exit::Usage,
+        &[
+            "error credential payments: keys `a` and `b` of credential `payments` are the same \
+             key; correct one of them",
+            "error token file token: it does not exist; create it with a random token and mode \
+             0600, or correct `token_file`",
+        ],
+    );
+}
+
+#[test]
+fn a_port_in_use_is_an_error_unless_a_daemon_holds_the_lock_of_the_state() {
+    let mut place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    place.listen = listener.local_addr().unwrap().to_string();
+    let config = place.usual_config();
+    let taken = format!(
+        "error server {}: another program listens there; \
+         stop it, or choose another port as `listen` in [server]",
+        place.listen
+    );
+    check(&place, &config, Exit::Usage, &[&taken]);
+    let lock = File::create(place.path("state/lock")).unwrap();
+    check(&place, &config, Exit::Usage, &[&taken]);
+    lock.lock().unwrap();
+    check(&place, &config, Exit::Ok, &[]);
+    lock.unlock().unwrap();
+    check(&place, &config, Exit::Usage, &[&taken]);
+}
+
+#[test]
+fn a_state_directory_that_is_open_or_no_directory_is_found() {
+    let place = Place::new();
+    let config = place.usual_config();
+    fs::set_permissions(place.path("state"), Permissions::from_mode(0o755)).unwrap();
+    let open =
+        "warning state state: it has mode 0755: others can look inside; run `chmod 700 state`";
+    check(&place, &config, Exit::Ok, &[open]);
+    place.write("state/fingerprint.key", "ab", 0o644);
+    let (exit, found) = findings(&place, &config);
+    assert_eq!(exit, Exit::Usage);
+    assert!(found[0].contains("has mode 0644") && found[0].contains("chmod 600"), "{found:?}");
+    fs::remove_dir_all(place.path("state")).unwrap();
+    check(&place, &config, Exit::Ok, &[]);
+    assert!(!place.path("state").exists(), "the check makes nothing");
+    place.write("state", "", 0o600);
+    let (exit, found) = findings(&place, &config);
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        found.contains(
+            &"error state state: it is no directory; name a directory as `dir` in [state]"
+                .to_owned()
+        ),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_config_that_declares_nothing_is_warned_of() {
+    let place = Place::new();
+    place.write("k.toml", "[state]\ndir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n", 0o600);
+    let (exit, found) = findings(&place, &place.path("k.toml"));
+    assert_eq!(exit, Exit::Ok);
+    let messages: Vec<_> = found.iter().map(|line| line.split("; ").next().unwrap()).collect();
+    assert_eq!(
+        messages,
+        [
+            "warning config: no source is declared, so nothing is read",
+            "warning config: no credential is declared, so no rotation can be opened",
+            "warning server: there is no `token_file`, so every POST is refused: \
+             no rotation can be opened",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_credential_is_refused_with_the_known_ones() {
+    let place = Place::new();
+    let config = place.usual_config();
+    let mut out = Vec::new();
+    let mut check = |name: &str| {
+        run(&Args { credential: Some(name.to_owned()) }, &config, Output::Table, &mut out)
+    };
+    assert_eq!(check("payments").unwrap(), Exit::Ok);
+    let failure = check("payment").unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    let expected =
+        format!("no credential `payment` in {}; the config has: payments", config.display());
+    assert_eq!(failure.message, expected);
+}
