@@ -35,7 +35,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The state could not be written at shutdown: what is not committed is read again.
-    #[error("the state could not be written at shutdown; what is missing is read again at the next start")]
+    #[error(
+        "the state could not be written at shutdown; what is missing is read again at the next start"
+    )]
     NotFlushed(#[source] StoreError),
     /// The listening address cannot be had.
     #[error("cannot listen on {address}; is another program using the port? change server.listen")]
@@ -101,7 +103,12 @@ impl Daemon {
             listener,
             token,
             core: core::Core::new(store, wired.drain, wired.keys, core_inputs, credits, orders),
-            reader: reader::Reader::new(wired.tailer, inputs.clone(), reader_credits, reader_orders),
+            reader: reader::Reader::new(
+                wired.tailer,
+                inputs.clone(),
+                reader_credits,
+                reader_orders,
+            ),
             requests,
             request_queue,
             inputs,
@@ -151,8 +158,8 @@ impl Daemon {
         let listener = self.listener;
         let stop = shutdown.clone();
         let served = runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener)
-                .map_err(|source| PublishError::Listener(source))?;
+            let listener =
+                tokio::net::TcpListener::from_std(listener).map_err(PublishError::Listener)?;
             crate::publish::serve(listener, desk, options, stop).await
         });
         shutdown.cancel();

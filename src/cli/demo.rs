@@ -53,18 +53,22 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let playing = std::thread::spawn(move || play(log, &told_revoked, &stop));
     let token = fs::read_to_string(folder.0.join("token")).map_err(no_folder)?;
     let endpoint = Endpoint::listening(address, Some(token));
-    say(out, &format!(
-        "A rotation recorded from a real nginx, played again: consumers move from key 2025-q4 to \
+    say(
+        out,
+        &format!(
+            "A rotation recorded from a real nginx, played again: consumers move from key 2025-q4 to \
          2026-q1.\nAsk it yourself:  curl -s http://{address}/v1/credentials/{CREDENTIAL}/readiness\n\
          or:               keydrain status --url http://{address}\n\n"
-    ))?;
+        ),
+    )?;
     let watched = block_on(watch(&endpoint, out, &revoked, &shutdown))?;
     shutdown.cancel();
     drop(revoked);
     let daemon = running.join().map_err(|_| Failure::usage("the daemon ended by a bug"))?;
     let player = playing.join().map_err(|_| Failure::usage("the player ended by a bug"))?;
     daemon.map_err(|error| Failure { exit: Exit::Unknown, message: chain(&error) })?;
-    player.map_err(|error| Failure { exit: Exit::Unknown, message: format!("the log: {error}") })?;
+    player
+        .map_err(|error| Failure { exit: Exit::Unknown, message: format!("the log: {error}") })?;
     watched
 }
 
@@ -150,7 +154,10 @@ async fn watch(
             }
         }
     }
-    say(out, &format!("{}  revoked     with an intent that named the answer's epoch\n", stamp(begun)))?;
+    say(
+        out,
+        &format!("{}  revoked     with an intent that named the answer's epoch\n", stamp(begun)),
+    )?;
     revoked.send(()).map_err(|_| Failure::usage("the player ended early"))?;
     verify(&client, &id, begun, out).await
 }
@@ -192,10 +199,13 @@ async fn verify(
     while clock::now().since(begun) <= LONGEST {
         let rotation = client.get(&["v1", "rotations", id]).await?;
         if let Some(at) = rotation["revocation_verified_at"].as_str() {
-            say(out, &format!(
-                "{}  verified    a request with 2025-q4 was denied at {at}: the revocation works\n",
-                stamp(begun)
-            ))?;
+            say(
+                out,
+                &format!(
+                    "{}  verified    a request with 2025-q4 was denied at {at}: the revocation works\n",
+                    stamp(begun)
+                ),
+            )?;
             return Ok(Exit::Ok);
         }
         let readiness = ["v1", "rotations", id, "readiness"];
@@ -231,6 +241,7 @@ fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     out.flush().map_err(|error| Failure::usage(format!("stdout: {error}")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn no_folder(error: std::io::Error) -> Failure {
     Failure::usage(format!("the demo needs a folder for temporary files: {error}; set TMPDIR"))
 }
@@ -240,7 +251,8 @@ struct Folder(PathBuf, bool);
 
 impl Folder {
     fn create(keep: bool) -> Result<Self, Failure> {
-        let random = getrandom::u64().map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
+        let random =
+            getrandom::u64().map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
         let folder = std::env::temp_dir().join(format!("keydrain-demo-{random:016x}"));
         fs::create_dir(&folder).map_err(no_folder)?;
         Ok(Self(folder, keep))
@@ -261,7 +273,8 @@ impl Drop for Folder {
 /// Writes a config with periods that fit a rotation of a minute.
 fn write_config(folder: &Path) -> Result<Config, Failure> {
     let mut token = [0; 16];
-    getrandom::fill(&mut token).map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut token)
+        .map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
     fs::write(folder.join("token"), crate::engine::wording::hex(&token)).map_err(no_folder)?;
     let path = folder.join("keydrain.toml");
     fs::write(&path, CONFIG).map_err(no_folder)?;
@@ -315,7 +328,8 @@ mod tests {
     #[test]
     fn the_recording_is_in_order_and_ends_with_a_denied_old_key() {
         for part in [BEFORE, AFTER] {
-            let times: Vec<_> = part.lines().map(|line| msec(line.split(' ').next().unwrap())).collect();
+            let times: Vec<_> =
+                part.lines().map(|line| msec(line.split(' ').next().unwrap())).collect();
             assert!(times.iter().all(Option::is_some) && times.is_sorted());
         }
         assert!(AFTER.lines().any(|line| line.contains(" 2025-q4 ") && line.ends_with(" 401")));

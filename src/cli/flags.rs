@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 
 use super::client::Endpoint;
 use super::{
-    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, ready, rotation, run, scan,
-    status,
+    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, ready, rotation, run,
+    scan, status,
 };
 use crate::config::Config;
 use crate::publish::Token;
@@ -58,9 +58,11 @@ enum Command {
     /// Watch a recorded rotation, re-timed, with a daemon of its own
     Demo(demo::Args),
     /// Ask whether the old key of a credential is safe to revoke
-    #[command(after_help = "Exit: 0 ready, 1 not ready, 2 usage, 3 unknown, 4 daemon unreachable, \
+    #[command(
+        after_help = "Exit: 0 ready, 1 not ready, 2 usage, 3 unknown, 4 daemon unreachable, \
                             124 timed out.\n\nExample:\n  keydrain ready payments-api --wait \
-                            --timeout 2h && revoke-the-old-key")]
+                            --timeout 2h && revoke-the-old-key"
+    )]
     Ready {
         #[command(flatten)]
         args: ready::Args,

@@ -80,7 +80,8 @@ impl Core {
         credits: mpsc::SyncSender<()>,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        let instance = format!("{:016x}", getrandom::u64().unwrap_or(u64::from(std::process::id())));
+        let instance =
+            format!("{:016x}", getrandom::u64().unwrap_or(u64::from(std::process::id())));
         let now = clock::now();
         drain.advance(now, clock::steady());
         let first = drain.snapshot(&instance, 0, now);
@@ -245,8 +246,7 @@ impl Core {
                     view.answer = view.answer.doubted(
                         Code::StateUnwritable,
                         "the state cannot be written, so nothing new counts; see the daemon's log \
-                         for the path and the reason"
-                            .to_owned(),
+                         for the path and the reason",
                         since,
                     );
                 }
@@ -269,8 +269,10 @@ impl Core {
 
     fn answer(&mut self, request: Request) {
         let now = clock::now();
-        if let (Some(_), Request::Start(..) | Request::Record { .. } | Request::RevokeIntent { .. }) =
-            (&self.unwritten, &request)
+        if let (
+            Some(_),
+            Request::Start(..) | Request::Record { .. } | Request::RevokeIntent { .. },
+        ) = (&self.unwritten, &request)
         {
             return refuse(request, "disk full, read-only or failing");
         }

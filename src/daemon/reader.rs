@@ -59,7 +59,8 @@ impl Reader {
             let progress = self.tailer.poll(now, &mut reports);
             if !reports.is_empty() {
                 let batch = std::mem::take(&mut reports);
-                if self.credits.recv().is_err() || self.inputs.send(Input::Reports(batch)).is_err() {
+                if self.credits.recv().is_err() || self.inputs.send(Input::Reports(batch)).is_err()
+                {
                     return;
                 }
             }

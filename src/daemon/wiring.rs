@@ -88,9 +88,9 @@ pub fn wire(
             matcher: Matcher::new(parser, keys, secret.clone()),
             policy: source.policy.clone(),
             idle_is_proof: source.silence == Silence::Idle,
-            future_tolerance: tolerances.min().unwrap_or_else(|| {
-                crate::engine::policy::Policy::default().future_tolerance
-            }),
+            future_tolerance: tolerances
+                .min()
+                .unwrap_or_else(|| crate::engine::policy::Policy::default().future_tolerance),
         });
     }
     let tailer =

@@ -43,6 +43,8 @@ mod source_rules;
 
 mod warnings;
 
+pub mod reason;
+
 pub mod answer;
 
 pub mod state;

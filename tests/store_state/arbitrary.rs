@@ -122,8 +122,8 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
 }
 
 fn a_source_record() -> impl Strategy<Value = SourceRecord> {
-    (a_source(), any::<String>(), prop::array::uniform6(a_count()))
-        .prop_map(|(source, layout, counts)| SourceRecord {
+    (a_source(), any::<String>(), prop::array::uniform6(a_count())).prop_map(
+        |(source, layout, counts)| SourceRecord {
             source,
             layout,
             bytes_read: counts[0],
@@ -132,7 +132,8 @@ fn a_source_record() -> impl Strategy<Value = SourceRecord> {
             lines: counts[3],
             rejects: counts[4],
             other_keys: counts[5],
-        })
+        },
+    )
 }
 
 fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
