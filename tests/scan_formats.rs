@@ -340,3 +340,51 @@ fn a_digest_changes_with_every_part_of_a_layout_and_with_nothing_else() {
 }
 
 const COMBINED_DIGEST: &str = "2208d1cb96bafaba";
+
+/// Templates with free text, lists, times and quotes in every order.
+const TEMPLATES: [&str; 6] = [
+    "combined",
+    CUSTOM,
+    "$http_a [$time_local] $http_b [$time_iso8601] $http_c",
+    "$http_a $msec, $upstream_addr, $upstream_status $http_b",
+    "\"$http_a\" $status $http_b $time_iso8601 \"$request\"",
+    "$msec",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_parser_fail(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "\"", "\\", " [", "] \"", " - ", ", ", " : ", " ", "a", "-", "200", "\u{e9}", "?k=",
+            "17/May/2015:10:05:03 +0000", "2015-05-17T10:05:03Z", "1.5", "GET /?k=%4", " HTTP/1.1",
+        ]), 0..30),
+    ) {
+        let line = pieces.concat();
+        for template in TEMPLATES {
+            let place = match template {
+                "combined" | CUSTOM => "query:k",
+                "$msec" => "field:msec",
+                _ => "field:http_a",
+            };
+            let parser = parser(template, &[place], &[]).expect("valid");
+            // A well-formed line splits into fields that stand in it, in order.
+            if read(&parser, &line).is_ok() {
+                let fields = parser.fields(line.as_bytes()).expect("well-formed");
+                let length: usize = fields.iter().map(|(_, value)| value.len()).sum();
+                proptest::prop_assert!(length <= line.len(), "{} {}", template, line);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hostile_megabyte_is_read_in_linear_time() {
+    let template = "$http_a [$time_local] $http_b [$time_iso8601] $http_c";
+    let parser = parser(template, &["field:http_c"], &[]).expect("valid");
+    for piece in [" [", " [17/May/2015:10:05:03 +0000", "[", "\\", ", "] {
+        // A quadratic search would take minutes here: the test's time is its bound.
+        let line = piece.repeat((1 << 20) / piece.len());
+        assert!(read(&parser, &line).is_err());
+        assert!(combined(&line).is_err());
+    }
+}
