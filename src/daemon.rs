@@ -135,8 +135,13 @@ impl Daemon {
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
 
         let stop = shutdown.clone();
-        let reading =
-            spawn("reader").spawn(move || reader.run(&stop)).map_err(DaemonError::Threads)?;
+        let reading = spawn("reader")
+            .spawn(move || {
+                // A reader that is gone leaves evidence that only grows older.
+                let _guard = stop.clone().drop_guard();
+                reader.run(&stop);
+            })
+            .map_err(DaemonError::Threads)?;
         let forwarding = spawn("requests")
             .spawn(move || {
                 while let Some(request) = queue.blocking_recv() {

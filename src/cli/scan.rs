@@ -222,11 +222,9 @@ fn fingerprint_secret(dir: Option<&Path>) -> Result<FingerprintSecret, Failure> 
             Failure::usage("neither XDG_STATE_HOME nor HOME is set: name a directory for the fingerprint secret with `--state DIR`")
         })?,
     };
-    secret_in(&dir).map_err(|error| {
-        Failure::usage(format!(
-            "the fingerprint secret in {} cannot be used: {error}; name another directory with `--state DIR`",
-            dir.display()
-        ))
+    crate::store::secret::load_or_create(&dir).map_err(|error| {
+        let why = super::chain(&error);
+        Failure::usage(format!("{why}; or name another directory with `--state DIR`"))
     })
 }
 
@@ -235,34 +233,4 @@ fn default_state_dir() -> Option<PathBuf> {
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME");
     Some(state.or_else(|| Some(absolute("HOME")?.join(".local/state")))?.join("keydrain"))
-}
-
-/// Reads `fingerprint.key` in `dir`; makes directory (0700) and file (0600) if they are missing.
-fn secret_in(dir: &Path) -> io::Result<FingerprintSecret> {
-    use std::fmt::Write as _;
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let path = dir.join("fingerprint.key");
-    let mut options = std::fs::OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            let mut random = zeroize::Zeroizing::new([0; 32]);
-            getrandom::fill(&mut *random).map_err(|error| io::Error::other(error.to_string()))?;
-            let mut text = zeroize::Zeroizing::new(String::with_capacity(64));
-            for byte in random.iter() {
-                write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-            }
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    let text = zeroize::Zeroizing::new(std::fs::read(path)?);
-    let trimmed = text.trim_ascii();
-    if trimmed.is_empty() {
-        return Err(io::Error::other("fingerprint.key is empty"));
-    }
-    Ok(FingerprintSecret::new(trimmed.to_vec()))
 }

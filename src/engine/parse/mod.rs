@@ -38,7 +38,7 @@ pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request
      $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 /// Consumer fields of `combined` when none are declared.
-const COMBINED_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
+const DEFAULT_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
 
 /// Why a line was not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,9 +160,12 @@ impl LineParser {
         }
         let places = layout.credential.iter().map(|place| KeyPlace::resolve(&template, place));
         let places = places.collect::<Result<Vec<_>, _>>()?;
-        let fields: Vec<&str> = match &layout.format {
-            FormatSpec::Combined if layout.consumer.is_empty() => COMBINED_CONSUMERS.to_vec(),
-            _ => layout.consumer.iter().map(String::as_str).collect(),
+        // What the format does not log cannot name anybody: all are one pool then.
+        let logged = |name: &&str| template.position(name).is_some();
+        let fields: Vec<&str> = if layout.consumer.is_empty() {
+            DEFAULT_CONSUMERS.into_iter().filter(logged).collect()
+        } else {
+            layout.consumer.iter().map(String::as_str).collect()
         };
         let consumer = fields
             .iter()
