@@ -140,10 +140,10 @@ async fn watch(
         }
         let Some(answer) = client.poll(&readiness, &epoch, POLL).await? else { continue };
         answer["epoch"].as_str().unwrap_or_default().clone_into(&mut epoch);
-        let reason = format!("{}{}", answer["verdict"], first_reason(&answer));
-        if reason != shown {
-            shown = reason;
-            say(out, &format!("{}  {}\n", stamp(begun), headline(&answer)))?;
+        let headline = headline(&answer);
+        if headline.reason != shown {
+            say(out, &format!("{}  {}\n", stamp(begun), headline.text))?;
+            shown = headline.reason;
         }
         if answer["ready"] == true {
             match revoke(&client, &id, &epoch).await {
@@ -217,19 +217,30 @@ async fn verify(
     Err(Failure { exit: Exit::TimedOut, message })
 }
 
-/// Returns code and subject of the first blocker.
-fn first_reason(answer: &Value) -> String {
-    let first = &answer["blockers"][0];
-    format!("{} {}", first["code"], first["subject"])
+/// What is printed of an answer, and what must change for the next line.
+struct Headline {
+    reason: String,
+    text: String,
 }
 
-fn headline(answer: &Value) -> String {
+/// Says the verdict and its first reason; a key in use with everybody who uses it.
+fn headline(answer: &Value) -> Headline {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let code = text(&answer["blockers"][0]["code"]);
-    let code = if code.is_empty() { code } else { format!("{code}: ") };
-    let more = answer["blockers"].as_array().map_or(0, Vec::len).saturating_sub(1);
-    let more = if more == 0 { String::new() } else { format!("  (+{more} more)") };
-    format!("{:<11} {code}{}{more}", text(&answer["verdict"]), text(&answer["message"]))
+    let verdict = text(&answer["verdict"]);
+    let blockers = answer["blockers"].as_array().map_or(&[][..], Vec::as_slice);
+    let first = blockers.first().map(|blocker| text(&blocker["code"])).unwrap_or_default();
+    let same = blockers.iter().filter(|blocker| blocker["code"] == *first);
+    let mut subjects: Vec<String> = same.map(|blocker| text(&blocker["subject"])).collect();
+    subjects.sort_unstable();
+    let said = match first.as_str() {
+        "" => text(&answer["message"]),
+        "old_key_in_use" => {
+            format!("old_key_in_use: 2025-q4 is used by {}", subjects.join(", "))
+        }
+        _ => format!("{first}: {}", text(&answer["message"])),
+    };
+    let reason = format!("{verdict} {first} {}", subjects.join(" "));
+    Headline { reason, text: format!("{verdict:<11} {said}") }
 }
 
 fn stamp(begun: Timestamp) -> String {

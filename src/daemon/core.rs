@@ -22,7 +22,7 @@ use crate::engine::state::Commit;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{Event, Snapshot};
 use crate::publish::{Intent, KeyChoice, Refusal, Request, StartRotation};
-use crate::source::Report;
+use crate::source::files::Report;
 use crate::store::Store;
 
 /// The engine moves at least this often, so that no answer is older.

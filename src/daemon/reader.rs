@@ -12,7 +12,8 @@ use super::core::Input;
 use crate::clock;
 use crate::engine::credential::SourceName;
 use crate::engine::scan::matcher::TrackedKey;
-use crate::source::{Tailer, Wake};
+use crate::source::files::Tailer;
+use crate::source::wake::Wake;
 
 /// Batches that may wait for their commit.
 pub const CREDITS: usize = 4;
@@ -44,7 +45,7 @@ impl Reader {
 
     /// Reads until `shutdown` is cancelled or the core is gone.
     pub fn run(mut self, shutdown: &CancellationToken) {
-        let mut wake = Wake::new(self.tailer.watch_paths());
+        let mut wake = Wake::new();
         let mut reports = Vec::new();
         while !shutdown.is_cancelled() {
             let now = clock::now();
@@ -65,7 +66,7 @@ impl Reader {
                 }
             }
             if !progress.more {
-                wake.watch(self.tailer.watch_paths());
+                wake.watch(&self.tailer.watch_paths());
                 wake.wait(LOOK_EVERY);
             }
         }

@@ -12,7 +12,7 @@ use crate::engine::parse::LineParser;
 use crate::engine::rotation::KeyRef;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::state::State;
-use crate::source::{FileSource, Limits, Tailer};
+use crate::source::files::{FileSource, Limits, Tailer};
 
 /// Engine and reader, ready to run.
 pub struct Wired {
