@@ -179,13 +179,7 @@ impl Core {
     /// Decides, commits, publishes, replies.
     fn turn(&mut self) -> Result<(), DaemonError> {
         let now = clock::now();
-        if self.unwritten.is_none() {
-            self.drain.advance(now, clock::steady());
-            let commit = self.drain.take_commit(now);
-            if !commit.is_empty() {
-                self.write(commit, now)?;
-            }
-        } else if let Some((commit, since)) = self.unwritten.take() {
+        if let Some((commit, since)) = self.unwritten.take() {
             self.write(commit, since)?;
             if self.unwritten.is_none() {
                 tracing::info!("The state can be written again.");
@@ -194,28 +188,36 @@ impl Core {
                 }
                 return self.turn();
             }
+        } else {
+            self.drain.advance(now, clock::steady());
+            let commit = self.drain.take_commit(now);
+            if commit.is_empty() {
+                // A look that found nothing new costs a credit, too.
+                self.give_credits();
+            } else {
+                self.write(commit, now)?;
+                if self.unwritten.is_some() {
+                    tracing::error!(
+                        "Reading stops and answers are unknown until the state can be written."
+                    );
+                }
+            }
         }
         self.publish(now);
         Ok(())
     }
 
+    /// Commits; what cannot be written now is kept for the next turn.
     fn write(&mut self, commit: Commit, since: Timestamp) -> Result<(), DaemonError> {
         match self.store.commit(&commit) {
             Ok(()) => {
                 self.commits += 1;
-                for _ in 0..std::mem::take(&mut self.spent) {
-                    // Never more credits than there were; a reader that is gone needs none.
-                    let _ = self.credits.try_send(());
-                }
+                self.give_credits();
                 Ok(())
             }
             Err(error) if error.is_retryable() => {
-                if self.commits_were_fine(since) {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "The state cannot be written; reading stops and answers are unknown until it can."
-                    );
-                }
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "The state cannot be written; trying again.");
                 self.unwritten = Some((commit, since));
                 Ok(())
             }
@@ -223,9 +225,11 @@ impl Core {
         }
     }
 
-    /// Tells whether this failure is the first of its kind: it is logged once.
-    fn commits_were_fine(&self, since: Timestamp) -> bool {
-        self.snapshots.borrow().taken_at <= since && self.held.is_empty()
+    fn give_credits(&mut self) {
+        for _ in 0..std::mem::take(&mut self.spent) {
+            // Never more credits than there were; a reader that is gone needs none.
+            let _ = self.credits.try_send(());
+        }
     }
 
     fn last_try(mut self) -> Result<(), DaemonError> {
