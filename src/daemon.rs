@@ -11,6 +11,7 @@
 
 mod core;
 mod reader;
+mod requests;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};

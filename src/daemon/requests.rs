@@ -1,0 +1,118 @@
+//! Requests from the network: a command is applied at once and replied to after its commit.
+//!
+//! While the state cannot be written, commands are refused before anything is applied.
+
+use super::core::Core;
+use crate::clock;
+use crate::engine::answer::Verdict;
+use crate::engine::credential::RawKey;
+use crate::engine::drain::{Opening, Refused};
+use crate::engine::rotation::{KeyRef, RotationId};
+use crate::engine::scan::matcher::TrackedKey;
+use crate::engine::time::Timestamp;
+use crate::publish::{Intent, KeyChoice, Refusal, Request, StartRotation};
+
+impl Core {
+    pub(super) fn answer(&mut self, request: Request) {
+        let now = clock::now();
+        if let (
+            Some(_),
+            Request::Start(..) | Request::Record { .. } | Request::RevokeIntent { .. },
+        ) = (&self.unwritten, &request)
+        {
+            return refuse(request, "disk full, read-only or failing");
+        }
+        match request {
+            Request::Start(start, reply) => {
+                let started = self.start(start, now);
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(started);
+                }));
+            }
+            Request::Record { rotation, event, at, by, note, reply } => {
+                let recorded = self.drain.record(&rotation, event, at, by, note, now);
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(recorded.map_err(refusal));
+                }));
+            }
+            Request::RevokeIntent { rotation, epoch, by, reply } => {
+                let intent = self.drain.revoke_intent(&rotation, &epoch, by, now);
+                let intent = intent.map(|(intent, valid_until)| Intent { intent, valid_until });
+                self.replies.push(Box::new(move |_| {
+                    let _ = reply.send(intent.map_err(refusal));
+                }));
+            }
+            Request::Consumers { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(drain.consumers(&rotation, now));
+            })),
+            Request::Journal { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(drain.journal(&rotation).map(<[_]>::to_vec));
+            })),
+        }
+    }
+
+    fn start(&mut self, start: StartRotation, now: Timestamp) -> Result<RotationId, Refusal> {
+        let configured = self.drain.keys_of(&start.credential).ok_or(Refusal::UnknownCredential)?;
+        let resolve = |choice: KeyChoice| -> Result<(KeyRef, Option<RawKey>), Refusal> {
+            match choice {
+                KeyChoice::Configured(name) => configured
+                    .iter()
+                    .find(|key| *key.name == *name)
+                    .map(|key| (key.clone(), None))
+                    .ok_or(Refusal::UnknownKey(name)),
+                KeyChoice::Fingerprint { name, fingerprint } => {
+                    Ok((KeyRef { name: name.into(), fingerprint }, None))
+                }
+                KeyChoice::Id { name, id } => {
+                    let fingerprint = self.secret.fingerprint(id.as_bytes());
+                    let raw = RawKey::new(id.into_bytes());
+                    Ok((KeyRef { name: name.into(), fingerprint }, Some(raw)))
+                }
+            }
+        };
+        let (old_key, old_raw) = resolve(start.old_key)?;
+        let (new_key, new_raw) = resolve(start.new_key)?;
+        let keys = [(old_key.fingerprint, old_raw), (new_key.fingerprint, new_raw)];
+        let opening = Opening {
+            credential: start.credential,
+            old_key,
+            new_key,
+            started_at: start.started_at,
+            overlap: start.overlap,
+            by: start.by,
+            note: start.note,
+        };
+        let id = self.drain.start(opening, now).map_err(refusal)?;
+        for (source, fingerprint) in self.drain.untracked(&id) {
+            let raw = keys.iter().find(|key| key.0 == fingerprint).and_then(|key| key.1.clone());
+            // A reader that is gone is about to end the daemon.
+            let _ = self.orders.send((source, TrackedKey { fingerprint, raw }));
+        }
+        Ok(id)
+    }
+}
+
+fn refuse(request: Request, why: &str) {
+    let refusal = Refusal::StateUnwritable(why.to_owned());
+    // A caller that hung up needs no reply.
+    match request {
+        Request::Start(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Record { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::RevokeIntent { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Consumers { .. } | Request::Journal { .. } => {}
+    }
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::UnknownCredential(_) => Refusal::UnknownCredential,
+        Refused::UnknownRotation(_) => Refusal::UnknownRotation,
+        Refused::RotationInProgress(id) => Refusal::RotationInProgress(id),
+        Refused::SameKey => Refusal::SameKey,
+        Refused::Journal(why) => Refusal::Journal(why),
+        Refused::StaleEpoch(current) => Refusal::StaleEpoch { current },
+        Refused::NotReady(answer) if answer.verdict == Verdict::Unknown => Refusal::Unknown(answer),
+        Refused::NotReady(answer) => Refusal::NotReady(answer),
+        other => Refusal::Invalid(other.to_string()),
+    }
+}
