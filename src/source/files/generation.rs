@@ -1,0 +1,322 @@
+//! One concrete file that is being read: its record, its open descriptor, where its end is.
+//!
+//! Knows nothing of names and families: the name may change while the descriptor stays. It never
+//! waits: a descriptor is opened without blocking, and only on a regular file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::compressed::{GzipEnd, GzipReader};
+use super::cut::OVERLONG_BYTES;
+use super::discover::Found;
+use super::identity::{FileFacts, Window, same_file};
+use super::names::Age;
+use crate::engine::state::GenerationRecord;
+use crate::engine::time::Timestamp;
+use crate::engine::usage::FileId;
+
+/// Bytes read at a time, where no line is longer.
+pub const READ_BYTES: usize = 1 << 20;
+
+/// A generation of which bytes are still expected.
+pub struct Generation {
+    /// What is reported and stored of it.
+    pub record: GenerationRecord,
+    /// Age within its family; `None` while the file has no name in it.
+    pub age: Option<Age>,
+    /// Path to open.
+    pub target: PathBuf,
+    /// Whether the file at that path is compressed.
+    pub gzip: bool,
+    /// The open file.
+    pub body: Option<Body>,
+    /// The bytes before the offset, as far as the anchor covers them.
+    pub window: Window,
+    /// Why it cannot be read, if so.
+    pub trouble: Option<String>,
+    /// Since when nothing of it has changed.
+    pub quiet_since: Timestamp,
+    /// Looks at which nothing was left to read, in a row.
+    pub ends_seen: u32,
+    /// Whether everything that existed was read once.
+    pub reached_end: bool,
+    /// Whether the file existed at the first look.
+    pub first_look: bool,
+    /// Whether the bytes before the offset are a hole that was told already.
+    pub in_hole: bool,
+}
+
+/// An open file.
+pub enum Body {
+    /// A plain one.
+    Plain(PlainBody),
+    /// A compressed one.
+    Gzip(Box<GzipBody>),
+}
+
+/// An open plain file.
+pub struct PlainBody {
+    /// The descriptor.
+    pub file: File,
+    /// What `fstat` said last.
+    pub facts: FileFacts,
+    /// End of the bytes that were looked at: beyond the offset if a line is not complete.
+    pub seen_to: u64,
+}
+
+/// An open compressed file.
+pub struct GzipBody {
+    file: File,
+    /// What `fstat` said last.
+    pub facts: FileFacts,
+    reader: GzipReader,
+    /// Window over the bytes that are skipped on the way to the offset, until it is reached.
+    skipping: Option<Window>,
+    /// Decompressed bytes from the offset on that make no whole line yet.
+    pub carry: Vec<u8>,
+    /// Whether the bytes up to the end were looked at.
+    pub drained: bool,
+}
+
+/// What became of an attempt to open a generation's file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It is open, and holds the bytes that were read.
+    Same,
+    /// It is open, but holds other bytes.
+    Changed,
+}
+
+/// What one read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// Bytes from the offset on are in the buffer; whether more exist after them.
+    Bytes {
+        /// Whether bytes after them exist.
+        more: bool,
+        /// Whether no bytes can ever come after them.
+        last: bool,
+    },
+    /// Bytes before the offset were skipped: so many.
+    Skipped(usize),
+    /// The bytes before the offset are not the ones that were read.
+    Changed,
+}
+
+impl Generation {
+    /// Makes a generation of `record`, whose file was found as `found`.
+    pub fn new(record: GenerationRecord, found: &Found, quiet_since: Timestamp) -> Self {
+        Self {
+            target: found.target.clone(),
+            age: Some(found.age.clone()),
+            gzip: found.gzip,
+            ..Self::lost(record, quiet_since)
+        }
+    }
+
+    /// Makes a generation of a former run, whose file was not looked for yet.
+    pub fn lost(record: GenerationRecord, quiet_since: Timestamp) -> Self {
+        Self {
+            target: PathBuf::from(&record.path),
+            age: None,
+            gzip: Path::new(&record.path).extension().is_some_and(|ending| ending == "gz"),
+            body: None,
+            window: Window::default(),
+            trouble: None,
+            quiet_since,
+            ends_seen: 0,
+            reached_end: false,
+            first_look: false,
+            in_hole: false,
+            record,
+        }
+    }
+
+    /// Opens the file and checks that it still holds the bytes that were read.
+    pub fn open(&mut self) -> io::Result<Opened> {
+        let (file, facts) = open_log(&self.target, self.record.file)?;
+        if self.gzip {
+            self.body = Some(Body::Gzip(Box::new(GzipBody {
+                reader: GzipReader::new(file.try_clone()?),
+                file,
+                facts,
+                skipping: (self.record.offset > 0).then(Window::default),
+                carry: Vec::new(),
+                drained: false,
+            })));
+            return Ok(Opened::Same);
+        }
+        let window = Window::of_file(&file, self.record.offset)?;
+        let seen_to = self.record.offset;
+        self.body = Some(Body::Plain(PlainBody { file, facts, seen_to }));
+        match window {
+            Some(window) if self.record.offset == 0 || window.anchor() == self.record.anchor => {
+                self.window = window;
+                Ok(Opened::Same)
+            }
+            _ => Ok(Opened::Changed),
+        }
+    }
+
+    /// Tells whether nothing is left to read, as far as is known. False while it is not open.
+    pub fn at_end(&self) -> bool {
+        match &self.body {
+            Some(Body::Plain(plain)) => plain.facts.size <= plain.seen_to,
+            Some(Body::Gzip(gzip)) => gzip.drained,
+            None => false,
+        }
+    }
+
+    /// Returns how many bytes are known to exist and not read yet; compressed ones as they are.
+    pub fn backlog(&self) -> u64 {
+        match &self.body {
+            Some(Body::Plain(plain)) => plain.facts.size.saturating_sub(self.record.offset),
+            Some(Body::Gzip(gzip)) if gzip.drained => gzip.carry.len() as u64,
+            Some(Body::Gzip(gzip)) => {
+                let read = (&gzip.file).stream_position().unwrap_or(0);
+                gzip.facts.size.saturating_sub(read) + gzip.carry.len() as u64
+            }
+            None => 0,
+        }
+    }
+
+    /// Returns the end of the stream of a compressed file, once it is reached.
+    pub fn gzip_end(&self) -> Option<&GzipEnd> {
+        match &self.body {
+            Some(Body::Gzip(gzip)) => gzip.reader.end(),
+            _ => None,
+        }
+    }
+
+    /// Returns what `fstat` said last.
+    pub fn facts(&self) -> Option<&FileFacts> {
+        match &self.body {
+            Some(Body::Plain(plain)) => Some(&plain.facts),
+            Some(Body::Gzip(gzip)) => Some(&gzip.facts),
+            None => None,
+        }
+    }
+
+    /// Reads on from the offset into `buffer`, or skips towards it.
+    pub fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<ReadOutcome> {
+        let offset = self.record.offset;
+        buffer.clear();
+        match self.body.as_mut().expect("only an open generation is read") {
+            Body::Plain(plain) => {
+                let whole = read_at(&plain.file, buffer, wanted, offset)?;
+                let seen = offset + buffer.len() as u64;
+                // A change between looking and reading: the bytes may be of another content.
+                if offset > 0 && !self.window.stands_in(&plain.file)? {
+                    return Ok(ReadOutcome::Changed);
+                }
+                plain.seen_to = seen;
+                if !whole {
+                    // The size may be stale in either direction: what was read is the truth.
+                    plain.facts.size = seen;
+                }
+                Ok(ReadOutcome::Bytes { more: whole, last: false })
+            }
+            Body::Gzip(gzip) => Ok(gzip.read(&self.record, &mut self.window, buffer, wanted)),
+        }
+    }
+}
+
+impl GzipBody {
+    fn read(
+        &mut self,
+        record: &GenerationRecord,
+        window: &mut Window,
+        buffer: &mut Vec<u8>,
+        wanted: usize,
+    ) -> ReadOutcome {
+        if let Some(skipped) = &mut self.skipping {
+            let before = self.reader.position();
+            self.reader.skip(record.offset, READ_BYTES, skipped);
+            let read = usize::try_from(self.reader.position() - before).unwrap_or(usize::MAX);
+            if self.reader.position() == record.offset {
+                let same = skipped.anchor() == record.anchor;
+                *window = self.skipping.take().unwrap_or_default();
+                return if same { ReadOutcome::Skipped(read) } else { ReadOutcome::Changed };
+            }
+            match self.reader.end() {
+                // Shorter than what was read: other bytes.
+                Some(GzipEnd::Whole) => return ReadOutcome::Changed,
+                Some(GzipEnd::Broken(_)) => self.drained = true,
+                None => {}
+            }
+            return ReadOutcome::Skipped(read);
+        }
+        std::mem::swap(buffer, &mut self.carry);
+        self.carry.clear();
+        let wanted = wanted.saturating_sub(buffer.len());
+        self.reader.read(buffer, wanted);
+        self.drained = self.reader.end().is_some();
+        ReadOutcome::Bytes { more: !self.drained, last: self.reader.end() == Some(&GzipEnd::Whole) }
+    }
+
+    /// Starts again at the first byte, to go on at `offset`.
+    pub fn retry(&mut self, offset: u64) -> io::Result<()> {
+        self.file.rewind()?;
+        self.reader = GzipReader::new(self.file.try_clone()?);
+        self.skipping = (offset > 0).then(Window::default);
+        self.carry.clear();
+        self.drained = false;
+        Ok(())
+    }
+
+    /// Returns how many decompressed bytes came out.
+    pub fn decompressed(&self) -> u64 {
+        self.reader.position()
+    }
+}
+
+impl Body {
+    /// Asks the system what the file is like now; returns what was said before.
+    pub fn observe(&mut self) -> io::Result<FileFacts> {
+        let (file, facts) = match self {
+            Self::Plain(plain) => (&plain.file, &mut plain.facts),
+            Self::Gzip(gzip) => (&gzip.file, &mut gzip.facts),
+        };
+        let now = FileFacts::of(&file.metadata()?);
+        Ok(std::mem::replace(facts, now))
+    }
+}
+
+/// Opens a log file that was found as `id`, without ever blocking.
+pub fn open_log(path: &Path, id: FileId) -> io::Result<(File, FileFacts)> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    let facts = FileFacts::of(&meta);
+    if meta.is_file() && same_file(facts.id, id) {
+        Ok((file, facts))
+    } else {
+        Err(io::Error::new(io::ErrorKind::NotFound, "replaced while it was opened"))
+    }
+}
+
+/// Returns how much to read when `wanted` bytes hold no whole line.
+pub fn longer(wanted: usize) -> Option<usize> {
+    (wanted < OVERLONG_BYTES).then_some(OVERLONG_BYTES)
+}
+
+/// Reads up to `wanted` bytes; `false` if the file ends before.
+fn read_at(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<bool> {
+    buffer.resize(wanted, 0);
+    let mut filled = 0;
+    while filled < wanted {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(filled == wanted)
+}

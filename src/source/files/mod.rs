@@ -1,0 +1,170 @@
+//! Follows log files: makes one endless stream of deltas out of a family of rotated files.
+//!
+//! ```text
+//! patterns --discover--> files --reconcile--> generations --follow--> deltas, gaps, records
+//! ```
+//!
+//! One pathname looks like one endless source, whatever becomes of the file: rename, truncation,
+//! compression, deletion. Each line is told once, over restarts too; what cannot be told is a gap.
+//! Nothing here reads a clock, decides anything or writes to a file.
+
+mod compressed;
+mod cut;
+mod discover;
+mod follow;
+mod generation;
+mod identity;
+mod names;
+mod reconcile;
+mod source;
+mod stream;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::engine::coverage::{Gap, SourceStatus};
+use crate::engine::credential::SourceName;
+use crate::engine::policy::SourcePolicy;
+use crate::engine::scan::matcher::{Matcher, TrackedKey};
+use crate::engine::state::{GenerationRecord, StreamRecord};
+use crate::engine::time::Timestamp;
+use crate::engine::usage::UsageDelta;
+use source::Follower;
+
+/// A declared source of kind `file`.
+pub struct FileSource {
+    /// Its name.
+    pub name: SourceName,
+    /// Paths or glob patterns.
+    pub patterns: Vec<String>,
+    /// Reads its lines.
+    pub matcher: Matcher,
+    /// What is declared of it.
+    pub policy: SourcePolicy,
+    /// Whether a confirmed end of a live file proves that nothing happened (`silence = "idle"`).
+    pub idle_is_proof: bool,
+    /// How far in the future an event may lie.
+    pub future_tolerance: Duration,
+}
+
+/// Something that was read or found. To be applied in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// What a stretch of a generation adds.
+    Delta(UsageDelta),
+    /// A generation was found, renamed, moved to another file, finished or resumed.
+    Generation(GenerationRecord),
+    /// Evidence was lost.
+    Gap(Gap),
+    /// What a look at a source found.
+    Status(SourceStatus),
+}
+
+/// Bounds of a [`Tailer`].
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Least time between two looks at the directories.
+    pub rescan: Duration,
+    /// How long a rotated file must be quiet before it is finished.
+    pub rotation_grace: Duration,
+    /// Bytes read in one poll, about.
+    pub poll_bytes: usize,
+    /// Files open at a time.
+    pub max_open_files: usize,
+    /// Decompressed bytes read of one compressed file.
+    pub max_decompressed: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rescan: Duration::from_secs(1),
+            rotation_grace: Duration::from_secs(60),
+            poll_bytes: 8 << 20,
+            max_open_files: 1000,
+            max_decompressed: 64 << 30,
+        }
+    }
+}
+
+/// How far a poll has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether a budget was used up: there is more to read at once.
+    pub more: bool,
+}
+
+/// Follows the files of all sources. Owned by one thread; every call may read from disk.
+pub struct Tailer {
+    sources: Vec<Follower>,
+    limits: Limits,
+    buffer: Vec<u8>,
+    open_files: usize,
+    /// Source that is read first at the next poll, so that no backlog starves the others.
+    first: usize,
+}
+
+impl Tailer {
+    /// Makes a tailer that goes on where the records of a former run end.
+    ///
+    /// Records of sources that are not in `sources` are ignored. Relative patterns are taken from
+    /// the current directory.
+    pub fn new(
+        sources: Vec<FileSource>,
+        streams: Vec<StreamRecord>,
+        generations: Vec<GenerationRecord>,
+        limits: Limits,
+    ) -> Self {
+        let mut sources: Vec<Follower> = sources.into_iter().map(Follower::new).collect();
+        for record in &streams {
+            if let Some(follower) = sources.iter_mut().find(|one| one.name == record.source) {
+                follower.stream(&record.stream).resume(record);
+            }
+        }
+        for record in generations {
+            if let Some(follower) = sources.iter_mut().find(|one| one.name == record.source) {
+                follower.stream(&record.stream).remember(record);
+            }
+        }
+        Self { sources, limits, buffer: Vec::new(), open_files: 0, first: 0 }
+    }
+
+    /// Looks at what has changed and reads on, up to a budget; appends to `out` what it found.
+    pub fn poll(&mut self, now: Timestamp, out: &mut Vec<Report>) -> Progress {
+        let Self { sources, limits, buffer, open_files, first } = self;
+        for follower in sources.iter_mut() {
+            follower.look(now, limits, open_files, out);
+        }
+        let mut budget = limits.poll_bytes;
+        let mut active: Vec<usize> =
+            (0..sources.len()).map(|n| (n + *first) % sources.len()).collect();
+        while budget > 0 && !active.is_empty() {
+            active.retain(|&index| {
+                let read = sources[index].read(now, limits, open_files, buffer, out);
+                budget = budget.saturating_sub(read);
+                *first = index + 1;
+                read > 0
+            });
+        }
+        let more = !active.is_empty();
+        for follower in sources.iter_mut() {
+            follower.settle(now, limits, open_files, buffer, out);
+        }
+        Progress { more }
+    }
+
+    /// Looks for one more key in what is read of `source` from now on.
+    pub fn track(&mut self, source: &SourceName, key: TrackedKey) {
+        if let Some(follower) = self.sources.iter_mut().find(|one| one.name == *source) {
+            follower.track(key);
+        }
+    }
+
+    /// Returns the directories in which a change may mean something to read.
+    pub fn watch_paths(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.sources.iter().flat_map(Follower::directories).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+}

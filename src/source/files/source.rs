@@ -1,0 +1,273 @@
+//! One declared source: its looks at the directories, its streams, its status.
+//!
+//! Streams take turns, one buffer each, so a backlog in one starves no other. A file belongs to
+//! one stream of the source, however many names and patterns lead to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::discover::{Family, Findings, directories, discover};
+use super::follow::Round;
+use super::names::Age;
+use super::stream::Stream;
+use super::{FileSource, Limits, Report};
+use crate::engine::coverage::SourceStatus;
+use crate::engine::credential::{SourceName, StreamName};
+use crate::engine::scan::matcher::{Matcher, TrackedKey};
+use crate::engine::time::Timestamp;
+
+/// A source that is being followed.
+pub struct Follower {
+    /// Its name.
+    pub name: SourceName,
+    patterns: Vec<String>,
+    matcher: Matcher,
+    allowed_lateness: Duration,
+    future_tolerance: Duration,
+    idle_is_proof: bool,
+    streams: BTreeMap<PathBuf, Stream>,
+    /// Number of the stream that reads first at the next turn.
+    turn: usize,
+    looked_at: Option<Timestamp>,
+    /// Whether the poll at hand looked at the directories.
+    looking: bool,
+    /// Whether the newest look was not told yet with everything read.
+    untold: bool,
+    first_look: bool,
+    caught_up: bool,
+    findings: Findings,
+}
+
+impl Follower {
+    /// Starts to follow `source`.
+    pub fn new(source: FileSource) -> Self {
+        let absolute = |pattern: &String| match std::path::absolute(pattern) {
+            Ok(path) => path.to_str().map_or_else(|| pattern.clone(), str::to_owned),
+            Err(_) => pattern.clone(),
+        };
+        Self {
+            name: source.name,
+            patterns: source.patterns.iter().map(absolute).collect(),
+            matcher: source.matcher,
+            allowed_lateness: source.policy.allowed_lateness,
+            future_tolerance: source.future_tolerance,
+            idle_is_proof: source.idle_is_proof,
+            streams: BTreeMap::new(),
+            turn: 0,
+            looked_at: None,
+            looking: false,
+            untold: false,
+            first_look: true,
+            caught_up: false,
+            findings: Findings::default(),
+        }
+    }
+
+    /// Returns the stream of this name; starts one if there is none.
+    pub fn stream(&mut self, name: &StreamName) -> &mut Stream {
+        let live = PathBuf::from(name.as_str());
+        self.streams.entry(live.clone()).or_insert_with(|| Stream::new(live))
+    }
+
+    /// Looks for one more key from now on.
+    pub fn track(&mut self, key: TrackedKey) {
+        self.matcher.track(key);
+    }
+
+    /// Returns the directories in which a change may mean something to read.
+    pub fn directories(&self) -> BTreeSet<PathBuf> {
+        directories(&self.patterns, &self.streams.keys().cloned().collect())
+    }
+
+    /// Looks at the directories if it is time to, and at the open files in any case.
+    pub fn look(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        open_files: &mut usize,
+        out: &mut Vec<Report>,
+    ) {
+        self.first_look = self.looked_at.is_none();
+        self.looking = self.looked_at.is_none_or(|at| now < at || now.since(at) >= limits.rescan);
+        if !self.looking {
+            self.each(now, limits, open_files, out, |stream, round| {
+                stream.observe(round);
+                0
+            });
+            return;
+        }
+        self.looked_at = Some(now);
+        self.untold = true;
+        let known = self.streams.keys().cloned().collect();
+        let mut findings = discover(&self.patterns, &known);
+        self.share_out(&mut findings.families);
+        for live in findings.families.keys() {
+            self.streams.entry(live.clone()).or_insert_with(|| Stream::new(live.clone()));
+        }
+        let families = std::mem::take(&mut findings.families);
+        self.findings = findings;
+        self.each(now, limits, open_files, out, |stream, round| {
+            let family = families.get(&stream.live);
+            stream.reconcile(family.unwrap_or(&Family::default()), round);
+            0
+        });
+    }
+
+    /// Lets one stream read one buffer; returns how much was read, 0 when nothing is left.
+    pub fn read(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        open_files: &mut usize,
+        buffer: &mut Vec<u8>,
+        out: &mut Vec<Report>,
+    ) -> usize {
+        self.each(now, limits, open_files, out, |stream, round| stream.read(round, buffer))
+    }
+
+    /// Finishes what is over and tells the status, once a look.
+    pub fn settle(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        open_files: &mut usize,
+        buffer: &mut Vec<u8>,
+        out: &mut Vec<Report>,
+    ) {
+        self.each(now, limits, open_files, out, |stream, round| {
+            stream.settle(round, buffer);
+            0
+        });
+        let reading = |stream: &Stream| {
+            stream.generations.iter().any(|one| one.body.is_some() && !one.at_end())
+        };
+        let behind = self.streams.values().any(reading);
+        // Once for the look, and once more if the reading ended only in a later poll.
+        if self.looking || self.untold && !behind {
+            self.untold = behind;
+            out.push(Report::Status(self.status()));
+        }
+    }
+
+    /// Calls `act` on the streams in turn until one of them has read something.
+    fn each(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        open_files: &mut usize,
+        out: &mut Vec<Report>,
+        mut act: impl FnMut(&mut Stream, &mut Round<'_>) -> usize,
+    ) -> usize {
+        let mut round = Round {
+            source: &self.name,
+            allowed_lateness: self.allowed_lateness,
+            future_tolerance: self.future_tolerance,
+            idle_is_proof: self.idle_is_proof,
+            matcher: &mut self.matcher,
+            limits,
+            now,
+            looked_at: self.looked_at.unwrap_or(now),
+            looking: self.looking,
+            first_look: self.first_look,
+            open_files,
+            out,
+        };
+        let count = self.streams.len();
+        let first = self.turn;
+        for (step, live) in rotated(&self.streams, first).into_iter().enumerate() {
+            let stream = self.streams.get_mut(&live).expect("the key was taken from the map");
+            let read = act(stream, &mut round);
+            if read > 0 {
+                self.turn = (first + step + 1) % count;
+                return read;
+            }
+        }
+        0
+    }
+
+    /// Gives each file to one stream: to the one that reads it already, else to the first.
+    fn share_out(&self, families: &mut BTreeMap<PathBuf, Family>) {
+        let mut owners: HashMap<(u64, i64), &Path> = HashMap::new();
+        for (live, stream) in &self.streams {
+            let open = stream.generations.iter().filter(|one| one.body.is_some());
+            owners
+                .extend(open.map(|one| ((one.record.file.inode, one.record.file.birth), &**live)));
+            // Without a time of birth an inode number says nothing of a file that is closed.
+            let finished = stream.finished.iter().filter(|record| record.file.birth != 0);
+            for record in finished {
+                owners.entry((record.file.inode, record.file.birth)).or_insert(live);
+            }
+        }
+        let mut moved: Vec<(PathBuf, super::discover::Found)> = Vec::new();
+        let mut seen: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
+        // A symbolic link is a second name, whichever comes first.
+        for links in [false, true] {
+            for (live, family) in families.iter_mut() {
+                let files = std::mem::take(&mut family.files);
+                for mut file in files {
+                    let id = file.facts.id;
+                    let owner = owners.get(&(id.inode, id.birth)).copied();
+                    if (file.path != file.target) != links {
+                        family.files.push(file);
+                    } else if let Some(owner) = owner.filter(|owner| *owner != live) {
+                        family.live_elsewhere |= file.age == Age::Live;
+                        file.age =
+                            Age::Rotated { date: String::new(), number: std::cmp::Reverse(0) };
+                        moved.push((owner.to_owned(), file));
+                    } else if *seen.entry((id.device, id.inode)).or_insert_with(|| live.clone())
+                        == *live
+                    {
+                        family.files.push(file);
+                    } else {
+                        family.live_elsewhere |= file.age == Age::Live;
+                    }
+                }
+                family.files.sort_by(|a, b| a.age.cmp(&b.age).then_with(|| a.path.cmp(&b.path)));
+            }
+        }
+        for (owner, file) in moved {
+            if let Some(family) = families.get_mut(&owner)
+                && !family.files.iter().any(|other| other.facts.id == file.facts.id)
+            {
+                family.files.insert(0, file);
+            }
+        }
+        families.retain(|live, family| {
+            !family.files.is_empty() || family.hidden.is_some() || self.streams.contains_key(live)
+        });
+    }
+
+    fn status(&mut self) -> SourceStatus {
+        let waiting = |stream: &Stream| {
+            let early = |one: &&super::generation::Generation| one.first_look && !one.reached_end;
+            stream.generations.iter().filter(early).any(|one| one.trouble.is_none())
+        };
+        self.caught_up |= !self.streams.values().any(waiting);
+        let mut unreadable = self.findings.unreadable.clone();
+        for generation in self.streams.values().flat_map(|stream| &stream.generations) {
+            if let Some(trouble) = &generation.trouble {
+                unreadable.entry(generation.record.path.clone()).or_insert_with(|| trouble.clone());
+            }
+        }
+        SourceStatus {
+            source: self.name.clone(),
+            looked_at: self.looked_at.unwrap_or(Timestamp::MIN),
+            absent: self.findings.absent.iter().cloned().collect(),
+            unreadable: unreadable.into_iter().collect(),
+            refused: self.findings.refused.clone().into_iter().collect(),
+            streams: self.streams.values().map(Stream::status).collect(),
+            caught_up: self.caught_up,
+        }
+    }
+}
+
+/// Returns the keys of `streams`, beginning with number `first`.
+fn rotated(streams: &BTreeMap<PathBuf, Stream>, first: usize) -> Vec<PathBuf> {
+    let mut keys: Vec<PathBuf> = streams.keys().cloned().collect();
+    let count = keys.len();
+    if count > 0 {
+        keys.rotate_left(first % count);
+    }
+    keys
+}

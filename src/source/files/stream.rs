@@ -1,0 +1,377 @@
+//! One rotation family as one endless source: its generations, read the oldest first.
+//!
+//! A generation that was rotated away stays open until its end is confirmed and it was quiet for
+//! a while, so a writer that keeps its old descriptor loses nothing. A truncation ends a
+//! generation and is told before a byte of the next one. What the directory means for the
+//! generations is in `reconcile.rs`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Limits;
+use super::compressed::GzipEnd;
+use super::follow::{Cursor, Round, Turn, finish, follow, prove_idle};
+use super::generation::{Body, Generation, Opened};
+use super::identity::FileFacts;
+use super::names::Age;
+use crate::engine::coverage::{GapReason, StreamStatus};
+use crate::engine::credential::StreamName;
+use crate::engine::state::{GenerationRecord, StreamRecord};
+use crate::engine::time::Timestamp;
+use crate::engine::usage::{Anchor, FileId, GenerationNumber};
+
+/// Least time between two proofs of idleness.
+const IDLE_PROOF_EVERY: Duration = Duration::from_secs(1);
+
+/// A rotation family that is being followed.
+pub struct Stream {
+    /// Path of the live file.
+    pub live: PathBuf,
+    /// What it has come to.
+    pub cursor: Cursor,
+    /// Generations of which bytes are still expected, in reading order.
+    pub generations: Vec<Generation>,
+    /// Generations of which nothing more is expected.
+    pub finished: Vec<GenerationRecord>,
+    /// Finished generations whose file was looked at, with what it was like.
+    pub settled: HashMap<GenerationNumber, FileFacts>,
+    /// Whether the live file exists.
+    pub live_exists: bool,
+    /// Why a file of the family may be hidden or cannot be read, if so.
+    pub trouble: Option<String>,
+    /// Whether a file could not be told from the known ones yet.
+    pub unclear: bool,
+    idle_at: Option<Timestamp>,
+}
+
+impl Stream {
+    /// Starts a stream that was never followed.
+    pub fn new(live: PathBuf) -> Self {
+        let name = StreamName::new(live.to_str().expect("families have UTF-8 names"));
+        Self {
+            live,
+            cursor: Cursor { name, frontier: None, assumed: false, last_event: None },
+            generations: Vec::new(),
+            finished: Vec::new(),
+            settled: HashMap::new(),
+            live_exists: false,
+            trouble: None,
+            unclear: false,
+            idle_at: None,
+        }
+    }
+
+    /// Goes on with what a former run has come to.
+    pub fn resume(&mut self, record: &StreamRecord) {
+        self.cursor.frontier = record.frontier;
+        self.cursor.assumed = record.frontier_assumed;
+    }
+
+    /// Adds a generation of a former run.
+    pub fn remember(&mut self, record: GenerationRecord) {
+        self.cursor.last_event = self.cursor.last_event.max(record.last_event);
+        if record.finished {
+            self.finished.push(record);
+        } else {
+            self.generations.push(Generation::lost(record, Timestamp::MAX));
+        }
+    }
+
+    /// Returns the number of the next generation.
+    pub fn next_number(&self) -> GenerationNumber {
+        let records = self.generations.iter().map(|generation| &generation.record);
+        let last = records.chain(&self.finished).map(|record| record.number.0).max();
+        GenerationNumber(last.unwrap_or(0) + 1)
+    }
+
+    /// Makes the record of a new generation that begins at the first byte of `file`.
+    pub fn new_record(&self, round: &Round<'_>, file: FileId, path: String) -> GenerationRecord {
+        GenerationRecord {
+            source: round.source.clone(),
+            stream: self.cursor.name.clone(),
+            number: self.next_number(),
+            file,
+            path,
+            offset: 0,
+            anchor: Anchor::default(),
+            last_event: None,
+            inside_overlong: false,
+            finished: false,
+        }
+    }
+
+    /// Opens what is not open and asks the system what has changed of what is.
+    pub fn observe(&mut self, round: &mut Round<'_>) {
+        let mut index = 0;
+        while index < self.generations.len() {
+            self.open(index, round);
+            match observe(&mut self.generations[index], round.now) {
+                Ok(Seen::Same) => {}
+                Ok(Seen::CutInRest) => round.gap(&self.cursor, GapReason::Truncated),
+                Ok(Seen::Replaced) => self.reset(index, round),
+                Err(error) => self.fail(index, &error, round),
+            }
+            index += 1;
+        }
+    }
+
+    /// Opens a generation whose file is known and not open yet.
+    fn open(&mut self, index: usize, round: &mut Round<'_>) {
+        let generation = &mut self.generations[index];
+        if generation.body.is_some() || generation.age.is_none() {
+            return;
+        }
+        if *round.open_files >= round.limits.max_open_files {
+            generation.trouble = Some("too many open files: raise the limit".to_owned());
+            return;
+        }
+        match generation.open() {
+            Ok(opened) => {
+                *round.open_files += 1;
+                generation.trouble = None;
+                if opened == Opened::Changed {
+                    self.reset(index, round);
+                }
+            }
+            Err(error) => generation.trouble = Some(super::discover::reason(&error)),
+        }
+    }
+
+    /// Ends a generation whose bytes are not there any more, and begins one with the new bytes.
+    fn reset(&mut self, index: usize, round: &mut Round<'_>) {
+        round.gap(&self.cursor, GapReason::Truncated);
+        let (file, path) = {
+            let record = &self.generations[index].record;
+            (record.file, record.path.clone())
+        };
+        let record = self.new_record(round, file, path);
+        let old = &mut self.generations[index];
+        let mut ended = std::mem::replace(&mut old.record, record);
+        ended.finished = true;
+        old.window = super::identity::Window::default();
+        old.in_hole = false;
+        old.ends_seen = 0;
+        match &mut old.body {
+            Some(Body::Plain(plain)) => plain.seen_to = 0,
+            Some(Body::Gzip(gzip)) => {
+                if let Err(error) = gzip.retry(0) {
+                    old.trouble = Some(super::discover::reason(&error));
+                }
+            }
+            None => {}
+        }
+        round.record(&ended);
+        round.record(&self.generations[index].record);
+        self.finished.push(ended);
+    }
+
+    fn fail(&mut self, index: usize, error: &std::io::Error, round: &mut Round<'_>) {
+        let generation = &mut self.generations[index];
+        generation.trouble = Some(super::discover::reason(error));
+        // A stale handle of a network file system stays stale: open the path again.
+        if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::STALE) {
+            close(generation, round);
+        }
+    }
+
+    /// Reads one buffer of the oldest generation that has something to read. Returns how much was
+    /// read; 0 when there is nothing more for now.
+    pub fn read(&mut self, round: &mut Round<'_>, buffer: &mut Vec<u8>) -> usize {
+        for index in 0..self.generations.len() {
+            let generation = &mut self.generations[index];
+            if generation.body.is_none() || generation.at_end() {
+                continue;
+            }
+            match follow(generation, &mut self.cursor, round, buffer) {
+                Ok(Turn::Read(bytes)) => {
+                    generation.trouble = None;
+                    if exceeds_bound(generation, round.limits) {
+                        round.gap(&self.cursor, GapReason::Damaged);
+                        self.end(index, round);
+                        return bytes.max(1);
+                    }
+                    // A half line at the end: the next generation may have whole ones.
+                    if bytes == 0 && generation.at_end() {
+                        continue;
+                    }
+                    return bytes;
+                }
+                Ok(Turn::Changed) => {
+                    self.reset(index, round);
+                    return 1;
+                }
+                Err(error) => {
+                    self.fail(index, &error, round);
+                    return 0;
+                }
+            }
+        }
+        0
+    }
+
+    /// Confirms ends of files, finishes what is over and proves idleness. Call it when nothing is
+    /// left to read.
+    pub fn settle(&mut self, round: &mut Round<'_>, buffer: &mut Vec<u8>) {
+        for generation in &mut self.generations {
+            if generation.at_end() {
+                generation.reached_end = true;
+                generation.ends_seen = generation.ends_seen.saturating_add(round.looking.into());
+            }
+        }
+        let mut index = 0;
+        while index < self.generations.len() {
+            match ending(&self.generations[index], round) {
+                Some(Ending::Whole) if self.count_rest(index, round, buffer) => {
+                    self.end(index, round);
+                }
+                Some(Ending::Damaged) => {
+                    round.gap(&self.cursor, GapReason::Damaged);
+                    self.end(index, round);
+                }
+                _ => index += 1,
+            }
+        }
+        if self.is_idle(round) {
+            let live = self.generations.last().expect("an idle stream has a live generation");
+            self.idle_at = Some(round.now);
+            prove_idle(live, &mut self.cursor, round);
+        }
+    }
+
+    /// Counts the unterminated rest of a generation that is over; `false` if that did not work.
+    fn count_rest(&mut self, index: usize, round: &mut Round<'_>, buffer: &mut Vec<u8>) -> bool {
+        let generation = &mut self.generations[index];
+        if !matches!(generation.body, Some(Body::Plain(_))) || generation.backlog() == 0 {
+            return true;
+        }
+        match finish(generation, &mut self.cursor, round, buffer) {
+            // Not so if the file grew just now.
+            Ok(Turn::Read(_)) => generation.backlog() == 0,
+            Ok(Turn::Changed) => {
+                self.reset(index, round);
+                false
+            }
+            Err(error) => {
+                self.fail(index, &error, round);
+                false
+            }
+        }
+    }
+
+    /// Moves a generation to the finished ones.
+    pub fn end(&mut self, index: usize, round: &mut Round<'_>) {
+        let mut generation = self.generations.remove(index);
+        close(&mut generation, round);
+        generation.record.finished = true;
+        round.record(&generation.record);
+        self.finished.push(generation.record);
+    }
+
+    fn is_idle(&self, round: &Round<'_>) -> bool {
+        let Some((live, older)) = self.generations.split_last() else { return false };
+        let whole = live.facts().is_some_and(|facts| facts.size == live.record.offset);
+        round.idle_is_proof
+            && live.age == Some(Age::Live)
+            && live.at_end()
+            && whole
+            && live.trouble.is_none()
+            && older.iter().all(Generation::at_end)
+            && self.trouble.is_none()
+            && !self.unclear
+            && self.cursor.frontier < Some(round.looked_at)
+            && self
+                .idle_at
+                .is_none_or(|at| round.now < at || round.now.since(at) >= IDLE_PROOF_EVERY)
+    }
+
+    /// Returns what was found at the last look.
+    pub fn status(&self) -> StreamStatus {
+        let troubles = self.generations.iter().filter_map(|generation| generation.trouble.as_ref());
+        StreamStatus {
+            stream: self.cursor.name.clone(),
+            live: self.live_exists,
+            unreadable: self.trouble.iter().chain(troubles).next().cloned(),
+            backlog: self.generations.iter().map(Generation::backlog).sum(),
+            open_generations: self.generations.len() as u64,
+        }
+    }
+}
+
+/// Lets go of the open file of a generation.
+pub fn close(generation: &mut Generation, round: &mut Round<'_>) {
+    if generation.body.take().is_some() {
+        *round.open_files = round.open_files.saturating_sub(1);
+    }
+}
+
+/// Why nothing more is expected of a generation.
+enum Ending {
+    /// It was read to its end.
+    Whole,
+    /// The rest of it cannot be read.
+    Damaged,
+}
+
+/// Tells whether, and why, nothing more is expected of `generation`.
+fn ending(generation: &Generation, round: &Round<'_>) -> Option<Ending> {
+    if !generation.at_end() || generation.age == Some(Age::Live) {
+        return None;
+    }
+    let grace = round.limits.rotation_grace;
+    match (generation.gzip_end(), generation.facts()) {
+        (Some(GzipEnd::Whole), _) => Some(Ending::Whole),
+        (Some(GzipEnd::Broken(_)), Some(facts)) => {
+            (round.now.since(facts.modified_at) >= grace).then_some(Ending::Damaged)
+        }
+        _ => (generation.ends_seen >= 2 && round.now.since(generation.quiet_since) >= grace)
+            .then_some(Ending::Whole),
+    }
+}
+
+/// Tells whether a compressed file has turned out larger than allowed.
+fn exceeds_bound(generation: &Generation, limits: &Limits) -> bool {
+    matches!(&generation.body, Some(Body::Gzip(gzip)) if gzip.decompressed() > limits.max_decompressed)
+}
+
+/// What has become of the bytes of an open file.
+enum Seen {
+    /// What was read is still there.
+    Same,
+    /// It became shorter, but not by anything that was read.
+    CutInRest,
+    /// What was read is not there any more.
+    Replaced,
+}
+
+fn observe(generation: &mut Generation, now: Timestamp) -> std::io::Result<Seen> {
+    let Some(body) = &mut generation.body else { return Ok(Seen::Same) };
+    let before = body.observe()?;
+    let plain = match body {
+        Body::Plain(plain) => plain,
+        Body::Gzip(gzip) => {
+            let (now, then) = (gzip.facts, before);
+            if (now.size, now.modified_at) != (then.size, then.modified_at) && gzip.drained {
+                gzip.retry(generation.record.offset)?;
+            }
+            return Ok(Seen::Same);
+        }
+    };
+    let facts = plain.facts;
+    if !facts.touched_since(&before) {
+        return Ok(Seen::Same);
+    }
+    if (facts.size, facts.modified_at) != (before.size, before.modified_at) {
+        generation.quiet_since = now;
+        generation.ends_seen = 0;
+    }
+    let offset = generation.record.offset;
+    if facts.size < offset || offset > 0 && !generation.window.stands_in(&plain.file)? {
+        return Ok(Seen::Replaced);
+    }
+    if facts.size < before.size {
+        plain.seen_to = offset;
+        return Ok(Seen::CutInRest);
+    }
+    Ok(Seen::Same)
+}
