@@ -4,9 +4,10 @@
 //! configuration no longer names, or that was not looked at since the start, stands as missing.
 
 use crate::engine::answer::{Blocker, Code};
+use crate::engine::case::Case;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::evidence::{Source, Stream};
-use crate::engine::readiness::{Case, blocker};
+use crate::engine::readiness::blocker;
 use crate::engine::standing;
 use crate::engine::wording::humane;
 
