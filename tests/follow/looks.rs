@@ -1,10 +1,14 @@
 //! What a look finds: absent, unreadable and refused paths, aliases, backlogs, bounds.
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::world::{World, append};
+use keydrain::source::files::Report;
+
+use crate::world::{TEST_DIR, World, append};
 
 #[test]
 fn a_pattern_without_a_match_is_absent() {
@@ -170,7 +174,7 @@ fn directories_of_patterns_and_streams_are_watched() {
     assert_eq!(world.watch_paths(), [world.path(""), world.path("a")].map(|path| tidy(&path)));
 }
 
-fn tidy(path: &Path) -> std::path::PathBuf {
+fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
@@ -183,24 +187,30 @@ fn between_two_looks_open_files_are_read_all_the_same() {
     world.write("access.log", 1);
     world.poll();
     world.assert_ledger();
-    let looks = world.reports.iter().filter(|report| {
-        matches!(report, keydrain::source::files::Report::Status(_))
-    });
+    let looks = world.reports.iter().filter(|report| matches!(report, Report::Status(_)));
     assert_eq!(looks.count(), 1);
 }
 
-/// Runs the named test again as a user who is not root: permissions mean nothing to root.
+/// Runs the named test again as a user who is not root, to whom permissions mean nothing. Returns
+/// whether this process is that user.
 fn as_ordinary_user(test: &str) -> bool {
+    const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         return true;
     }
-    let status = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(std::env::current_exe().unwrap())
+    // The build directory may be closed to others.
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
+    let program = open.path().join("follow");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let status = Command::new(program)
         .args(["--exact", test, "--nocapture"])
-        .env("KEYDRAIN_TEST_DIR", std::env::temp_dir())
+        .current_dir(open.path())
+        .env(TEST_DIR, open.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
         .status()
-        .expect("setpriv of util-linux is installed");
+        .unwrap();
     assert!(status.success());
     false
 }
@@ -210,11 +220,9 @@ fn a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may() {
     if !as_ordinary_user("looks::a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may") {
         return;
     }
-    use std::os::unix::fs::PermissionsExt as _;
     let mut world = World::new(&["access.log"]);
-    let permit = |path: &Path, mode: u32| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
+    let permit =
+        |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     world.write("access.log", 2);
     world.drain();
     let log = world.path("access.log");

@@ -21,6 +21,9 @@ use keydrain::source::files::{FileSource, Limits, Progress, Report, Tailer};
 /// The key that every line carries.
 pub const KEY: &str = "sk_live_0123456789abcdef";
 
+/// Names the directory to work in, where the usual one cannot be written to.
+pub const TEST_DIR: &str = "KEYDRAIN_TEST_DIR";
+
 /// Later than any file is written, so that ages do not depend on the machine's clock.
 const START: i64 = 4_102_444_800; // 2100-01-01
 
@@ -48,7 +51,8 @@ pub struct World {
 impl World {
     /// An empty directory whose files are matched by `patterns`, relative to it.
     pub fn new(patterns: &[&str]) -> Self {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let parent = std::env::var_os(TEST_DIR).unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+        let dir = tempfile::tempdir_in(parent).unwrap();
         let patterns = patterns
             .iter()
             .map(|pattern| dir.path().join(pattern).to_str().unwrap().to_owned())
@@ -221,7 +225,8 @@ impl World {
                     let is_copy = before.finished && record.finished;
                     assert!(is_copy || before.offset == record.offset, "only deltas move offsets");
                 } else {
-                    let last = self.generations.range((record.stream.clone(), GenerationNumber(0))..);
+                    let last =
+                        self.generations.range((record.stream.clone(), GenerationNumber(0))..);
                     let last = last.filter(|(key, _)| key.0 == record.stream).count() as u64;
                     assert_eq!(record.number.0, last + 1, "numbers have no holes");
                 }
@@ -276,12 +281,13 @@ impl World {
     /// Checks the same, with lines that were lost and are not to be counted.
     #[track_caller]
     pub fn assert_ledger_without(&self, lost: &[u64]) {
-        let expected: BTreeMap<String, u64> = (0..self.written)
-            .filter(|n| !lost.contains(n))
-            .map(|n| (format!("u{n}"), 1))
+        let expected: BTreeMap<String, u64> =
+            (0..self.written).filter(|n| !lost.contains(n)).map(|n| (format!("u{n}"), 1)).collect();
+        let wrong: Vec<_> = self
+            .counted
+            .iter()
+            .filter(|(name, count)| expected.get(*name) != Some(count))
             .collect();
-        let wrong: Vec<_> =
-            self.counted.iter().filter(|(name, count)| expected.get(*name) != Some(count)).collect();
         let missing: Vec<_> =
             expected.keys().filter(|name| !self.counted.contains_key(*name)).collect();
         assert!(wrong.is_empty() && missing.is_empty(), "wrong {wrong:?}, missing {missing:?}");
