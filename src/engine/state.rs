@@ -118,8 +118,8 @@ pub struct PublishedVerdict {
     pub epoch: Epoch,
     /// Since when the verdict has stood.
     pub since: Timestamp,
-    /// When it was first `ready`, if ever.
-    pub first_ready_at: Option<Timestamp>,
+    /// When it became `ready`; kept over later doubts until a use of the old key contradicts it.
+    pub ready_since: Option<Timestamp>,
     /// When the revocation was proved by a denied line with the old key.
     pub revocation_verified_at: Option<Timestamp>,
     /// Digest of the policy the verdict rests on.

@@ -63,7 +63,10 @@ impl Drain {
         let mut answer = self.answer(watched, now);
         let before = watched.published.clone();
         let was = before.as_ref().map(|published| published.verdict);
-        let violation = contrary(was, &answer, now);
+        // Once revoked, the old key's denied lines are what everybody waits for.
+        let open = watched.rotation.phase == Phase::Open;
+        let was_ready = open && before.as_ref().is_some_and(|before| before.ready_since.is_some());
+        let violation = was_ready.then(|| contrary(&answer, now)).flatten();
         if let Some(violation) = &violation {
             let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
             watched.violations.push(violation.clone());
@@ -77,7 +80,7 @@ impl Drain {
             verdict: answer.verdict,
             epoch: Epoch::new(""),
             since: now,
-            first_ready_at: None,
+            ready_since: None,
             revocation_verified_at: None,
             policy: String::new(),
             policy_since: None,
@@ -86,7 +89,9 @@ impl Drain {
             published.since = now;
         }
         if answer.verdict == Verdict::Ready {
-            published.first_ready_at.get_or_insert(now);
+            published.ready_since.get_or_insert(now);
+        } else if violation.is_some() {
+            published.ready_since = None;
         }
         let newly_verified = published.revocation_verified_at.is_none() && verified.is_some();
         published.revocation_verified_at = published.revocation_verified_at.or(verified);
@@ -194,14 +199,13 @@ impl Drain {
     }
 }
 
-/// Returns the violation if a `ready` is taken back because the old key was used.
-fn contrary(was: Option<Verdict>, answer: &Answer, now: Timestamp) -> Option<Violation> {
-    let ground = Ground::Proof;
+/// Returns the violation that takes a `ready` back, if the old key is proved to be used.
+fn contrary(answer: &Answer, now: Timestamp) -> Option<Violation> {
     let proof = answer.blockers.iter().find(|blocker| {
         let kind = blocker.code.kind();
-        blocker.code.ground() == ground && matches!(kind, Kind::Usage | Kind::Consumer)
+        blocker.code.ground() == Ground::Proof && matches!(kind, Kind::Usage | Kind::Consumer)
     })?;
-    (was == Some(Verdict::Ready)).then(|| Violation {
+    Some(Violation {
         rotation: answer.rotation.clone(),
         event_at: proof.since,
         recorded_at: now,
