@@ -322,10 +322,16 @@ fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 out.push(blocker.since(Some(base)).clears(clears));
             }
         };
-    expose("*", case.last_old, policy.max_cache_ttl, policy.max_connection_lifetime);
+    let excused =
+        |m: &Migrant<'_>| matches!(m.state, ConsumerState::Waived | ConsumerState::Retired);
+    // Until its first use of the new key a consumer may open connections with the old one.
+    let moving =
+        case.migrants.iter().filter(|m| !excused(m) && (m.old.is_some() || m.roster.is_some()));
+    let last_move = moving.filter_map(Migrant::moved_at).max();
+    let from = case.last_old.max(last_move);
+    expose("*", from, policy.max_cache_ttl, policy.max_connection_lifetime);
     for migrant in &case.migrants {
-        let excused = matches!(migrant.state, ConsumerState::Waived | ConsumerState::Retired);
-        if let Some(entry) = migrant.roster.filter(|_| !excused) {
+        if let Some(entry) = migrant.roster.filter(|_| !excused(migrant)) {
             let from = migrant.last_old().max(migrant.moved_at());
             expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
         }

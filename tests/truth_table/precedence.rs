@@ -7,8 +7,10 @@ use keydrain::engine::rotation::JournalEvent;
 use crate::story::{INSTANT, Story, at, check, moved_over, standing};
 use crate::world::{ACCESS_LOG, EDGE, NEW, OLD};
 
-/// The ways in which evidence goes missing at 10:40:00.
-fn faults() -> Vec<(&'static str, fn(Story) -> Story)> {
+type Fault = fn(Story) -> Story;
+
+/// The ways in which evidence goes missing at 10:40:00, by the code that names them.
+fn faults() -> Vec<(&'static str, Fault)> {
     vec![
         ("source_absent", |story| {
             story.seen("10:40:00", |sight| sight.absent.push("*.log".to_owned()))

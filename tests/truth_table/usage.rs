@@ -180,6 +180,20 @@ fn the_required_quiet_is_the_larger_of_period_and_cycle_plus_sessions_plus_skew(
 }
 
 #[test]
+fn caches_and_connections_may_hold_the_old_key_after_its_last_use() {
+    let story = moved_over().policy(|policy| {
+        policy.max_cache_ttl = minutes(10);
+        policy.max_connection_lifetime = minutes(50);
+    });
+    // They count from the move at 10:01:00: a connection of 10:00:59 may have been opened with A.
+    stands_until(&story, "exposure_running", "*", "11:01:30");
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("exposure_running", "*")]);
+    says(&answer, "exposure_running", "*", &["caches and connections", OLD, "1 h"]);
+    check(&story.busy("11:01:30"), Ready, []);
+}
+
+#[test]
 fn exposure_counts_from_the_propagation_when_that_is_later() {
     let story = moved_over()
         .policy(|policy| policy.max_cache_ttl = minutes(30))
