@@ -202,6 +202,8 @@ impl Source {
 
     /// Takes what the reader found at a look.
     pub fn look(&mut self, status: SourceStatus) {
+        // A stream that is not found any more must not keep the good news of an earlier look.
+        self.streams.values_mut().for_each(|stream| stream.status = None);
         for found in &status.streams {
             self.stream_mut(&found.stream).status = Some(found.clone());
         }

@@ -92,6 +92,14 @@ fn a_live_file_that_is_gone_is_absent_until_a_new_one_comes() {
 }
 
 #[test]
+fn a_stream_that_the_reader_finds_no_more_is_absent_at_once() {
+    let story = moved_over().seen("10:30:00", |sight| {
+        sight.streams.insert(ACCESS_LOG.to_owned(), None);
+    });
+    check(&story.answer("10:30:00"), Unknown, [("source_absent", ACCESS_LOG)]);
+}
+
+#[test]
 fn a_stream_that_is_not_found_after_a_restart_is_absent() {
     let story = moved_over()
         .then("10:30:00", |world| {
