@@ -81,7 +81,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     }
     let verdict = verdict_of(&blockers);
     let declaration = &facts.rotation.declaration;
-    let waiver_ends = case.migrants.iter().filter(|m| m.state == ConsumerState::Waived);
+    let waiver_ends = case.migrants.iter().filter(|m| m.is_waived(facts.rotation, now));
     let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
     let lease_end = now.plus(facts.policy.lease);
     let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();

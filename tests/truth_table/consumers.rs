@@ -174,6 +174,18 @@ fn a_waived_consumer_counts_for_no_blocker_until_its_date_and_for_all_after_it()
 }
 
 #[test]
+fn no_answer_outlives_a_waiver_it_rests_on() {
+    let waived_story = moved_over()
+        .uses(OLD, "partner", ["10:10:00"])
+        .told("10:11:00", waived("partner", "10:30:30"));
+    assert_eq!(waived_story.busy("10:29:00").valid_until, at("10:30:00"), "the lease is 60 s");
+    assert_eq!(waived_story.busy("10:30:00").valid_until, at("10:30:30"));
+    // A retired consumer's presentations are excused by a waiver, too, and only by that.
+    let both = waived_story.told("10:12:00", retired("partner"));
+    assert_eq!(both.busy("10:30:00").valid_until, at("10:30:30"));
+}
+
+#[test]
 fn a_waived_presentation_is_still_shown() {
     let story = moved_over()
         .uses(OLD, "partner", ["10:10:00"])
