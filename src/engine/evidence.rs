@@ -229,6 +229,15 @@ impl Source {
         }
     }
 
+    /// Returns the longest lateness that holds a watermark back: allowed, or observed in one of the
+    /// streams that count.
+    pub fn lateness(&self, counts: impl Fn(&StreamName) -> bool) -> Duration {
+        let allowed = self.decl.as_ref().map(|decl| decl.policy.allowed_lateness);
+        let streams = self.streams.iter().filter(|(name, _)| counts(name));
+        let observed = streams.map(|(_, stream)| stream.record.observed_lateness).max();
+        allowed.max(observed).unwrap_or_default()
+    }
+
     /// Returns what the source's watermark rests on.
     pub fn basis(&self) -> Basis {
         let of = |stream: &Stream| match stream.record.watermark {

@@ -68,7 +68,7 @@ pub(super) struct Case<'a> {
     pub last_old: Option<Timestamp>,
     /// Since when all sources have been observed without a break.
     pub observing_since: Option<Timestamp>,
-    /// Longest lateness allowed by a source: from event time to processing time.
+    /// Longest lateness allowed by a source or seen in a stream: from event time to processing time.
     pub lateness: Duration,
 }
 
@@ -84,7 +84,6 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     let waiver_ends = case.migrants.iter().filter(|m| m.is_waived(facts.rotation, now));
     let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
     let lease_end = now.plus(facts.policy.lease);
-    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
     Answer {
         rotation: declaration.id.clone(),
         credential: declaration.credential.clone(),
@@ -97,7 +96,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
         observing_since: case.observing_since,
         sources: case.summaries(),
         consumers: migration::count(&case.migrants),
-        earliest_ready_at: clears.map(|all| all.into_iter().fold(now, Timestamp::max)),
+        earliest_ready_at: case.earliest_ready_at(&blockers),
         evaluated_at: now,
         valid_until: waiver_ends.map_or(lease_end, |ends| lease_end.min(ends)),
         epoch: case.epoch(verdict, &blockers),
@@ -160,7 +159,9 @@ fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
             migrant.name,
             case.old_name()
         );
-        out.push(blocker(Code::ConsumerRegressed, migrant.name, message).since(migrant.last_old()));
+        let standing = blocker(Code::ConsumerRegressed, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
 }
 
@@ -355,11 +356,9 @@ fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 case.old_name()
             ),
         };
-        let clears = migrant.moves_by_silence_after(case.facts.policy);
-        let mut standing =
-            blocker(Code::ConsumerNotMoved, migrant.name, message).since(migrant.last_old());
-        standing.clears_at = clears.map(|at| case.reached_at(at));
-        out.push(standing);
+        let standing = blocker(Code::ConsumerNotMoved, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
     for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
         if migrant.roster.is_some() {
@@ -414,7 +413,9 @@ impl<'a> Case<'a> {
         let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
         let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
         let last_old = counted.filter_map(Migrant::last_old).max();
-        let lateness = sources.iter().filter_map(|(_, source)| source.as_ref()?.decl.as_ref());
+        let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
+        let lateness = known
+            .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
         Self {
             facts,
             now,
@@ -422,7 +423,7 @@ impl<'a> Case<'a> {
             window: required_window(facts.policy, watermark),
             last_old,
             observing_since: observing_since(rotation, &sources),
-            lateness: lateness.map(|decl| decl.policy.allowed_lateness).max().unwrap_or_default(),
+            lateness: lateness.max().unwrap_or_default(),
             migrants,
             sources,
         }
@@ -473,6 +474,22 @@ impl<'a> Case<'a> {
     /// Returns the processing time at which the watermark can have reached `event_at`.
     pub(super) fn reached_at(&self, event_at: Timestamp) -> Timestamp {
         event_at.plus(self.lateness).max(self.now)
+    }
+
+    /// Returns the processing time at which silence alone can have made a consumer moved.
+    fn moved_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
+        let silent_until = migrant.moves_by_silence_after(self.facts.policy)?;
+        // Moved is who was silent for longer than that.
+        Some(self.reached_at(silent_until.plus(Duration::from_nanos(1))))
+    }
+
+    /// Returns when it is ready if nothing else happens; `None` if more than time is missing.
+    fn earliest_ready_at(&self, blockers: &[Blocker]) -> Option<Timestamp> {
+        // A recent use is listed alone; the quiet that must follow it is longer.
+        let quiet = self.watermark.and(self.quiet_from());
+        let quiet = quiet.map(|from| self.reached_at(from.plus(self.window.required)));
+        let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
+        Some(clears?.into_iter().chain(quiet).fold(self.now, Timestamp::max))
     }
 
     fn expected_to_move<'s>(

@@ -143,6 +143,24 @@ fn a_use_before_the_first_ready_takes_nothing_back() {
 }
 
 #[test]
+fn earliest_ready_at_is_when_it_becomes_ready_if_nothing_else_happens() {
+    let story = moved_over().policy(|policy| policy.max_session_lifetime = minutes(30));
+    for now in ["10:03:00", "10:15:31", "10:30:00"] {
+        assert_eq!(story.busy(now).earliest_ready_at, Some(at("10:45:35")), "asked at {now}");
+    }
+    check(&story.busy("10:45:34.999999999"), NotReady, [("quiet_running", OLD)]);
+    check(&story.busy("10:45:35"), Ready, []);
+    assert_eq!(story.busy("10:50:00").earliest_ready_at, Some(at("10:50:00")));
+}
+
+#[test]
+fn lateness_that_was_observed_enters_the_time_when_it_clears() {
+    // 60 s behind the heartbeat before it, 30 s more than allowed.
+    let story = moved_over().line_written("10:29:00", "10:30:00.100", OLD, "checkout");
+    crate::story::stands_until(&story, "old_key_in_use", "checkout", "10:46:00.100");
+}
+
+#[test]
 fn counts_of_a_key_are_told_by_outcome() {
     let story = moved_over()
         .line("10:03:00", OLD, "checkout", 403)

@@ -44,6 +44,35 @@ fn a_consumer_seen_on_the_old_key_alone_blocks_however_long_it_is_silent() {
 }
 
 #[test]
+fn a_consumer_has_moved_when_it_was_silent_longer_than_ever_before() {
+    // Its largest gap on the old key is 30 min; it was never seen on the old key after the new.
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["09:20:00", "09:50:00", "10:00:00"])
+        .uses(NEW, "checkout", ["10:01:00"]);
+    let edge = at("10:30:30");
+    let standing_at = |now| {
+        let answer = story.busy_at(now);
+        (answer.verdict, answer.blockers.iter().any(|b| b.code.as_str() == "consumer_not_moved"))
+    };
+    assert_eq!(standing_at(edge), (NotReady, true), "as long as its largest gap is not longer");
+    assert_eq!(standing_at(edge.plus(INSTANT)), (Ready, false));
+    let answer = story.busy("10:20:00");
+    check(&answer, NotReady, [("consumer_not_moved", "checkout")]);
+    says(
+        &answer,
+        "consumer_not_moved",
+        "checkout",
+        &["checkout uses both keys", "after 30 min without"],
+    );
+    assert_eq!(
+        blocker(&answer, "consumer_not_moved", "checkout").clears_at,
+        Some(edge.plus(INSTANT))
+    );
+    assert_eq!(answer.earliest_ready_at, Some(edge.plus(INSTANT)));
+}
+
+#[test]
 fn a_consumer_that_used_both_keys_must_be_silent_for_twice_its_largest_gap() {
     // Ten pods share a name: the new key of one does not speak for the others.
     let story = Story::new()
@@ -148,6 +177,19 @@ fn a_consumer_that_comes_back_before_it_had_moved_is_not_regressed() {
 }
 
 #[test]
+fn a_regressed_consumer_clears_as_a_moved_one_does() {
+    // Back at 10:30 after 30 min of silence, in between on the new key: twice 30 min to go.
+    let story = moved_over()
+        .heartbeats("11:01:00", "12:00:00")
+        .uses(OLD, "checkout", ["10:30:00"])
+        .uses(NEW, "checkout", ["10:31:00"]);
+    check(&story.busy("11:30:30"), NotReady, [("consumer_regressed", "checkout")]);
+    check(&story.busy("11:30:30.000000001"), Ready, []);
+    let clears = blocker(&story.busy("11:00:00"), "consumer_regressed", "checkout").clears_at;
+    assert_eq!(clears, Some(at("11:30:30.000000001")));
+}
+
+#[test]
 fn a_retired_consumer_need_not_move_and_blocks_when_it_presents_the_old_key() {
     let story = moved_over().uses(OLD, "batch", ["09:30:00"]).told("10:05:00", retired("batch"));
     check(&story.busy("10:15:35"), Ready, []);
@@ -213,4 +255,16 @@ fn the_new_key_of_a_named_consumer_does_not_speak_for_the_pool() {
     let story = moved_over().uses(OLD, "-", ["09:30:00"]);
     check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
     check(&story.told("10:20:00", retired("anonymous")).busy("10:30:00"), Ready, []);
+}
+
+#[test]
+fn a_late_use_counts_into_the_cadence_from_its_arrival() {
+    let story = moved_over()
+        .heartbeats("11:01:00", "12:00:00")
+        .line_written("09:10:00", "10:30:00", OLD, "checkout")
+        .uses(NEW, "checkout", ["10:31:00"]);
+    stands_until(&story, "old_key_in_use", "checkout", "10:50:00");
+    // Its largest gap is 30 min now, and it uses both keys; the watermark is 5 min behind.
+    assert_eq!(story.busy("11:35:00").verdict, NotReady);
+    assert_eq!(story.busy("11:35:00.000000001").verdict, Ready);
 }

@@ -128,6 +128,13 @@ fn a_line_as_late_as_allowed_counts_from_its_event_and_a_later_one_from_its_arri
 }
 
 #[test]
+fn a_line_that_is_hours_late_blocks_for_a_whole_quiet_period_after_its_arrival() {
+    let story = moved_over().line_written("09:10:00", "10:30:00", OLD, "checkout");
+    // What was seen to be late may be so again: the watermark is 5 min behind from now on.
+    stands_until(&story, "old_key_in_use", "checkout", "10:50:00");
+}
+
+#[test]
 fn history_read_in_order_counts_from_its_events() {
     let mut story = Story::new();
     for (second, key) in [("08:00:00", OLD), ("08:10:00", OLD), ("08:20:00", NEW)] {
