@@ -38,6 +38,21 @@ fn a_policy_that_changes_before_anything_was_decided_restarts_nothing() {
 }
 
 #[test]
+fn a_changed_lateness_or_silence_of_a_source_restarts_the_quiet() {
+    let changes: [fn(&mut Declared); 3] = [
+        |declared| declared.sources[0].policy.allowed_lateness = Duration::from_secs(1),
+        |declared| declared.sources[0].policy.idle_after = minutes(60),
+        |declared| declared.sources[0].policy.silence_is_idle = true,
+    ];
+    for change in changes {
+        let story = moved_over().asked("10:29:00").reconfigured("10:30:00", change);
+        let answer = story.busy("10:30:01");
+        check(&answer, NotReady, [("quiet_running", OLD)]);
+        check(&story.busy("10:45:35"), Ready, []);
+    }
+}
+
+#[test]
 fn a_changed_format_restarts_observation_and_must_show_a_key_anew() {
     let story = moved_over()
         .asked("10:29:00")
