@@ -79,6 +79,28 @@ fn key_that_was_not_looked_for() -> Story {
 }
 
 #[test]
+fn lines_that_were_not_matched_against_the_old_key_prove_no_quiet() {
+    let story = key_that_was_not_looked_for();
+    check(&story.busy("10:30:01"), NotReady, [("quiet_running", OLD)]);
+    // What was read last without it is the heartbeat of 10:25:00.
+    assert_eq!(story.busy("10:40:34.999999999").verdict, NotReady);
+    check(&story.busy("10:40:35"), Ready, []);
+}
+
+#[test]
+fn a_key_that_is_no_longer_looked_for_makes_its_source_blind() {
+    // A rotation that starts while the key is not looked for.
+    let mut world = key_that_was_not_looked_for().started("10:22:00").world(at("10:22:01"));
+    let answer = world.answer(at("10:22:01"));
+    assert!(standing(&answer).contains(&("source_blind", "edge")), "{:?}", answer.blockers);
+    let missing = world.drain.untracked(&answer.rotation);
+    assert_eq!(missing.len(), 1, "the reader is told to look for it: {missing:?}");
+    world.drain.take_tracking(&missing[0].0, missing[0].1, at("10:22:02"));
+    let answer = world.answer(at("10:22:03"));
+    assert!(!standing(&answer).contains(&("source_blind", "edge")), "{:?}", answer.blockers);
+}
+
+#[test]
 fn a_key_added_to_a_source_that_was_read_proves_quiet_from_then_on() {
     let story = moved_over()
         .started("10:30:00")
