@@ -35,7 +35,7 @@ pub struct Case<'a> {
     pub last_old: Option<Timestamp>,
     /// Since when all sources have been observed without a break.
     pub observing_since: Option<Timestamp>,
-    /// Longest lateness allowed by a source: from event time to processing time.
+    /// Longest lateness allowed by a source or seen in a stream: from event time to processing time.
     pub lateness: Duration,
 }
 
@@ -51,7 +51,9 @@ impl<'a> Case<'a> {
         let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
         let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
         let last_old = counted.filter_map(Migrant::last_old).max();
-        let lateness = sources.iter().filter_map(|(_, source)| source.as_ref()?.decl.as_ref());
+        let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
+        let lateness = known
+            .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
         Self {
             facts,
             now,
@@ -59,7 +61,7 @@ impl<'a> Case<'a> {
             window: required_window(facts.policy, watermark),
             last_old,
             observing_since: observing_since(rotation, &sources),
-            lateness: lateness.map(|decl| decl.policy.allowed_lateness).max().unwrap_or_default(),
+            lateness: lateness.max().unwrap_or_default(),
             migrants,
             sources,
         }
@@ -110,6 +112,22 @@ impl<'a> Case<'a> {
     /// Returns the processing time at which the watermark can have reached `event_at`.
     pub fn reached_at(&self, event_at: Timestamp) -> Timestamp {
         event_at.plus(self.lateness).max(self.now)
+    }
+
+    /// Returns the processing time at which silence alone can have made a consumer moved.
+    pub fn moved_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
+        let silent_until = migrant.moves_by_silence_after(self.facts.policy)?;
+        // Moved is who was silent for longer than that.
+        Some(self.reached_at(silent_until.plus(Duration::from_nanos(1))))
+    }
+
+    /// Returns when it is ready if nothing else happens; `None` if more than time is missing.
+    pub fn earliest_ready_at(&self, blockers: &[Blocker]) -> Option<Timestamp> {
+        // A recent use is listed alone; the quiet that must follow it is longer.
+        let quiet = self.watermark.and(self.quiet_from());
+        let quiet = quiet.map(|from| self.reached_at(from.plus(self.window.required)));
+        let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
+        Some(clears?.into_iter().chain(quiet).fold(self.now, Timestamp::max))
     }
 
     pub fn expected_to_move<'s>(

@@ -329,7 +329,7 @@ impl Drain {
         let keys = [declaration.old_key.fingerprint, declaration.new_key.fingerprint];
         let pairs = declaration.sources.iter().flat_map(|source| keys.map(|key| (source, key)));
         let missing = pairs.filter(|(source, key)| {
-            self.sources.get(*source).is_none_or(|known| !known.tracked.contains_key(key))
+            self.sources.get(*source).is_none_or(|known| !known.is_matched(key))
         });
         missing.map(|(source, key)| (source.clone(), key)).collect()
     }

@@ -18,6 +18,7 @@ use crate::engine::case::Case;
 use crate::engine::credential::SourceName;
 use crate::engine::evidence::Source;
 use crate::engine::ledger::Ledger;
+use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Attestation, Phase, Rotation};
 use crate::engine::time::{Span, Timestamp};
@@ -60,10 +61,9 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     }
     let verdict = verdict_of(&blockers);
     let declaration = &facts.rotation.declaration;
-    let waiver_ends = case.migrants.iter().filter(|m| m.state == ConsumerState::Waived);
+    let waiver_ends = case.migrants.iter().filter(|m| m.is_waived(facts.rotation, now));
     let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
     let lease_end = now.plus(facts.policy.lease);
-    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
     Answer {
         rotation: declaration.id.clone(),
         credential: declaration.credential.clone(),
@@ -76,7 +76,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
         observing_since: case.observing_since,
         sources: case.summaries(),
         consumers: migration::count(&case.migrants),
-        earliest_ready_at: clears.map(|all| all.into_iter().fold(now, Timestamp::max)),
+        earliest_ready_at: case.earliest_ready_at(&blockers),
         evaluated_at: now,
         valid_until: waiver_ends.map_or(lease_end, |ends| lease_end.min(ends)),
         epoch: case.epoch(verdict, &blockers),
@@ -139,7 +139,9 @@ fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
             migrant.name,
             case.old_name()
         );
-        out.push(blocker(Code::ConsumerRegressed, migrant.name, message).since(migrant.last_old()));
+        let standing = blocker(Code::ConsumerRegressed, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
 }
 
@@ -301,10 +303,16 @@ fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 out.push(blocker.since(Some(base)).clears(clears));
             }
         };
-    expose("*", case.last_old, policy.max_cache_ttl, policy.max_connection_lifetime);
+    let excused =
+        |m: &Migrant<'_>| matches!(m.state, ConsumerState::Waived | ConsumerState::Retired);
+    // Until its first use of the new key a consumer may open connections with the old one.
+    let moving =
+        case.migrants.iter().filter(|m| !excused(m) && (m.old.is_some() || m.roster.is_some()));
+    let last_move = moving.filter_map(Migrant::moved_at).max();
+    let from = case.last_old.max(last_move);
+    expose("*", from, policy.max_cache_ttl, policy.max_connection_lifetime);
     for migrant in &case.migrants {
-        let excused = matches!(migrant.state, ConsumerState::Waived | ConsumerState::Retired);
-        if let Some(entry) = migrant.roster.filter(|_| !excused) {
+        if let Some(entry) = migrant.roster.filter(|_| !excused(migrant)) {
             let from = migrant.last_old().max(migrant.moved_at());
             expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
         }
@@ -328,11 +336,9 @@ fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 case.old_name()
             ),
         };
-        let clears = migrant.moves_by_silence_after(case.facts.policy);
-        let mut standing =
-            blocker(Code::ConsumerNotMoved, migrant.name, message).since(migrant.last_old());
-        standing.clears_at = clears.map(|at| case.reached_at(at));
-        out.push(standing);
+        let standing = blocker(Code::ConsumerNotMoved, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
     for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
         if migrant.roster.is_some() {

@@ -90,7 +90,8 @@ pub struct TrackedRecord {
     pub source: SourceName,
     /// The key.
     pub key: Fingerprint,
-    /// Event time from which lines were matched against it; `None`: from the first line on.
+    /// Event time from which lines were matched against it; `None`: from the first line on;
+    /// [`Timestamp::MAX`]: it was looked for once and is not at present.
     pub since: Option<Timestamp>,
 }
 

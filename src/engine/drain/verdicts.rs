@@ -117,10 +117,20 @@ impl Drain {
         }
     }
 
+    /// Digests what is demanded of a rotation: its policy, and lateness and silence of its sources.
+    fn demands_of(&self, rotation: &Rotation) -> String {
+        let (policy, _) = self.policy_of(rotation);
+        let pinned = rotation.declaration.sources.iter();
+        let declared = pinned.filter_map(|name| {
+            let decl = self.sources.get(name)?.decl.as_ref()?;
+            Some((name, &decl.policy))
+        });
+        policy.digest(declared)
+    }
+
     /// Notes a changed policy: what was quiet under the old one proves nothing under the new.
     fn adopt_policy(&mut self, id: &RotationId, now: Timestamp) {
-        let (policy, _) = self.policy_of(&self.rotations[id].rotation);
-        let digest = policy.digest();
+        let digest = self.demands_of(&self.rotations[id].rotation);
         let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
         if watched.policy_digest != digest {
             if !watched.policy_digest.is_empty() {
