@@ -10,7 +10,6 @@
 //! ```
 
 mod credential;
-mod duration;
 mod error;
 mod key;
 mod policy;

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use crate::config::Source;
-use crate::config::duration::show;
 use crate::config::report::{Report, Span};
 use crate::config::table::Table;
+use crate::engine::duration::show;
 use crate::engine::policy::Policy;
 
 /// What the rest of a credential says that its policy depends on.

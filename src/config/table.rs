@@ -8,8 +8,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::duration;
 use crate::config::report::{Report, Span};
+use crate::engine::duration;
 
 /// A value of the text, with its place.
 pub(super) type Value<'d> = Spanned<DeValue<'d>>;

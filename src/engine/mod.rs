@@ -9,6 +9,8 @@
 
 pub mod time;
 
+pub mod duration;
+
 pub mod credential;
 
 pub mod parse;

@@ -228,9 +228,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let span: jiff::Span = text.parse().ok()?;
-    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
-    Duration::try_from(signed).ok()
+    crate::engine::duration::parse(text).ok()
 }
 
 fn time(field: &str, text: &str) -> Result<Timestamp, Problem> {

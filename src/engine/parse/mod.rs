@@ -307,9 +307,5 @@ fn digest(layout: &Layout, consumer: &[&str]) -> String {
         part("consumer");
         part(field);
     }
-    hash.finalize()[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
-        use fmt::Write as _;
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    crate::engine::wording::hex(&hash.finalize()[..8])
 }

@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 const MAX: Duration = Duration::from_hours(3650 * 24);
 
 /// What a duration looks like, for messages.
-pub(super) const EXPECTED: &str = "a duration like \"90s\", \"15m\", \"36h\" or \"7d\"";
+pub const EXPECTED: &str = "a duration like \"90s\", \"15m\", \"36h\" or \"7d\"";
 
 /// Reads a duration; the error says what is wrong with it, as the end of a sentence.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let span: Span = text.trim().parse().map_err(|_| "is no duration")?;
     if span.get_months() != 0 || span.get_years() != 0 {
         return Err("has months or years, which have no fixed length");
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// Writes a duration for a message, `5m 30s`.
-pub(super) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| "ever".into(), |signed| format!("{signed:#}"))
 }
