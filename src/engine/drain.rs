@@ -114,6 +114,8 @@ pub(super) struct Watched {
     pub violations: Vec<Violation>,
     pub answer: Option<Answer>,
     pub published: Option<PublishedVerdict>,
+    /// Whether a use of A takes a `ready` back: also one that has become `unknown` since.
+    ready_stands: bool,
     policy_digest: String,
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
@@ -191,6 +193,7 @@ impl Drain {
                 watched.violations.push(violation);
             }
         }
+        drain.rotations.values_mut().for_each(Watched::recall_ready);
         for decl in drain.declared.sources.clone() {
             drain.source_mut(&decl.name.clone()).declare(decl);
         }
@@ -214,6 +217,7 @@ impl Drain {
             violations: Vec::new(),
             answer: None,
             published: None,
+            ready_stands: false,
             policy_digest: String::new(),
             policy_since: None,
             late_recorded_at: None,
@@ -453,7 +457,7 @@ impl Drain {
         let mut answer = self.answer(watched, now);
         let before = watched.published.clone();
         let was = before.as_ref().map(|published| published.verdict);
-        let violation = contrary(was, &answer, now);
+        let violation = contrary(watched.ready_stands, &answer, now);
         if let Some(violation) = &violation {
             let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
             watched.violations.push(violation.clone());
@@ -491,6 +495,11 @@ impl Drain {
             self.commit.verdicts.push(published.clone());
         }
         watched.published = Some(published);
+        watched.ready_stands = match answer.verdict {
+            Verdict::Ready => true,
+            Verdict::NotReady => false,
+            Verdict::Unknown => watched.ready_stands,
+        };
         watched.answer = Some(answer.clone());
         if was != Some(answer.verdict) {
             let answer = Box::new(answer.clone());
@@ -629,14 +638,27 @@ impl Drain {
     }
 }
 
+impl Watched {
+    /// Finds out from what is stored whether a `ready` stands that a use of A takes back.
+    ///
+    /// Every start begins with `unknown`; of one before that only the first `ready` is known.
+    fn recall_ready(&mut self) {
+        self.ready_stands = self.published.as_ref().is_some_and(|last| match last.verdict {
+            Verdict::Ready => true,
+            Verdict::NotReady => false,
+            Verdict::Unknown => last.first_ready_at.is_some() && self.violations.is_empty(),
+        });
+    }
+}
+
 /// Returns the violation if a `ready` is taken back because the old key was used.
-fn contrary(was: Option<Verdict>, answer: &Answer, now: Timestamp) -> Option<Violation> {
+fn contrary(ready_stands: bool, answer: &Answer, now: Timestamp) -> Option<Violation> {
     let ground = crate::engine::answer::Ground::Proof;
     let proof = answer.blockers.iter().find(|blocker| {
         let kind = blocker.code.kind();
         blocker.code.ground() == ground && matches!(kind, Kind::Usage | Kind::Consumer)
     })?;
-    (was == Some(Verdict::Ready)).then(|| Violation {
+    ready_stands.then(|| Violation {
         rotation: answer.rotation.clone(),
         event_at: proof.since,
         recorded_at: now,
