@@ -20,7 +20,7 @@ pub const MAX_BURSTS: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bursts {
     /// First and last second of each burst; neighbours are more than `reach` apart.
-    bursts: Vec<(i64, i64)>,
+    runs: Vec<(i64, i64)>,
     /// Uses at most this many seconds apart are one burst: 1 unless there were too many bursts.
     reach: i64,
     /// Largest gap that was hidden inside a burst, in seconds; never more than `reach`.
@@ -29,7 +29,7 @@ pub struct Bursts {
 
 impl Default for Bursts {
     fn default() -> Self {
-        Self { bursts: Vec::new(), reach: 1, hidden_gap: 0 }
+        Self { runs: Vec::new(), reach: 1, hidden_gap: 0 }
     }
 }
 
@@ -45,8 +45,8 @@ impl Bursts {
     fn insert_second(&mut self, second: i64) {
         // The first burst that ends within reach or later can take it; the usual case is the last.
         let earliest = second.saturating_sub(self.reach);
-        let at = self.bursts.partition_point(|&(_, last)| last < earliest);
-        match self.bursts.get_mut(at) {
+        let at = self.runs.partition_point(|&(_, last)| last < earliest);
+        match self.runs.get_mut(at) {
             Some(burst) if burst.0 <= second.saturating_add(self.reach) => {
                 let gap = burst.0.saturating_sub(second).max(second.saturating_sub(burst.1));
                 burst.0 = burst.0.min(second);
@@ -54,24 +54,24 @@ impl Bursts {
                 self.hide(gap);
                 self.join(at);
             }
-            _ => self.bursts.insert(at, (second, second)),
+            _ => self.runs.insert(at, (second, second)),
         }
-        while self.bursts.len() > MAX_BURSTS {
+        while self.runs.len() > MAX_BURSTS {
             self.reach = self.reach.saturating_mul(2);
-            (0..self.bursts.len()).rev().for_each(|at| self.join(at));
+            (0..self.runs.len()).rev().for_each(|at| self.join(at));
         }
     }
 
     /// Makes one burst of the one at `at` and the next, if they are within reach.
     fn join(&mut self, at: usize) {
-        let (Some(&this), Some(&next)) = (self.bursts.get(at), self.bursts.get(at + 1)) else {
+        let (Some(&this), Some(&next)) = (self.runs.get(at), self.runs.get(at + 1)) else {
             return;
         };
         let gap = next.0.saturating_sub(this.1);
         if gap <= self.reach {
             self.hide(gap);
-            self.bursts[at].1 = next.1;
-            self.bursts.remove(at + 1);
+            self.runs[at].1 = next.1;
+            self.runs.remove(at + 1);
         }
     }
 
@@ -84,12 +84,12 @@ impl Bursts {
 
     /// Tells whether there was no use.
     pub fn is_empty(&self) -> bool {
-        self.bursts.is_empty()
+        self.runs.is_empty()
     }
 
     /// Returns the gaps between neighbouring bursts, each with the second before and after it.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        self.bursts
+        self.runs
             .windows(2)
             .map(|pair| (Timestamp::from_seconds(pair[0].1), Timestamp::from_seconds(pair[1].0)))
     }
@@ -117,9 +117,9 @@ impl Bursts {
     /// Never too early; once bursts were joined, the latest that it can be.
     pub fn first_after(&self, instant: Timestamp) -> Option<Timestamp> {
         let second = instant.as_seconds();
-        let at = self.bursts.partition_point(|&(_, last)| last <= second);
+        let at = self.runs.partition_point(|&(_, last)| last <= second);
         let within_reach = second.saturating_add(self.reach);
-        self.bursts.get(at).map(|&(first, last)| {
+        self.runs.get(at).map(|&(first, last)| {
             let next = if first > second { first } else { within_reach.min(last) };
             Timestamp::from_seconds(next)
         })
@@ -127,12 +127,12 @@ impl Bursts {
 
     /// Returns the start of the last second with a use.
     pub fn last(&self) -> Option<Timestamp> {
-        self.bursts.last().map(|&(_, last)| Timestamp::from_seconds(last))
+        self.runs.last().map(|&(_, last)| Timestamp::from_seconds(last))
     }
 
     /// Returns the start of the first second with a use.
     pub fn first(&self) -> Option<Timestamp> {
-        self.bursts.first().map(|&(first, _)| Timestamp::from_seconds(first))
+        self.runs.first().map(|&(first, _)| Timestamp::from_seconds(first))
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn neighbouring_seconds_are_one_burst_whatever_their_order() {
         assert_eq!(bursts(&[5, 7, 6]), bursts(&[5, 6, 7]));
-        assert_eq!(bursts(&[5, 7, 6]).bursts, [(5, 7)]);
+        assert_eq!(bursts(&[5, 7, 6]).runs, [(5, 7)]);
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         for n in 0..2 * MAX_BURSTS as i64 {
             uses.insert_second(10_000 + 60 * n);
         }
-        assert_eq!(uses.bursts, [(0, 0), (10_000, 10_000 + 60 * 1_023)]);
+        assert_eq!(uses.runs, [(0, 0), (10_000, 10_000 + 60 * 1_023)]);
         assert_eq!(uses.largest_gap(), Duration::from_secs(10_000));
         assert_eq!(uses.first(), Some(Timestamp::from_seconds(0)));
     }
@@ -215,7 +215,7 @@ mod tests {
             let uses = bursts(&seconds);
             seconds.sort_unstable();
             seconds.dedup();
-            prop_assert!(uses.bursts.len() <= MAX_BURSTS);
+            prop_assert!(uses.runs.len() <= MAX_BURSTS);
             let largest = seconds.windows(2).map(|w| w[1] - w[0]).filter(|gap| *gap > 1).max().unwrap_or(0);
             let said = i64::try_from(uses.largest_gap().as_secs()).unwrap();
             prop_assert!(said == largest || (largest < said && said <= uses.reach));
