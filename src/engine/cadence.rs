@@ -143,7 +143,9 @@ mod tests {
 
     fn bursts(seconds: &[i64]) -> Bursts {
         let mut bursts = Bursts::default();
-        seconds.iter().for_each(|&second| bursts.insert_second(second));
+        for &second in seconds {
+            bursts.insert_second(second);
+        }
         bursts
     }
 
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn the_largest_gap_and_both_ends_survive_the_joining_of_bursts() {
         let mut uses = bursts(&[0, 10_000]);
-        for n in 0..2 * MAX_BURSTS as i64 {
+        for n in 0..1_024 {
             uses.insert_second(10_000 + 60 * n);
         }
         assert_eq!(uses.runs, [(0, 0), (10_000, 10_000 + 60 * 1_023)]);
@@ -177,7 +179,7 @@ mod tests {
     #[test]
     fn uses_closer_than_the_session_gap_are_one_session() {
         let uses = bursts(&[0, 60, 120, 5_000]);
-        assert_eq!(uses.sessions(Duration::from_secs(900)), 2);
+        assert_eq!(uses.sessions(Duration::from_mins(15)), 2);
         assert_eq!(uses.sessions(Duration::from_secs(30)), 4);
         assert_eq!(Bursts::default().sessions(Duration::ZERO), 0);
     }
