@@ -2,26 +2,35 @@
 //!
 //! Instants are kept to a second. Uses at most one second apart are one burst, so a steady
 //! consumer costs one entry and every larger gap is known exactly. The set of bursts depends on
-//! the set of instants alone, not on the order in which they came.
+//! the set of instants alone, not on the order in which they came, until there are too many: then
+//! neighbours further apart become one burst, and what is said of them errs to the strict side.
 
 use std::time::Duration;
 
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::Seconds;
 
-/// Most bursts that are kept; older ones are forgotten, their largest gap is not.
+/// Most bursts that are kept; beyond that, bursts further and further apart are joined.
 ///
-/// 512 bursts are 8 KiB. A consumer that uses the key every minute fills them in 8.5 hours; what
-/// is lost then is the exact place of old gaps, never the size of the largest.
+/// 512 bursts are 8 KiB. A consumer that uses the key every minute fills them in 8.5 hours and
+/// becomes a single burst with a reach of 64 s; its first and last use stay exact.
 pub const MAX_BURSTS: usize = 512;
 
 /// The instants of a consumer's uses as disjoint bursts in ascending order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bursts {
-    /// First and last second of each burst; neighbours are more than one second apart.
-    bursts: Vec<(i64, i64)>,
-    /// Largest gap beside a forgotten burst, in seconds.
-    forgotten_gap: i64,
+    /// First and last second of each burst; neighbours are more than `reach` apart.
+    runs: Vec<(i64, i64)>,
+    /// Uses at most this many seconds apart are one burst: 1 unless there were too many bursts.
+    reach: i64,
+    /// Largest gap that was hidden inside a burst, in seconds; never more than `reach`.
+    hidden_gap: i64,
+}
+
+impl Default for Bursts {
+    fn default() -> Self {
+        Self { runs: Vec::new(), reach: 1, hidden_gap: 0 }
+    }
 }
 
 impl Bursts {
@@ -34,51 +43,69 @@ impl Bursts {
     }
 
     fn insert_second(&mut self, second: i64) {
-        // The first burst that ends at `second - 1` or later can take it; the usual case is the last.
-        let at = self.bursts.partition_point(|&(_, last)| last < second.saturating_sub(1));
-        match self.bursts.get_mut(at) {
-            Some(burst) if burst.0 <= second.saturating_add(1) => {
+        // The first burst that ends within reach or later can take it; the usual case is the last.
+        let earliest = second.saturating_sub(self.reach);
+        let at = self.runs.partition_point(|&(_, last)| last < earliest);
+        match self.runs.get_mut(at) {
+            Some(burst) if burst.0 <= second.saturating_add(self.reach) => {
+                let gap = burst.0.saturating_sub(second).max(second.saturating_sub(burst.1));
                 burst.0 = burst.0.min(second);
                 burst.1 = burst.1.max(second);
-                let last = burst.1;
-                if let Some(&next) = self.bursts.get(at + 1)
-                    && next.0 <= last.saturating_add(1)
-                {
-                    self.bursts[at].1 = last.max(next.1);
-                    self.bursts.remove(at + 1);
-                }
+                self.hide(gap);
+                self.join(at);
             }
-            _ => self.bursts.insert(at, (second, second)),
+            _ => self.runs.insert(at, (second, second)),
         }
-        if self.bursts.len() > MAX_BURSTS {
-            let gap = self.bursts[1].0.saturating_sub(self.bursts[0].1);
-            self.forgotten_gap = self.forgotten_gap.max(gap);
-            self.bursts.remove(0);
+        while self.runs.len() > MAX_BURSTS {
+            self.reach = self.reach.saturating_mul(2);
+            (0..self.runs.len()).rev().for_each(|at| self.join(at));
+        }
+    }
+
+    /// Makes one burst of the one at `at` and the next, if they are within reach.
+    fn join(&mut self, at: usize) {
+        let (Some(&this), Some(&next)) = (self.runs.get(at), self.runs.get(at + 1)) else {
+            return;
+        };
+        let gap = next.0.saturating_sub(this.1);
+        if gap <= self.reach {
+            self.hide(gap);
+            self.runs[at].1 = next.1;
+            self.runs.remove(at + 1);
+        }
+    }
+
+    /// Neighbouring seconds have no gap between them.
+    fn hide(&mut self, gap: i64) {
+        if gap > 1 {
+            self.hidden_gap = self.hidden_gap.max(gap);
         }
     }
 
     /// Tells whether there was no use.
     pub fn is_empty(&self) -> bool {
-        self.bursts.is_empty()
+        self.runs.is_empty()
     }
 
     /// Returns the gaps between neighbouring bursts, each with the second before and after it.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        self.bursts
+        self.runs
             .windows(2)
             .map(|pair| (Timestamp::from_seconds(pair[0].1), Timestamp::from_seconds(pair[1].0)))
     }
 
     /// Returns the largest gap between two uses ever seen, to a second; zero for one burst.
+    ///
+    /// Never too small; once bursts were joined, too large by what may have come in between later.
     pub fn largest_gap(&self) -> Duration {
         let kept = self.gaps().map(|(before, after)| after.since(before)).max();
-        let forgotten = Duration::from_secs(u64::try_from(self.forgotten_gap).unwrap_or(0));
-        kept.unwrap_or_default().max(forgotten)
+        let hidden = Duration::from_secs(u64::try_from(self.hidden_gap).unwrap_or(0));
+        kept.unwrap_or_default().max(hidden)
     }
 
     /// Returns the number of sessions: bursts with at least `session_gap` between them.
     ///
-    /// A lower bound once bursts were forgotten.
+    /// A lower bound once bursts were joined.
     pub fn sessions(&self, session_gap: Duration) -> u64 {
         let breaks =
             self.gaps().filter(|(before, after)| after.since(*before) > session_gap).count();
@@ -86,20 +113,26 @@ impl Bursts {
     }
 
     /// Returns the first second with a use that begins after `instant`.
+    ///
+    /// Never too early; once bursts were joined, the latest that it can be.
     pub fn first_after(&self, instant: Timestamp) -> Option<Timestamp> {
-        let beyond = instant.as_seconds().saturating_add(1);
-        let at = self.bursts.partition_point(|&(_, last)| last < beyond);
-        self.bursts.get(at).map(|&(first, _)| Timestamp::from_seconds(first.max(beyond)))
+        let second = instant.as_seconds();
+        let at = self.runs.partition_point(|&(_, last)| last <= second);
+        let within_reach = second.saturating_add(self.reach);
+        self.runs.get(at).map(|&(first, last)| {
+            let next = if first > second { first } else { within_reach.min(last) };
+            Timestamp::from_seconds(next)
+        })
     }
 
     /// Returns the start of the last second with a use.
     pub fn last(&self) -> Option<Timestamp> {
-        self.bursts.last().map(|&(_, last)| Timestamp::from_seconds(last))
+        self.runs.last().map(|&(_, last)| Timestamp::from_seconds(last))
     }
 
-    /// Returns the start of the first second with a use that is still known.
+    /// Returns the start of the first second with a use.
     pub fn first(&self) -> Option<Timestamp> {
-        self.bursts.first().map(|&(first, _)| Timestamp::from_seconds(first))
+        self.runs.first().map(|&(first, _)| Timestamp::from_seconds(first))
     }
 }
 
@@ -119,23 +152,34 @@ mod tests {
     #[test]
     fn neighbouring_seconds_are_one_burst_whatever_their_order() {
         assert_eq!(bursts(&[5, 7, 6]), bursts(&[5, 6, 7]));
-        assert_eq!(bursts(&[5, 7, 6]).bursts, [(5, 7)]);
+        assert_eq!(bursts(&[5, 7, 6]).runs, [(5, 7)]);
     }
 
     #[test]
-    fn the_largest_gap_survives_forgetting() {
+    fn the_largest_gap_and_both_ends_survive_the_joining_of_bursts() {
         let mut uses = bursts(&[0, 10_000]);
-        for n in 0..2 * i64::try_from(MAX_BURSTS).unwrap() {
+        for n in 0..1_024 {
             uses.insert_second(10_000 + 60 * n);
         }
-        assert_eq!(uses.bursts.len(), MAX_BURSTS);
+        assert_eq!(uses.runs, [(0, 0), (10_000, 10_000 + 60 * 1_023)]);
         assert_eq!(uses.largest_gap(), Duration::from_secs(10_000));
+        assert_eq!(uses.first(), Some(Timestamp::from_seconds(0)));
+    }
+
+    #[test]
+    fn inside_a_joined_burst_the_next_use_is_never_said_too_early() {
+        let uses = bursts(&(0..600).map(|n| 60 * n).collect::<Vec<_>>());
+        let after = |second| uses.first_after(Timestamp::from_seconds(second));
+        // The next use of all is at 120; the reach is 64 s.
+        assert_eq!(after(60), Some(Timestamp::from_seconds(124)));
+        assert_eq!(after(60 * 599 - 1), Some(Timestamp::from_seconds(60 * 599)));
+        assert_eq!(after(60 * 599), None);
     }
 
     #[test]
     fn uses_closer_than_the_session_gap_are_one_session() {
         let uses = bursts(&[0, 60, 120, 5_000]);
-        assert_eq!(uses.sessions(Duration::from_secs(900)), 2);
+        assert_eq!(uses.sessions(Duration::from_mins(15)), 2);
         assert_eq!(uses.sessions(Duration::from_secs(30)), 4);
         assert_eq!(Bursts::default().sessions(Duration::ZERO), 0);
     }
@@ -163,6 +207,28 @@ mod tests {
             seconds.dedup();
             let largest = seconds.windows(2).map(|w| w[1] - w[0]).filter(|gap| *gap > 1).max().unwrap_or(0);
             prop_assert_eq!(shuffled.largest_gap().as_secs(), u64::try_from(largest).unwrap());
+        }
+
+        #[test]
+        fn joined_bursts_err_to_the_strict_side_by_less_than_their_reach(
+            mut seconds in prop::collection::vec(0_i64..100_000, MAX_BURSTS..3 * MAX_BURSTS),
+            instant in 0_i64..100_000,
+        ) {
+            let uses = bursts(&seconds);
+            seconds.sort_unstable();
+            seconds.dedup();
+            prop_assert!(uses.runs.len() <= MAX_BURSTS);
+            let largest = seconds.windows(2).map(|w| w[1] - w[0]).filter(|gap| *gap > 1).max().unwrap_or(0);
+            let said = i64::try_from(uses.largest_gap().as_secs()).unwrap();
+            prop_assert!(said == largest || (largest < said && said <= uses.reach));
+            prop_assert_eq!(uses.first(), seconds.first().map(|s| Timestamp::from_seconds(*s)));
+            prop_assert_eq!(uses.last(), seconds.last().map(|s| Timestamp::from_seconds(*s)));
+            let next = seconds.iter().copied().find(|second| *second > instant);
+            let said = uses.first_after(Timestamp::from_seconds(instant)).map(Timestamp::as_seconds);
+            prop_assert_eq!(said.is_some(), next.is_some());
+            if let (Some(said), Some(next)) = (said, next) {
+                prop_assert!(next <= said && said < next.saturating_add(uses.reach));
+            }
         }
     }
 }

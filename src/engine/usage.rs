@@ -249,7 +249,7 @@ pub struct UsageDelta {
     pub other_keys: u64,
     /// Latest time the newest line can have been written: the file's change time, at most `arrival`.
     pub newest_line_at: Option<Timestamp>,
-    /// Earliest event time in the chunk.
+    /// Event time of the first well-formed line of the chunk.
     pub first_event: Option<Timestamp>,
     /// Latest event time read in the generation up to `range.to`.
     pub last_event: Option<Timestamp>,

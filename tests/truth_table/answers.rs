@@ -131,6 +131,19 @@ fn a_use_after_ready_takes_it_back_and_leaves_a_record() {
 }
 
 #[test]
+fn a_use_after_ready_takes_it_back_even_if_the_daemon_was_away_in_between() {
+    let story = moved_over_by("10:30:00")
+        .asked("10:30:00")
+        .then("10:30:30", |world| world.looking = false)
+        .restarted("10:35:00")
+        .then("10:35:01", |world| world.looking = true)
+        .line_read("10:31:00", "10:35:01", OLD, "checkout", 200);
+    assert_eq!(story.answer("10:35:00").verdict, Unknown);
+    assert_eq!(story.answer("10:35:01").verdict, NotReady);
+    assert_eq!(retractions(&story, "10:35:01"), (1, 1));
+}
+
+#[test]
 fn lost_evidence_after_ready_is_unknown_and_no_contrary_evidence() {
     let story = moved_over().asked("10:30:00").lost("10:31:00").asked("10:31:00");
     assert_eq!(story.answer("10:31:01").verdict, Unknown);

@@ -268,3 +268,21 @@ fn a_late_use_counts_into_the_cadence_from_its_arrival() {
     assert_eq!(story.busy("11:35:00").verdict, NotReady);
     assert_eq!(story.busy("11:35:00.000000001").verdict, Ready);
 }
+
+#[test]
+fn a_busy_consumer_of_the_new_key_does_not_delay_anything() {
+    // More than 512 bursts on each key: what is forgotten of them must not move the first one.
+    let mut story = Story::new().policy(|policy| policy.min_overlap = Some(minutes(60))).uses(
+        OLD,
+        "checkout",
+        ["08:59:00"],
+    );
+    for n in 0..600_u64 {
+        let when = at("09:00:00").plus(std::time::Duration::from_secs(6 * n));
+        let text = when.to_string();
+        let time = text.trim_end_matches('Z').split_once('T').expect("RFC 3339").1.to_owned();
+        story = story.uses(NEW, "checkout", [&*time]);
+    }
+    check(&story.busy("09:59:59.999999999"), NotReady, [("min_overlap", "*")]);
+    check(&story.busy("10:00:00"), Ready, []);
+}

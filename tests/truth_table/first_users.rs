@@ -100,3 +100,31 @@ fn consumers_that_move_one_after_the_other_are_ready_with_the_last() {
     check(&story.busy("10:09:59.999999999"), NotReady, [("min_overlap", "*")]);
     check(&story.busy("10:10:00"), Ready, []);
 }
+
+#[test]
+fn two_streams_of_a_steady_consumer_get_ready_whichever_is_read_first() {
+    // 1 200 bursts on each stream of the last 20 hours; the second is read after the first.
+    let mut story = Story::new()
+        .roster([on_roster("checkout")])
+        .started("3 06:00:00")
+        .on("edge", "/var/log/nginx/other.log");
+    let read = |story: Story, offset: u64| {
+        let mut story = story;
+        for n in 0..1_200_u64 {
+            let when = at("2 10:00:00").plus(Duration::from_secs(60 * n + offset));
+            let text = when.to_string();
+            let (date, time) = text.trim_end_matches('Z').split_once('T').expect("RFC 3339");
+            let when = format!("{} {time}", &date[8..]);
+            story = story.line_read(&when, "3 06:00:00", OLD, "checkout", 200);
+        }
+        story
+    };
+    story = read(story, 0);
+    story = read(story.on("edge", ACCESS_LOG), 30);
+    let story = story
+        .uses(NEW, "checkout", ["3 06:00:10"])
+        .heartbeats("3 06:01:00", "3 06:30:00")
+        .on("edge", "/var/log/nginx/other.log")
+        .heartbeats("3 06:01:00", "3 06:30:00");
+    check(&story.answer("3 06:16:00"), Ready, []);
+}

@@ -44,7 +44,7 @@ pub struct ChunkUsage {
     pub lines: Vec<LineCount>,
     /// Well-formed lines that carry keys, none of them tracked.
     pub other_keys: u64,
-    /// Earliest event time in the chunk.
+    /// Event time of the first well-formed line of the chunk.
     pub first_event: Option<Timestamp>,
     /// Latest event time read in the generation, this chunk included.
     pub last_event: Option<Timestamp>,
@@ -160,7 +160,7 @@ impl Count {
             self.usage.other_keys += 1;
         }
         let usage = &mut self.usage;
-        usage.first_event = Some(usage.first_event.map_or(event_at, |first| first.min(event_at)));
+        usage.first_event.get_or_insert(event_at);
         usage.last_event = usage.last_event.max(Some(event_at));
         usage.frontier = usage.frontier.max(Some(event_at.min(arrival)));
         self.line(event_at.min(arrival)).lines += 1;
