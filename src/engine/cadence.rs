@@ -110,7 +110,9 @@ mod tests {
 
     fn bursts(seconds: &[i64]) -> Bursts {
         let mut bursts = Bursts::default();
-        seconds.iter().for_each(|&second| bursts.insert_second(second));
+        for &second in seconds {
+            bursts.insert_second(second);
+        }
         bursts
     }
 
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn the_largest_gap_survives_forgetting() {
         let mut uses = bursts(&[0, 10_000]);
-        for n in 0..2 * MAX_BURSTS as i64 {
+        for n in 0..2 * i64::try_from(MAX_BURSTS).unwrap() {
             uses.insert_second(10_000 + 60 * n);
         }
         assert_eq!(uses.bursts.len(), MAX_BURSTS);

@@ -8,112 +8,36 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod snapshot;
+mod terms;
+mod verdicts;
+
+pub use terms::{CredentialDecl, Declared, Opening, Refused};
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::engine::answer::{Answer, Epoch, Kind, Verdict};
+use crate::engine::answer::{Answer, Epoch, Verdict};
 use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
-use crate::engine::evidence::{Source, SourceDecl, Taken};
+use crate::engine::evidence::{Source, Taken};
 use crate::engine::ledger::Ledger;
-use crate::engine::policy::Policy;
-use crate::engine::readiness::{Facts, decide};
 use crate::engine::rotation::{
-    Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, RosterEntry, Rotation,
-    RotationId,
+    Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
 };
 use crate::engine::state::{Commit, GenerationRecord, PublishedVerdict, State, Violation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::UsageDelta;
 use crate::engine::view::Event;
 
-/// A wall clock that moves by this much more or less than the steady clock has stepped.
-pub const CLOCK_STEP: Duration = Duration::from_secs(5);
-
-/// At most one violation by late lines is recorded per rotation in this time.
-const LATE_LINES_EVERY: Duration = Duration::from_mins(1);
-
-/// A credential as the configuration declares it.
-#[derive(Clone, Debug)]
-pub struct CredentialDecl {
-    /// Its name.
-    pub name: CredentialName,
-    /// Its keys.
-    pub keys: Vec<KeyRef>,
-    /// Its sources.
-    pub sources: Vec<SourceName>,
-    /// Its consumers.
-    pub roster: Vec<RosterEntry>,
-    /// What is demanded.
-    pub policy: Policy,
-}
-
-/// What the configuration declares, as far as the engine is concerned.
-#[derive(Clone, Debug, Default)]
-pub struct Declared {
-    /// The sources.
-    pub sources: Vec<SourceDecl>,
-    /// The credentials.
-    pub credentials: Vec<CredentialDecl>,
-}
-
-/// A request to open a rotation, with its keys resolved.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// The credential.
-    pub credential: CredentialName,
-    /// Key A.
-    pub old_key: KeyRef,
-    /// Key B.
-    pub new_key: KeyRef,
-    /// When the rotation started; now if not told.
-    pub started_at: Option<Timestamp>,
-    /// Allocated overlap.
-    pub overlap: Option<Duration>,
-    /// Who asks.
-    pub by: String,
-    /// A remark for people.
-    pub note: Option<String>,
-}
-
-/// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refused {
-    /// No such credential in the configuration.
-    #[error("no credential `{0}` is configured")]
-    UnknownCredential(CredentialName),
-    /// No such rotation.
-    #[error("no rotation `{0}`")]
-    UnknownRotation(RotationId),
-    /// Another rotation of the credential is open.
-    #[error("rotation `{0}` of this credential is open; end it with revoked or rolled_back first")]
-    RotationInProgress(RotationId),
-    /// Old and new key are the same.
-    #[error("old and new key are the same key")]
-    SameKey,
-    /// `started_at` lies in the future.
-    #[error("`started_at` lies in the future; leave it out to mean now")]
-    StartsInTheFuture,
-    /// The journal does not take the entry.
-    #[error(transparent)]
-    Journal(#[from] JournalRefusal),
-    /// The epoch presented is not the current one.
-    #[error("the answer changed; its epoch is {0} now: look again before you revoke")]
-    StaleEpoch(Epoch),
-    /// The verdict is not `ready`.
-    #[error("not ready: {}", .0.message)]
-    NotReady(Box<Answer>),
-}
-
 /// One rotation with what was last published of it.
 #[derive(Clone, Debug)]
-pub(super) struct Watched {
-    pub rotation: Rotation,
-    pub journal: Vec<JournalEntry>,
-    pub violations: Vec<Violation>,
-    pub answer: Option<Answer>,
-    pub published: Option<PublishedVerdict>,
+struct Watched {
+    rotation: Rotation,
+    journal: Vec<JournalEntry>,
+    violations: Vec<Violation>,
+    answer: Option<Answer>,
+    published: Option<PublishedVerdict>,
     policy_digest: String,
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
@@ -122,15 +46,15 @@ pub(super) struct Watched {
 /// The machine. See the module's documentation.
 #[derive(Debug)]
 pub struct Drain {
-    pub(super) declared: Declared,
-    pub(super) sources: BTreeMap<SourceName, Source>,
-    pub(super) ledger: Ledger,
-    pub(super) rotations: BTreeMap<RotationId, Watched>,
+    declared: Declared,
+    sources: BTreeMap<SourceName, Source>,
+    ledger: Ledger,
+    rotations: BTreeMap<RotationId, Watched>,
     clock_suspects: Vec<Span>,
     clock: Option<(Timestamp, Duration)>,
     last_commit_at: Option<Timestamp>,
     journal_sequence: u64,
-    pub(super) sequence: u64,
+    sequence: u64,
     commit: Commit,
     events: VecDeque<Event>,
 }
@@ -405,182 +329,9 @@ impl Drain {
         let keys = [declaration.old_key.fingerprint, declaration.new_key.fingerprint];
         let pairs = declaration.sources.iter().flat_map(|source| keys.map(|key| (source, key)));
         let missing = pairs.filter(|(source, key)| {
-            self.sources.get(*source).is_none_or(|known| !known.tracked.contains_key(key))
+            self.sources.get(*source).is_none_or(|known| !known.is_matched(key))
         });
         missing.map(|(source, key)| (source.clone(), key)).collect()
-    }
-
-    // Time.
-
-    /// Moves to `now` and decides anew. Calling it twice with the same time is calling it once.
-    ///
-    /// `steady` is a clock that never steps; its origin does not matter.
-    pub fn advance(&mut self, now: Timestamp, steady: Duration) {
-        self.compare_clocks(now, steady);
-        for source in self.sources.values_mut() {
-            source.advance(now);
-        }
-        let ids: Vec<RotationId> = self.rotations.keys().cloned().collect();
-        for id in ids {
-            self.evaluate(&id, now);
-        }
-    }
-
-    fn compare_clocks(&mut self, now: Timestamp, steady: Duration) {
-        let expected = match self.clock {
-            Some((wall, before)) => Some(wall.plus(steady.saturating_sub(before))),
-            // Over a restart only a step back shows.
-            None => self.last_commit_at.filter(|last| *last > now),
-        };
-        self.clock = Some((now, steady));
-        if let Some(expected) = expected {
-            let step = Span::between(expected, now);
-            if step.to.since(step.from) > CLOCK_STEP {
-                self.suspect_clock(step);
-            }
-        }
-    }
-
-    fn suspect_clock(&mut self, span: Span) {
-        self.clock_suspects.push(span);
-        self.commit.clock_suspects.push(span);
-        self.events.push_back(Event::ClockSuspect(span.from));
-    }
-
-    fn evaluate(&mut self, id: &RotationId, now: Timestamp) {
-        self.adopt_policy(id, now);
-        let watched = &self.rotations[id];
-        let mut answer = self.answer(watched, now);
-        let before = watched.published.clone();
-        let was = before.as_ref().map(|published| published.verdict);
-        let violation = contrary(was, &answer, now);
-        if let Some(violation) = &violation {
-            let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
-            watched.violations.push(violation.clone());
-            self.commit.violations.push(violation.clone());
-            // The violation is one of the facts the answer rests on.
-            answer = self.answer(&self.rotations[id], now);
-        }
-        let verified = self.revocation_verified_at(&self.rotations[id]);
-        let mut published = before.clone().unwrap_or(PublishedVerdict {
-            rotation: id.clone(),
-            verdict: answer.verdict,
-            epoch: Epoch::new(""),
-            since: now,
-            first_ready_at: None,
-            revocation_verified_at: None,
-            policy: String::new(),
-            policy_since: None,
-        });
-        if was.is_some_and(|was| was != answer.verdict) {
-            published.since = now;
-        }
-        if answer.verdict == Verdict::Ready {
-            published.first_ready_at.get_or_insert(now);
-        }
-        let newly_verified = published.revocation_verified_at.is_none() && verified.is_some();
-        published.revocation_verified_at = published.revocation_verified_at.or(verified);
-        published.verdict = answer.verdict;
-        published.epoch = answer.epoch.clone();
-        let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
-        published.policy.clone_from(&watched.policy_digest);
-        published.policy_since = watched.policy_since;
-        if before.as_ref() != Some(&published) {
-            self.sequence += 1;
-            self.commit.sequence = self.sequence;
-            self.commit.verdicts.push(published.clone());
-        }
-        watched.published = Some(published);
-        watched.answer = Some(answer.clone());
-        if was != Some(answer.verdict) {
-            let answer = Box::new(answer.clone());
-            self.events.push_back(Event::VerdictChanged { answer, from: was });
-        }
-        self.events.extend(violation.map(Event::Retracted));
-        if let Some(at) = verified.filter(|_| newly_verified) {
-            self.events.push_back(Event::RevocationVerified(Box::new(answer), at));
-        }
-    }
-
-    /// Notes a changed policy: what was quiet under the old one proves nothing under the new.
-    fn adopt_policy(&mut self, id: &RotationId, now: Timestamp) {
-        let (policy, _) = self.policy_of(&self.rotations[id].rotation);
-        let digest = policy.digest();
-        let watched = self.rotations.get_mut(id).expect("evaluated by its own id");
-        if watched.policy_digest != digest {
-            if !watched.policy_digest.is_empty() {
-                watched.policy_since = Some(now);
-            }
-            watched.policy_digest = digest;
-        }
-    }
-
-    /// Returns the policy of a rotation's credential, and whether it is configured.
-    pub(super) fn policy_of(&self, rotation: &Rotation) -> (Policy, bool) {
-        let credential = &rotation.declaration.credential;
-        let decl = self.declared.credentials.iter().find(|decl| decl.name == *credential);
-        (decl.map_or_else(Policy::default, |decl| decl.policy.clone()), decl.is_some())
-    }
-
-    fn answer(&self, watched: &Watched, now: Timestamp) -> Answer {
-        let (policy, configured) = self.policy_of(&watched.rotation);
-        let pinned = watched.rotation.declaration.sources.iter();
-        let facts = Facts {
-            rotation: &watched.rotation,
-            policy: &policy,
-            sources: pinned.map(|name| (name, self.sources.get(name))).collect(),
-            ledger: &self.ledger,
-            clock_suspects: &self.clock_suspects,
-            violations: watched.violations.len(),
-            journal_sequence: watched.journal.last().map_or(0, |entry| entry.sequence),
-            policy_digest: &watched.policy_digest,
-            policy_since: watched.policy_since,
-            configured,
-        };
-        decide(&facts, now)
-    }
-
-    /// Returns when a denied line with A proved the revocation: later than it may take to spread.
-    fn revocation_verified_at(&self, watched: &Watched) -> Option<Timestamp> {
-        let Phase::Revoked(at) = watched.rotation.phase else { return None };
-        let (policy, _) = self.policy_of(&watched.rotation);
-        let key = watched.rotation.declaration.old_key.fingerprint;
-        let uses = self.ledger.of_key(key)?.values();
-        let denied =
-            uses.filter_map(crate::engine::ledger::Presentations::last_denied_second).max();
-        denied.filter(|denied| *denied > at.plus(policy.propagation_bound))
-    }
-
-    fn note_gap(&mut self, gap: Gap) {
-        self.commit.gaps.push(gap.clone());
-        self.events.push_back(Event::GapRecorded(gap));
-    }
-
-    fn note_late_lines(&mut self, delta: &UsageDelta) {
-        let Some(late_by) = delta.late_by else { return };
-        for (id, watched) in &mut self.rotations {
-            let old_key = watched.rotation.declaration.old_key.fingerprint;
-            let concerned = watched.rotation.phase == Phase::Open
-                && delta.cells.iter().any(|cell| cell.key == old_key);
-            let recently = watched
-                .late_recorded_at
-                .is_some_and(|last| delta.arrival.since(last) < LATE_LINES_EVERY);
-            if concerned && !recently {
-                watched.late_recorded_at = Some(delta.arrival);
-                let violation = Violation {
-                    rotation: id.clone(),
-                    event_at: None,
-                    recorded_at: delta.arrival,
-                    message: format!(
-                        "a line of {} came {} later than allowed; it counts from its arrival",
-                        delta.stream,
-                        crate::engine::wording::humane(late_by)
-                    ),
-                };
-                watched.violations.push(violation.clone());
-                self.commit.violations.push(violation);
-            }
-        }
     }
 
     // Outputs.
@@ -617,19 +368,4 @@ impl Drain {
         let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
         clears.chain(silences).chain(evidence).chain(waivers).filter(|at| *at > now).min()
     }
-}
-
-/// Returns the violation if a `ready` is taken back because the old key was used.
-fn contrary(was: Option<Verdict>, answer: &Answer, now: Timestamp) -> Option<Violation> {
-    let ground = crate::engine::answer::Ground::Proof;
-    let proof = answer.blockers.iter().find(|blocker| {
-        let kind = blocker.code.kind();
-        blocker.code.ground() == ground && matches!(kind, Kind::Usage | Kind::Consumer)
-    })?;
-    (was == Some(Verdict::Ready)).then(|| Violation {
-        rotation: answer.rotation.clone(),
-        event_at: proof.since,
-        recorded_at: now,
-        message: format!("ready was taken back: {}", proof.message),
-    })
 }

@@ -16,6 +16,12 @@ use crate::engine::time::{Minute, Span, Timestamp};
 use crate::engine::usage::{GenerationNumber, LineCount, RejectedKey, UsageDelta};
 use crate::engine::watermark;
 
+/// Since when a key is looked for that was dropped from the configuration: never.
+///
+/// It is kept in the state, because lines that are read in the meantime are not matched against
+/// the key: when it comes back, its quiet begins anew.
+const NOT_LOOKED_FOR: Option<Timestamp> = Some(Timestamp::MAX);
+
 /// A source as the configuration declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceDecl {
@@ -71,7 +77,8 @@ pub struct Source {
     pub rejected_keys: Vec<RejectedKey>,
     /// All gaps, in order of recording.
     pub gaps: Vec<Gap>,
-    /// Keys looked for, with the event time since when; `None`: from the first line on.
+    /// Keys looked for, with the event time since when; `None`: from the first line on. A key
+    /// that was looked for once and is not at present stays, with a time that never comes.
     pub tracked: BTreeMap<Fingerprint, Option<Timestamp>>,
     generations: HashMap<(StreamName, GenerationNumber), Generation>,
     watching_since: Option<Timestamp>,
@@ -138,6 +145,12 @@ impl Source {
             self.changed = true;
         }
         let read_so_far = self.streams.values().filter_map(|s| s.record.frontier).max();
+        for (key, since) in &mut self.tracked {
+            if !decl.tracked.contains(key) && *since != NOT_LOOKED_FOR {
+                *since = NOT_LOOKED_FOR;
+                self.changed = true;
+            }
+        }
         for key in &decl.tracked {
             self.track(*key, read_so_far);
         }
@@ -146,10 +159,15 @@ impl Source {
 
     /// Notes that lines are matched against `key` from event time `since` on.
     pub fn track(&mut self, key: Fingerprint, since: Option<Timestamp>) {
-        self.tracked.entry(key).or_insert_with(|| {
+        if !self.is_matched(&key) {
+            self.tracked.insert(key, since);
             self.changed = true;
-            since
-        });
+        }
+    }
+
+    /// Tells whether lines are matched against `key` at present.
+    pub fn is_matched(&self, key: &Fingerprint) -> bool {
+        self.tracked.get(key).is_some_and(|since| *since != NOT_LOOKED_FOR)
     }
 
     /// Adds a delta once: a repeat is dropped, a hole before it becomes a gap.
@@ -202,6 +220,8 @@ impl Source {
 
     /// Takes what the reader found at a look.
     pub fn look(&mut self, status: SourceStatus) {
+        // A stream that is not found any more must not keep the good news of an earlier look.
+        self.streams.values_mut().for_each(|stream| stream.status = None);
         for found in &status.streams {
             self.stream_mut(&found.stream).status = Some(found.clone());
         }
@@ -225,6 +245,15 @@ impl Source {
                 stream.changed = true;
             }
         }
+    }
+
+    /// Returns the longest lateness that holds a watermark back: allowed, or observed in one of the
+    /// streams that count.
+    pub fn lateness(&self, counts: impl Fn(&StreamName) -> bool) -> Duration {
+        let allowed = self.decl.as_ref().map(|decl| decl.policy.allowed_lateness);
+        let streams = self.streams.iter().filter(|(name, _)| counts(name));
+        let observed = streams.map(|(_, stream)| stream.record.observed_lateness).max();
+        allowed.max(observed).unwrap_or_default()
     }
 
     /// Returns what the source's watermark rests on.

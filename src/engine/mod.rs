@@ -39,6 +39,8 @@ pub mod standing;
 
 pub mod readiness;
 
+mod case;
+
 mod source_rules;
 
 mod warnings;
@@ -52,5 +54,3 @@ pub mod state;
 pub mod view;
 
 pub mod drain;
-
-mod snapshot;

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::engine::credential::SourceName;
+
 /// Policy of one credential. Every duration is zero or positive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -72,10 +74,17 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns a digest that changes with any value: 16 hex digits.
-    pub fn digest(&self) -> String {
+    /// Returns a digest that changes with any value, those of `sources` included: 16 hex digits.
+    pub fn digest<'s>(
+        &self,
+        sources: impl IntoIterator<Item = (&'s SourceName, &'s SourcePolicy)>,
+    ) -> String {
         use sha2::{Digest as _, Sha256};
-        crate::engine::wording::hex(&Sha256::digest(format!("policy 1 {self:?}").as_bytes())[..8])
+        let mut hash = Sha256::new_with_prefix(format!("policy 1 {self:?}"));
+        for (name, policy) in sources {
+            hash.update(format!("\n{name:?} {policy:?}"));
+        }
+        crate::engine::wording::hex(&hash.finalize()[..8])
     }
 }
 

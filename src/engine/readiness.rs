@@ -13,22 +13,19 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
-use crate::engine::answer::{
-    Answer, Blocker, Code, Epoch, Ground, KeyCounts, RequiredWindow, Verdict,
-};
-use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::answer::{Answer, Blocker, Code, Ground, Verdict};
+use crate::engine::case::Case;
+use crate::engine::credential::SourceName;
 use crate::engine::evidence::Source;
 use crate::engine::ledger::Ledger;
-use crate::engine::migration::{self, Migrant};
+use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
-use crate::engine::rotation::{Attestation, KeyRef, Phase, Rotation};
+use crate::engine::rotation::{Attestation, Phase, Rotation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
-use crate::engine::wording::{hex, humane};
-use crate::engine::{source_rules, standing, warnings, watermark};
+use crate::engine::wording::humane;
+use crate::engine::{migration, source_rules, warnings};
 
 /// Everything the decision rests on, besides `now`.
 #[derive(Clone, Debug)]
@@ -55,23 +52,6 @@ pub struct Facts<'a> {
     pub configured: bool,
 }
 
-/// The facts with what several rules need of them.
-pub(super) struct Case<'a> {
-    pub facts: &'a Facts<'a>,
-    pub now: Timestamp,
-    /// Pinned sources that are not retired.
-    pub sources: Vec<(&'a SourceName, Option<&'a Source>)>,
-    pub watermark: Option<Timestamp>,
-    pub window: RequiredWindow,
-    pub migrants: Vec<Migrant<'a>>,
-    /// Latest effective time of a presentation of A that counts.
-    pub last_old: Option<Timestamp>,
-    /// Since when all sources have been observed without a break.
-    pub observing_since: Option<Timestamp>,
-    /// Longest lateness allowed by a source: from event time to processing time.
-    pub lateness: Duration,
-}
-
 /// Decides. Pure: the same facts and the same `now` give the same answer. O(consumers + streams).
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     let case = Case::new(facts, now);
@@ -81,10 +61,9 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     }
     let verdict = verdict_of(&blockers);
     let declaration = &facts.rotation.declaration;
-    let waiver_ends = case.migrants.iter().filter(|m| m.state == ConsumerState::Waived);
+    let waiver_ends = case.migrants.iter().filter(|m| m.is_waived(facts.rotation, now));
     let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
     let lease_end = now.plus(facts.policy.lease);
-    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
     Answer {
         rotation: declaration.id.clone(),
         credential: declaration.credential.clone(),
@@ -97,7 +76,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
         observing_since: case.observing_since,
         sources: case.summaries(),
         consumers: migration::count(&case.migrants),
-        earliest_ready_at: clears.map(|all| all.into_iter().fold(now, Timestamp::max)),
+        earliest_ready_at: case.earliest_ready_at(&blockers),
         evaluated_at: now,
         valid_until: waiver_ends.map_or(lease_end, |ends| lease_end.min(ends)),
         epoch: case.epoch(verdict, &blockers),
@@ -160,7 +139,9 @@ fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
             migrant.name,
             case.old_name()
         );
-        out.push(blocker(Code::ConsumerRegressed, migrant.name, message).since(migrant.last_old()));
+        let standing = blocker(Code::ConsumerRegressed, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
 }
 
@@ -322,10 +303,16 @@ fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 out.push(blocker.since(Some(base)).clears(clears));
             }
         };
-    expose("*", case.last_old, policy.max_cache_ttl, policy.max_connection_lifetime);
+    let excused =
+        |m: &Migrant<'_>| matches!(m.state, ConsumerState::Waived | ConsumerState::Retired);
+    // Until its first use of the new key a consumer may open connections with the old one.
+    let moving =
+        case.migrants.iter().filter(|m| !excused(m) && (m.old.is_some() || m.roster.is_some()));
+    let last_move = moving.filter_map(Migrant::moved_at).max();
+    let from = case.last_old.max(last_move);
+    expose("*", from, policy.max_cache_ttl, policy.max_connection_lifetime);
     for migrant in &case.migrants {
-        let excused = matches!(migrant.state, ConsumerState::Waived | ConsumerState::Retired);
-        if let Some(entry) = migrant.roster.filter(|_| !excused) {
+        if let Some(entry) = migrant.roster.filter(|_| !excused(migrant)) {
             let from = migrant.last_old().max(migrant.moved_at());
             expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
         }
@@ -349,11 +336,9 @@ fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 case.old_name()
             ),
         };
-        let clears = migrant.moves_by_silence_after(case.facts.policy);
-        let mut standing =
-            blocker(Code::ConsumerNotMoved, migrant.name, message).since(migrant.last_old());
-        standing.clears_at = clears.map(|at| case.reached_at(at));
-        out.push(standing);
+        let standing = blocker(Code::ConsumerNotMoved, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
     }
     for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
         if migrant.roster.is_some() {
@@ -394,204 +379,4 @@ impl Blocker {
     pub(super) fn clears(self, at: Timestamp) -> Self {
         Self { clears_at: Some(at), ..self }
     }
-}
-
-impl<'a> Case<'a> {
-    fn new(facts: &'a Facts<'a>, now: Timestamp) -> Self {
-        let rotation = facts.rotation;
-        let mut sources = facts.sources.clone();
-        sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
-        let watermark = watermark::least(sources.iter().map(|(name, source)| {
-            let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
-            source.and_then(|source| standing::source_watermark(source, counts))
-        }));
-        let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
-        let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
-        let last_old = counted.filter_map(Migrant::last_old).max();
-        let lateness = sources.iter().filter_map(|(_, source)| source.as_ref()?.decl.as_ref());
-        Self {
-            facts,
-            now,
-            watermark,
-            window: required_window(facts.policy, watermark),
-            last_old,
-            observing_since: observing_since(rotation, &sources),
-            lateness: lateness.map(|decl| decl.policy.allowed_lateness).max().unwrap_or_default(),
-            migrants,
-            sources,
-        }
-    }
-
-    pub(super) fn old_key(&self) -> Fingerprint {
-        self.facts.rotation.declaration.old_key.fingerprint
-    }
-
-    pub(super) fn new_key(&self) -> Fingerprint {
-        self.facts.rotation.declaration.new_key.fingerprint
-    }
-
-    pub(super) fn old_name(&self) -> &'a str {
-        &self.facts.rotation.declaration.old_key.name
-    }
-
-    pub(super) fn new_name(&self) -> &'a str {
-        &self.facts.rotation.declaration.new_key.name
-    }
-
-    /// Returns when both keys became valid: told, else inferred from the first accepted B.
-    pub(super) fn overlap_began(&self) -> Option<Timestamp> {
-        let inferred = || self.migrants.iter().filter_map(|m| m.new?.accepted.first()).min();
-        self.facts.rotation.dual_accept_at.or_else(inferred)
-    }
-
-    /// Returns the edge of the quiet period: a presentation of A after it is recent.
-    fn recent_edge(&self) -> Timestamp {
-        self.watermark.unwrap_or(self.now).minus(self.facts.policy.quiet_period)
-    }
-
-    /// Returns the event time from which the quiet counts; `None` while observation has not begun.
-    fn quiet_from(&self) -> Option<Timestamp> {
-        let sources = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
-        let resets = sources.flat_map(|(name, source)| {
-            let gaps = source.gaps.iter();
-            let gaps = gaps.filter(|gap| self.facts.rotation.counts_stream(name, &gap.stream));
-            let tracked = source.tracked.get(&self.old_key()).copied().flatten();
-            gaps.map(|gap| gap.span.to).chain(tracked)
-        });
-        let reset = resets.chain(self.facts.policy_since).max();
-        self.observing_since
-            .map(|since| since.max(reset.unwrap_or(since)))
-            .map(|from| self.last_old.map_or(from, |last| from.max(last)))
-    }
-
-    /// Returns the processing time at which the watermark can have reached `event_at`.
-    pub(super) fn reached_at(&self, event_at: Timestamp) -> Timestamp {
-        event_at.plus(self.lateness).max(self.now)
-    }
-
-    fn expected_to_move<'s>(
-        &'s self,
-        states: &'s [ConsumerState],
-    ) -> impl Iterator<Item = &'s Migrant<'a>> {
-        let all = self.migrants.iter().filter(|migrant| !migrant.is_synthetic());
-        all.filter(move |migrant| states.contains(&migrant.state))
-    }
-
-    fn recent_use(&self, code: Code, outcomes: &[Outcome], how: &str, out: &mut Vec<Blocker>) {
-        let quiet = humane(self.facts.policy.quiet_period);
-        let mut recent: Vec<(Timestamp, &Migrant<'_>)> = self
-            .migrants
-            .iter()
-            .filter(|migrant| !migrant.is_waived(self.facts.rotation, self.now))
-            .filter_map(|migrant| Some((migrant.old?.latest(outcomes)?, migrant)))
-            .filter(|(last, _)| *last > self.recent_edge())
-            .collect();
-        recent.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.name.cmp(b.1.name)));
-        for (last, migrant) in recent {
-            let ago = humane(self.now.since(last));
-            let message = format!(
-                "{} {how} {ago} ago by {}; quiet period {quiet} not begun",
-                self.old_name(),
-                migrant.name
-            );
-            let standing = blocker(code, migrant.name, message).since(Some(last));
-            out.push(standing.clears(self.reached_at(last.plus(self.facts.policy.quiet_period))));
-        }
-    }
-
-    fn message(&self, first: Option<&Blocker>) -> String {
-        first.map_or_else(
-            || {
-                let quiet = self.watermark.zip(self.quiet_from());
-                let quiet = quiet.map_or(Duration::ZERO, |(mark, from)| mark.since(from));
-                format!(
-                    "{} quiet for {}, {} required; every source observed",
-                    self.old_name(),
-                    humane(quiet),
-                    humane(self.window.required)
-                )
-            },
-            |first| first.message.clone(),
-        )
-    }
-
-    fn key_counts(&self, key: &KeyRef) -> KeyCounts {
-        let mut counts = KeyCounts { name: key.name.to_string(), ..KeyCounts::default() };
-        for uses in
-            self.facts.ledger.of_key(key.fingerprint).into_iter().flat_map(|all| all.values())
-        {
-            counts.first_seen =
-                counts.first_seen.map_or(uses.first_seen, |first| Some(first).min(uses.first_seen));
-            counts.last_seen = counts.last_seen.max(uses.last_seen);
-            counts.accepted += uses.counts[Outcome::Accepted as usize];
-            counts.denied += uses.denied();
-            counts.failed += uses.counts[Outcome::Failed as usize];
-        }
-        counts
-    }
-
-    fn summaries(&self) -> Vec<crate::engine::answer::SourceSummary> {
-        let keys = [self.old_key(), self.new_key()];
-        let lag = self.facts.policy.max_evidence_lag;
-        let known = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
-        known
-            .map(|(name, source)| {
-                let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
-                let from = self.now.minus(self.window.required);
-                let window = self.window.span.unwrap_or(Span { from, to: self.now });
-                standing::summarise(source, &counts, &keys, lag, Some(window), self.now)
-            })
-            .collect()
-    }
-
-    /// Digest of everything but the passage of time, the watermark and B's counts.
-    fn epoch(&self, verdict: Verdict, blockers: &[Blocker]) -> Epoch {
-        use std::fmt::Write as _;
-        let mut text = format!("decider 1 {} {}", self.facts.policy_digest, verdict.as_str());
-        for blocker in blockers {
-            write!(text, "\n{} {}", blocker.code.as_str(), blocker.subject).expect("to a String");
-        }
-        let old = self.key_counts(&self.facts.rotation.declaration.old_key);
-        let gaps: usize =
-            self.sources.iter().filter_map(|(_, s)| Some(s.as_ref()?.gaps.len())).sum();
-        write!(
-            text,
-            "\n{old:?} {:?} {gaps} {} {}",
-            self.last_old, self.facts.violations, self.facts.journal_sequence
-        )
-        .expect("to a String");
-        Epoch::new(hex(&Sha256::digest(text.as_bytes())[..8]))
-    }
-}
-
-/// Returns the required quiet, itemised, and the window it spans.
-fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWindow {
-    let longest = policy.quiet_period.max(policy.monitoring_cycle);
-    let required =
-        longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
-    RequiredWindow {
-        span: watermark.map(|to| Span { from: to.minus(required), to }),
-        terms: vec![
-            ("quiet_period", policy.quiet_period),
-            ("monitoring_cycle", policy.monitoring_cycle),
-            ("max_session_lifetime", policy.max_session_lifetime),
-            ("clock_skew", policy.clock_skew),
-        ],
-        required,
-    }
-}
-
-/// Returns since when every stream of every source has been observed; `None` if one has not.
-fn observing_since(
-    rotation: &Rotation,
-    sources: &[(&SourceName, Option<&Source>)],
-) -> Option<Timestamp> {
-    let mut latest = None;
-    for (name, source) in sources {
-        let streams = (*source)?.streams.iter();
-        for (_, stream) in streams.filter(|(stream, _)| rotation.counts_stream(name, stream)) {
-            latest = latest.max(Some(stream.record.observing_since?));
-        }
-    }
-    latest
 }

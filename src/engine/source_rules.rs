@@ -4,9 +4,10 @@
 //! configuration no longer names, or that was not looked at since the start, stands as missing.
 
 use crate::engine::answer::{Blocker, Code};
+use crate::engine::case::Case;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::evidence::{Source, Stream};
-use crate::engine::readiness::{Case, blocker};
+use crate::engine::readiness::blocker;
 use crate::engine::standing;
 use crate::engine::wording::humane;
 
@@ -137,7 +138,7 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let keys = [case.old_key(), case.new_key()];
     for (name, source) in case.known() {
         for (key, shown) in [(case.old_key(), case.old_name()), (case.new_key(), case.new_name())] {
-            if source.decl.is_some() && !source.tracked.contains_key(&key) {
+            if source.decl.is_some() && !source.is_matched(&key) {
                 let message = format!("source {name} is not matched against {shown} yet");
                 out.push(blocker(Code::SourceBlind, name.as_str(), message));
             }

@@ -90,7 +90,8 @@ pub struct TrackedRecord {
     pub source: SourceName,
     /// The key.
     pub key: Fingerprint,
-    /// Event time from which lines were matched against it; `None`: from the first line on.
+    /// Event time from which lines were matched against it; `None`: from the first line on;
+    /// [`Timestamp::MAX`]: it was looked for once and is not at present.
     pub since: Option<Timestamp>,
 }
 
@@ -118,8 +119,8 @@ pub struct PublishedVerdict {
     pub epoch: Epoch,
     /// Since when the verdict has stood.
     pub since: Timestamp,
-    /// When it was first `ready`, if ever.
-    pub first_ready_at: Option<Timestamp>,
+    /// When it became `ready`; kept over later doubts until a use of the old key contradicts it.
+    pub ready_since: Option<Timestamp>,
     /// When the revocation was proved by a denied line with the old key.
     pub revocation_verified_at: Option<Timestamp>,
     /// Digest of the policy the verdict rests on.

@@ -1,7 +1,7 @@
 //! The remarks beside a verdict: they never block.
 
 use crate::engine::answer::{Warning, WarningCode};
-use crate::engine::readiness::Case;
+use crate::engine::case::Case;
 use crate::engine::rotation::Phase;
 use crate::engine::wording::humane;
 

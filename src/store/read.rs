@@ -281,7 +281,7 @@ fn verdict(row: &Row<'_>, names: &Directory) -> Result<PublishedVerdict, Fault> 
             .ok_or_else(|| Fault::nonsense("published_verdict.verdict", "no known verdict"))?,
         epoch: Epoch::new(row.get::<_, String>("epoch")?),
         since: get_instant(row, "since")?,
-        first_ready_at: get_instant_or_none(row, "first_ready_at")?,
+        ready_since: get_instant_or_none(row, "ready_since")?,
         revocation_verified_at: get_instant_or_none(row, "revocation_verified_at")?,
         policy: row.get("policy")?,
         policy_since: get_instant_or_none(row, "policy_since")?,

@@ -328,7 +328,7 @@ fn put_verdict(tx: &Connection, it: &PublishedVerdict) -> Result<(), Fault> {
             it.verdict.as_str(),
             it.epoch.as_str(),
             it.since.as_nanos(),
-            instant(it.first_ready_at),
+            instant(it.ready_since),
             instant(it.revocation_verified_at),
             it.policy,
             instant(it.policy_since),

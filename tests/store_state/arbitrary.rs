@@ -228,7 +228,7 @@ fn a_verdict() -> impl Strategy<Value = PublishedVerdict> {
             verdict,
             epoch: Epoch::new(epoch),
             since,
-            first_ready_at: later[0],
+            ready_since: later[0],
             revocation_verified_at: later[1],
             policy,
             policy_since: later[2],

@@ -287,7 +287,7 @@ fn records_of_a_rotation_that_was_never_declared_are_refused() {
         verdict: keydrain::engine::answer::Verdict::Ready,
         epoch: keydrain::engine::answer::Epoch::new("e"),
         since: at(0),
-        first_ready_at: None,
+        ready_since: None,
         revocation_verified_at: None,
         policy: String::new(),
         policy_since: None,

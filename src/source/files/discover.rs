@@ -185,7 +185,7 @@ fn list_families(roots: &BTreeMap<PathBuf, PathBuf>, findings: &mut Findings) {
 
 fn list_directory(directory: &Path, families: &BTreeMap<&str, &Path>, findings: &mut Findings) {
     let listing = std::fs::read_dir(directory)
-        .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+        .and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>)
         .and_then(|entries| Ok((entries, directory.canonicalize()?)));
     let (entries, canonical) = match listing {
         Ok(listing) => listing,

@@ -223,7 +223,7 @@ CREATE TABLE published_verdict (
     verdict                TEXT    NOT NULL,
     epoch                  TEXT    NOT NULL,
     since                  INTEGER NOT NULL,
-    first_ready_at         INTEGER,
+    ready_since            INTEGER,
     revocation_verified_at INTEGER,
     policy                 TEXT    NOT NULL,
     policy_since           INTEGER

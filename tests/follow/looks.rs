@@ -1,0 +1,265 @@
+//! What a look finds: absent, unreadable and refused paths, aliases, backlogs, bounds.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use keydrain::source::files::Report;
+
+use crate::world::{TEST_DIR, World, append};
+
+#[test]
+fn a_pattern_without_a_match_is_absent() {
+    let mut world = World::new(&["missing/access.log", "acess*.log"]);
+    world.drain();
+    assert_eq!(world.status().absent.len(), 2);
+    assert!(world.status().streams.is_empty());
+    std::fs::create_dir(world.path("missing")).unwrap();
+    world.write("missing/access.log", 2);
+    world.drain();
+    assert_eq!(world.status().absent.len(), 1);
+    world.assert_ledger();
+}
+
+#[test]
+fn a_directory_that_goes_and_comes_back_is_no_gap() {
+    let mut world = World::new(&["logs/access.log"]);
+    std::fs::create_dir(world.path("logs")).unwrap();
+    world.write("logs/access.log", 2);
+    world.drain();
+    for restart in [false, true] {
+        world.rename("logs", "elsewhere");
+        if restart {
+            world.stop();
+        }
+        world.pass(70);
+        assert_eq!(world.status().absent.len(), 1);
+        assert!(!world.stream_status("logs/access.log").live);
+        world.rename("elsewhere", "logs");
+        world.write("logs/access.log", 2);
+        world.drain();
+        assert!(world.stream_status("logs/access.log").live);
+    }
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn a_link_that_leaves_the_directory_is_refused_and_one_within_is_followed() {
+    let mut world = World::new(&["logs/*.log"]);
+    std::fs::create_dir(world.path("logs")).unwrap();
+    append(&world.path("secret"), b"not a log\n");
+    symlink(world.path("secret"), world.path("logs/evil.log")).unwrap();
+    symlink("../logs/real-file", world.path("logs/good.log")).unwrap();
+    world.write("logs/real-file", 2);
+    world.drain();
+    assert_eq!((world.lines, world.rejects), (2, 0));
+    world.assert_ledger();
+    let refused = &world.status().refused;
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].0.ends_with("logs/evil.log"));
+    assert_eq!(refused[0].1, "symbolic link that leaves the pattern's directory");
+    // A link that turns to the outside later is refused then.
+    std::fs::remove_file(world.path("logs/good.log")).unwrap();
+    symlink(world.path("secret"), world.path("logs/good.log")).unwrap();
+    world.drain();
+    assert_eq!(world.status().refused.len(), 2);
+    assert_eq!(world.lines, 2);
+}
+
+#[test]
+fn a_link_that_turns_to_another_file_ends_one_generation_and_begins_the_next() {
+    let mut world = World::new(&["current.log"]);
+    world.write("day1", 2);
+    symlink("day1", world.path("current.log")).unwrap();
+    world.drain();
+    world.write("day1", 1);
+    world.write("day2", 2);
+    symlink("day2", world.path("next")).unwrap();
+    world.rename("next", "current.log");
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+    assert_eq!(world.open("current.log").len(), 1);
+}
+
+#[test]
+fn fifos_sockets_and_directories_are_refused_and_never_block() {
+    let mut world = World::new(&["*"]);
+    world.write("access.log", 1);
+    std::fs::create_dir(world.path("old")).unwrap();
+    let fifo = Command::new("mkfifo").arg(world.path("pipe")).status().unwrap();
+    assert!(fifo.success());
+    let _socket = std::os::unix::net::UnixListener::bind(world.path("sock")).unwrap();
+    world.drain();
+    world.assert_ledger();
+    let refused: Vec<&str> =
+        world.status().refused.iter().map(|(_, reason)| reason.as_str()).collect();
+    assert_eq!(refused, ["a directory", "a FIFO", "a socket"]);
+    assert!(world.status().unreadable.is_empty());
+}
+
+#[test]
+fn a_fifo_in_place_of_the_log_is_refused() {
+    let mut world = World::new(&["access.log"]);
+    world.write("access.log", 1);
+    world.drain();
+    world.remove("access.log");
+    assert!(Command::new("mkfifo").arg(world.path("access.log")).status().unwrap().success());
+    world.drain();
+    assert!(!world.stream_status("access.log").live);
+    assert_eq!(world.status().refused.len(), 1);
+    world.assert_ledger();
+}
+
+#[test]
+fn one_file_under_two_patterns_and_two_names_is_counted_once() {
+    let mut world = World::new(&["access.log", "a*.log", "*.log*"]);
+    world.write("access.log", 2);
+    std::fs::hard_link(world.path("access.log"), world.path("again.log")).unwrap();
+    symlink("access.log", world.path("aaa.log")).unwrap();
+    world.drain();
+    world.write("access.log", 2);
+    world.drain();
+    world.stop();
+    world.drain();
+    world.assert_ledger();
+    assert_eq!(world.status().streams.len(), 1);
+    assert_eq!(world.generations().len(), 1);
+}
+
+#[test]
+fn a_backlog_in_one_file_does_not_starve_another() {
+    let mut world = World::new(&["*.log"]);
+    world.limits.poll_bytes = 2 << 20;
+    world.write("big.log", 60_000);
+    let big = world.written;
+    world.write("small.log", 1);
+    assert!(world.poll().more);
+    assert_eq!(world.counted.get(&format!("u{big}")), Some(&1));
+    assert!(!world.status().caught_up);
+    assert!(world.stream_status("big.log").backlog > 0);
+    while world.poll().more {}
+    assert!(world.status().caught_up);
+    assert_eq!(world.stream_status("big.log").backlog, 0);
+    world.assert_ledger();
+}
+
+#[test]
+fn files_beyond_the_bound_are_told_and_read_when_there_is_room() {
+    let mut world = World::new(&["*.log"]);
+    world.limits.max_open_files = 2;
+    for name in ["a.log", "b.log", "c.log"] {
+        world.write(name, 1);
+    }
+    world.drain();
+    assert_eq!(world.status().unreadable.len(), 1);
+    assert_eq!(world.lines, 2);
+    world.remove("a.log");
+    world.pass(70);
+    assert_eq!(world.status().unreadable.len(), 0);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn directories_of_patterns_and_streams_are_watched() {
+    let mut world = World::new(&["*/access.log"]);
+    std::fs::create_dir(world.path("a")).unwrap();
+    world.write("a/access.log", 1);
+    world.drain();
+    assert_eq!(world.watch_paths(), [world.path(""), world.path("a")].map(|path| tidy(&path)));
+}
+
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+#[test]
+fn between_two_looks_open_files_are_read_all_the_same() {
+    let mut world = World::new(&["access.log"]);
+    world.limits.rescan = std::time::Duration::from_secs(3600);
+    world.write("access.log", 1);
+    world.drain();
+    world.write("access.log", 1);
+    world.poll();
+    world.assert_ledger();
+    let looks = world.reports.iter().filter(|report| matches!(report, Report::Status(_)));
+    assert_eq!(looks.count(), 1);
+}
+
+/// Runs the named test again as a user who is not root, to whom permissions mean nothing. Returns
+/// whether this process is that user.
+fn as_ordinary_user(test: &str) -> bool {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return true;
+    }
+    // The build directory may be closed to others.
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
+    let program = open.path().join("follow");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let status = Command::new(program)
+        .args(["--exact", test, "--nocapture"])
+        .current_dir(open.path())
+        .env(TEST_DIR, open.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    false
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may() {
+    if !as_ordinary_user("looks::a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may") {
+        return;
+    }
+    let mut world = World::new(&["access.log"]);
+    let permit =
+        |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    world.write("access.log", 2);
+    world.drain();
+    let log = world.path("access.log");
+    for restart in [false, true] {
+        permit(&log, 0o200);
+        world.write("access.log", 1);
+        if restart {
+            world.stop();
+        }
+        world.drain();
+        assert_eq!(
+            world.status().unreadable,
+            [(log.display().to_string(), "permission denied".to_owned())]
+        );
+        assert!(world.stream_status("access.log").unreadable.is_some());
+        assert!(world.stream_status("access.log").live, "it exists");
+        permit(&log, 0o600);
+        world.drain();
+        assert!(world.status().unreadable.is_empty());
+        world.assert_ledger();
+    }
+    let directory = world.path("");
+    for mode in [0o000, 0o400, 0o100] {
+        for restart in [false, true] {
+            permit(&directory, mode);
+            if restart {
+                world.stop();
+            }
+            world.pass(70);
+            let told = !world.status().unreadable.is_empty();
+            permit(&directory, 0o700);
+            assert!(told, "mode {mode:o}");
+            world.write("access.log", 1);
+            world.drain();
+            assert!(world.status().unreadable.is_empty());
+            world.assert_ledger();
+        }
+    }
+    world.assert_gaps(&[]);
+}

@@ -1,0 +1,13 @@
+//! Following real files through everything that happens to logs, against the writer's own ledger.
+//!
+//! Each line that is written carries a consumer of its own, so a line that is lost or counted
+//! twice is named. Time is passed in; nothing sleeps. Files lie on disk, not in memory.
+
+mod compressed;
+mod content;
+mod idle;
+mod looks;
+mod restart;
+mod rotation;
+mod truncation;
+mod world;

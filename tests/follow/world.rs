@@ -1,0 +1,339 @@
+//! A directory, a writer with a ledger, and the tailer with what a store would have kept of it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use flate2::{Compression, write::GzEncoder};
+use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
+use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
+use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::SourcePolicy;
+use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
+use keydrain::engine::state::{GenerationRecord, StreamRecord};
+use keydrain::engine::time::Timestamp;
+use keydrain::engine::usage::{GenerationNumber, UsageDelta};
+use keydrain::source::files::{FileSource, Limits, Progress, Report, Tailer};
+
+/// The key that every line carries.
+pub const KEY: &str = "sk_live_0123456789abcdef";
+
+/// Names the directory to work in, where the usual one cannot be written to.
+pub const TEST_DIR: &str = "KEYDRAIN_TEST_DIR";
+
+/// Later than any file is written, so that ages do not depend on the machine's clock.
+const START: i64 = 4_102_444_800; // 2100-01-01
+
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub now: Timestamp,
+    pub limits: Limits,
+    pub idle_is_proof: bool,
+    patterns: Vec<String>,
+    tailer: Option<Tailer>,
+    streams: BTreeMap<StreamName, StreamRecord>,
+    generations: BTreeMap<(StreamName, GenerationNumber), GenerationRecord>,
+    /// Everything that was committed, in order.
+    pub reports: Vec<Report>,
+    /// How often each consumer was counted.
+    pub counted: BTreeMap<String, u64>,
+    pub lines: u64,
+    pub rejects: u64,
+    pub gaps: Vec<Gap>,
+    pub status: Option<SourceStatus>,
+    /// Number of lines that were written.
+    pub written: u64,
+}
+
+impl World {
+    /// An empty directory whose files are matched by `patterns`, relative to it.
+    pub fn new(patterns: &[&str]) -> Self {
+        let parent = std::env::var_os(TEST_DIR).unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+        let dir = tempfile::tempdir_in(parent).unwrap();
+        let patterns = patterns
+            .iter()
+            .map(|pattern| dir.path().join(pattern).to_str().unwrap().to_owned())
+            .collect();
+        Self {
+            dir,
+            now: Timestamp::from_seconds(START),
+            limits: Limits::default(),
+            idle_is_proof: false,
+            patterns,
+            tailer: None,
+            streams: BTreeMap::new(),
+            generations: BTreeMap::new(),
+            reports: Vec::new(),
+            counted: BTreeMap::new(),
+            lines: 0,
+            rejects: 0,
+            gaps: Vec::new(),
+            status: None,
+            written: 0,
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A new line of the ledger, with its LF.
+    pub fn line(&mut self) -> String {
+        let n = self.written;
+        self.written += 1;
+        let time = jiff::Timestamp::from_second(self.now.as_seconds()).unwrap();
+        let time = time.strftime("%d/%b/%Y:%H:%M:%S +0000");
+        format!("192.0.2.1 - u{n} [{time}] \"GET /?api_key={KEY} HTTP/1.1\" 200 5 \"-\" \"-\"\n")
+    }
+
+    pub fn lines(&mut self, count: usize) -> String {
+        (0..count).map(|_| self.line()).collect()
+    }
+
+    /// Appends `count` new lines to a file, which is created if need be.
+    pub fn write(&mut self, name: &str, count: usize) {
+        let text = self.lines(count);
+        append(&self.path(name), text.as_bytes());
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path(name)).unwrap();
+    }
+
+    /// Does what `gzip` does: writes the packed twin, then removes the file.
+    pub fn gzip(&self, name: &str) {
+        let packed = gzip(&std::fs::read(self.path(name)).unwrap());
+        std::fs::write(self.path(&format!("{name}.gz")), packed).unwrap();
+        self.remove(name);
+    }
+
+    /// Does what logrotate does with `create`: `.1` becomes `.2`, the live file `.1`.
+    pub fn rotate(&self, live: &str, keep: usize) {
+        let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}")));
+        let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}.gz")));
+        for n in (1..keep).rev() {
+            for packed in ["", ".gz"] {
+                let from = self.path(&format!("{live}.{n}{packed}"));
+                if from.exists() {
+                    std::fs::rename(from, self.path(&format!("{live}.{}{packed}", n + 1))).unwrap();
+                }
+            }
+        }
+        self.rename(live, &format!("{live}.1"));
+        File::create(self.path(live)).unwrap();
+    }
+
+    /// Says when a file was last written, `ago` before now.
+    pub fn date(&self, name: &str, ago: Duration) {
+        let since = self.now.minus(ago).since(Timestamp::from_seconds(0));
+        let file = OpenOptions::new().write(true).open(self.path(name)).unwrap();
+        file.set_modified(UNIX_EPOCH + since).unwrap();
+    }
+
+    fn source(&self) -> FileSource {
+        let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
+        let layout = Layout {
+            format: FormatSpec::Combined,
+            credential: vec![Place::Query("api_key".to_owned())],
+            consumer: vec!["remote_user".to_owned()],
+        };
+        let raw = RawKey::new(KEY.as_bytes().to_vec());
+        let fingerprint = secret.fingerprint(raw.expose());
+        let tracked = vec![TrackedKey { fingerprint, raw: Some(raw) }];
+        FileSource {
+            name: SourceName::new("edge"),
+            patterns: self.patterns.clone(),
+            matcher: Matcher::new(LineParser::compile(&layout).unwrap(), tracked, secret),
+            policy: SourcePolicy {
+                allowed_lateness: Duration::from_secs(30),
+                lateness_assumed: false,
+                idle_after: Duration::from_secs(300),
+            },
+            idle_is_proof: self.idle_is_proof,
+            future_tolerance: Duration::from_secs(60),
+        }
+    }
+
+    /// Looks once, a second later, and commits what was found.
+    pub fn poll(&mut self) -> Progress {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let (progress, reports) = self.poll_uncommitted();
+        for report in reports {
+            self.commit(report);
+        }
+        progress
+    }
+
+    fn poll_uncommitted(&mut self) -> (Progress, Vec<Report>) {
+        let mut reports = Vec::new();
+        if self.tailer.is_none() {
+            self.tailer = Some(Tailer::new(
+                vec![self.source()],
+                self.streams.values().cloned().collect(),
+                self.generations.values().cloned().collect(),
+                self.limits.clone(),
+            ));
+        }
+        let tailer = self.tailer.as_mut().unwrap();
+        let progress = tailer.poll(self.now, &mut reports);
+        (progress, reports)
+    }
+
+    /// Polls until everything is read and every open question is answered.
+    pub fn drain(&mut self) {
+        for _ in 0..3 {
+            while self.poll().more {}
+        }
+    }
+
+    /// Lets time pass, with a look in each second.
+    pub fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.poll();
+        }
+    }
+
+    /// Stops; the next poll goes on with what was committed.
+    pub fn stop(&mut self) {
+        self.tailer = None;
+    }
+
+    /// Is killed between reading and committing.
+    pub fn crash(&mut self) {
+        self.now = self.now.plus(Duration::from_secs(1));
+        self.poll_uncommitted();
+        self.stop();
+    }
+
+    pub fn watch_paths(&self) -> Vec<PathBuf> {
+        self.tailer.as_ref().unwrap().watch_paths()
+    }
+
+    fn commit(&mut self, report: Report) {
+        match &report {
+            Report::Delta(delta) => self.commit_delta(delta),
+            Report::Generation(record) => {
+                let key = (record.stream.clone(), record.number);
+                if let Some(before) = self.generations.get(&key) {
+                    let is_copy = before.finished && record.finished;
+                    assert!(is_copy || before.offset == record.offset, "only deltas move offsets");
+                } else {
+                    let last =
+                        self.generations.range((record.stream.clone(), GenerationNumber(0))..);
+                    let last = last.filter(|(key, _)| key.0 == record.stream).count() as u64;
+                    assert_eq!(record.number.0, last + 1, "numbers have no holes");
+                }
+                self.generations.insert(key, record.clone());
+            }
+            Report::Gap(gap) => self.gaps.push(gap.clone()),
+            Report::Status(status) => self.status = Some(status.clone()),
+        }
+        self.reports.push(report);
+    }
+
+    fn commit_delta(&mut self, delta: &UsageDelta) {
+        let key = (delta.stream.clone(), delta.generation);
+        let record = self.generations.get_mut(&key).expect("a generation is told before its bytes");
+        assert!(!record.finished, "a finished generation is told to go on before its bytes");
+        assert_eq!(record.offset, delta.range.from, "ranges touch");
+        assert!(delta.skipped <= delta.range.to - delta.range.from);
+        assert_eq!(record.file, delta.file);
+        record.offset = delta.range.to;
+        record.anchor = delta.anchor;
+        record.last_event = delta.last_event;
+        record.inside_overlong = delta.inside_overlong;
+        let stream = self.streams.entry(delta.stream.clone()).or_insert_with(|| StreamRecord {
+            source: delta.source.clone(),
+            stream: delta.stream.clone(),
+            observing_since: None,
+            frontier: None,
+            frontier_assumed: false,
+            watermark: None,
+            last_line_at: None,
+            observed_lateness: Duration::ZERO,
+            keys_seen: Vec::new(),
+        });
+        assert!(stream.frontier <= delta.frontier, "a frontier never goes back");
+        assert!(delta.frontier <= Some(self.now), "a frontier is never in the future");
+        stream.frontier = delta.frontier;
+        stream.frontier_assumed = delta.frontier_assumed;
+        for cell in &delta.cells {
+            *self.counted.entry(cell.consumer.as_str().to_owned()).or_default() +=
+                cell.tally.counts.iter().sum::<u64>();
+        }
+        self.lines += delta.lines.iter().map(|count| count.lines).sum::<u64>();
+        self.rejects += delta.lines.iter().map(|count| count.rejects).sum::<u64>();
+    }
+
+    /// Checks that every line of the ledger was counted once, and nothing else.
+    #[track_caller]
+    pub fn assert_ledger(&self) {
+        self.assert_ledger_without(&[]);
+    }
+
+    /// Checks the same, with lines that were lost and are not to be counted.
+    #[track_caller]
+    pub fn assert_ledger_without(&self, lost: &[u64]) {
+        let expected: BTreeMap<String, u64> =
+            (0..self.written).filter(|n| !lost.contains(n)).map(|n| (format!("u{n}"), 1)).collect();
+        let wrong: Vec<_> = self
+            .counted
+            .iter()
+            .filter(|(name, count)| expected.get(*name) != Some(count))
+            .collect();
+        let missing: Vec<_> =
+            expected.keys().filter(|name| !self.counted.contains_key(*name)).collect();
+        assert!(wrong.is_empty() && missing.is_empty(), "wrong {wrong:?}, missing {missing:?}");
+    }
+
+    #[track_caller]
+    pub fn assert_gaps(&self, reasons: &[GapReason]) {
+        let found: Vec<GapReason> = self.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(found, reasons);
+    }
+
+    pub fn status(&self) -> &SourceStatus {
+        self.status.as_ref().unwrap()
+    }
+
+    pub fn stream_status(&self, live: &str) -> &StreamStatus {
+        let name = self.path(live).to_str().unwrap().to_owned();
+        self.status().streams.iter().find(|status| status.stream.as_str() == name).unwrap()
+    }
+
+    /// Generations of a stream that are not finished.
+    pub fn open(&self, live: &str) -> Vec<&GenerationRecord> {
+        let name = self.path(live).to_str().unwrap().to_owned();
+        let all = self.generations.values().filter(|one| one.stream.as_str() == name);
+        all.filter(|one| !one.finished).collect()
+    }
+
+    pub fn generations(&self) -> Vec<&GenerationRecord> {
+        self.generations.values().collect()
+    }
+
+    pub fn deltas(&self) -> impl Iterator<Item = &UsageDelta> {
+        self.reports.iter().filter_map(|report| match report {
+            Report::Delta(delta) => Some(delta),
+            _ => None,
+        })
+    }
+}
+
+pub fn append(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

@@ -1,0 +1,171 @@
+//! Rows about what is lost, too short, not understood, or dated by a clock that is not to be trusted.
+
+use std::time::Duration;
+
+use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
+
+use crate::story::{Story, at, blocker, check, minutes, moved_over, says, standing, stands_until};
+use crate::world::{ACCESS_LOG, EDGE, NEW, OLD};
+
+#[test]
+fn a_gap_in_the_window_is_unknown_until_the_window_begins_after_it() {
+    let story = moved_over().lost("10:20:00").uses(NEW, "checkout", ["10:20:01"]);
+    let answer = story.busy("10:25:00");
+    check(&answer, Unknown, [("coverage_gap", ACCESS_LOG), ("quiet_running", OLD)]);
+    says(
+        &answer,
+        "coverage_gap",
+        ACCESS_LOG,
+        &["are lost (truncated)", "clears when the window begins after"],
+    );
+    stands_until(&story, "coverage_gap", ACCESS_LOG, "10:35:35");
+    let after = story.busy("10:35:36");
+    check(&after, Ready, []);
+    assert!(after.warnings.iter().any(|w| w.code.as_str() == "history_gap"));
+    assert!(!answer.warnings.iter().any(|w| w.code.as_str() == "history_gap"));
+}
+
+#[test]
+fn a_gap_restarts_the_quiet() {
+    let story = moved_over().lost("10:20:00").uses(NEW, "checkout", ["10:20:01"]);
+    check(&story.busy("10:35:35"), NotReady, [("quiet_running", OLD)]);
+    stands_until(&story, "quiet_running", OLD, "10:35:36");
+}
+
+#[test]
+fn observation_as_long_as_the_required_history_is_enough_and_shorter_is_not() {
+    let story = moved_over().policy(|policy| policy.min_history = minutes(100));
+    stands_until(&story, "observation_too_short", "*", "10:40:30");
+    let answer = story.busy("10:40:29.999999999");
+    check(&answer, Unknown, [("observation_too_short", "*")]);
+    says(
+        &answer,
+        "observation_too_short",
+        "*",
+        &["1 h 39 min of log observed", "1 h 40 min required"],
+    );
+    check(&story.busy("10:40:30"), Ready, []);
+}
+
+#[test]
+fn history_that_was_read_counts_as_observed() {
+    let story = moved_over()
+        .policy(|policy| policy.min_history = Duration::from_hours(24 * 7))
+        .started("9 09:00:00");
+    check(&story.busy("9 09:00:30"), Ready, []);
+    let answer = story.busy("9 09:00:29.999999999");
+    assert!(standing(&answer).contains(&("observation_too_short", "*")));
+}
+
+#[test]
+fn observation_begins_anew_after_a_gap() {
+    let story = moved_over()
+        .policy(|policy| policy.min_history = minutes(60))
+        .lost("10:30:00")
+        .uses(NEW, "checkout", ["10:30:01"]);
+    stands_until(&story, "observation_too_short", "*", "11:30:31");
+}
+
+#[test]
+fn a_hole_in_the_sequence_of_deltas_is_a_gap() {
+    let story = moved_over().then("10:20:00", |world| world.skip_bytes((EDGE, ACCESS_LOG), 10));
+    let answer = story.uses(NEW, "checkout", ["10:20:01"]).busy("10:25:00");
+    assert_eq!(answer.verdict, Unknown);
+    says(&answer, "coverage_gap", ACCESS_LOG, &["sequence_hole"]);
+}
+
+#[test]
+fn more_rejects_than_the_policy_allows_are_unknown_and_as_many_are_fine() {
+    // 5 of 500 lines of the window are one in a hundred; 6 are more.
+    let story = |rejects: usize| {
+        let mut story = Story::new()
+            .heartbeats_every(Duration::from_secs(1), "08:59:00", "09:19:59")
+            .uses(OLD, "checkout", ["08:59:00"])
+            .uses(NEW, "checkout", ["08:59:01"]);
+        for _ in 0..rejects {
+            story = story.garbled("09:19:00", "-");
+        }
+        story
+    };
+    // The window begins with the minute of 09:04:24: 16 minutes, less what was not read yet.
+    let lines = 16 * 60;
+    let allowed = lines / 100;
+    check(&story(allowed).answer("09:19:59"), Ready, []);
+    let answer = story(allowed + 1).answer("09:19:59");
+    check(&answer, Unknown, [("rejects", EDGE)]);
+    says(
+        &answer,
+        "rejects",
+        EDGE,
+        &["10 of 970 lines of source edge", "not understood", "keydrain explain"],
+    );
+}
+
+#[test]
+fn a_rejected_line_with_the_old_key_is_unknown_until_the_window_begins_after_it() {
+    let story =
+        moved_over().policy(|policy| policy.max_reject_ratio = 0.5).garbled("10:30:00.500", OLD);
+    let answer = story.busy("10:31:00");
+    check(&answer, Unknown, [("rejects", OLD)]);
+    says(&answer, "rejects", OLD, &["a line of source edge holds", OLD, "keydrain explain"]);
+    // It counts from the latest event read before it: the heartbeat of 10:30:00.
+    stands_until(&story, "rejects", OLD, "10:45:35");
+    check(&story.busy("10:45:35"), Ready, []);
+    check(
+        &moved_over()
+            .policy(|policy| policy.max_reject_ratio = 0.5)
+            .garbled("10:30:00.500", NEW)
+            .busy("10:31:00"),
+        Ready,
+        [],
+    );
+}
+
+#[test]
+fn a_line_beyond_the_tolerated_future_makes_the_clock_suspect_and_one_within_it_does_not() {
+    let tolerated = moved_over().line_read("10:31:00", "10:30:00", NEW, "checkout", 200);
+    check(&tolerated.busy("10:30:01"), Ready, []);
+    let beyond = moved_over().line_read("10:31:00.001", "10:30:00", NEW, "checkout", 200);
+    let answer = beyond.busy("10:30:01");
+    check(&answer, Unknown, [("clock_suspect", "*")]);
+    says(&answer, "clock_suspect", "*", &["came from the future", "time synchronisation"]);
+    // Suspect for 30 s after it, and until the window begins after that.
+    stands_until(&beyond, "clock_suspect", "*", "10:46:05");
+    check(&beyond.busy("10:46:05"), Ready, []);
+}
+
+#[test]
+fn a_wall_clock_that_steps_is_suspect_and_one_that_drifts_is_not() {
+    let stepped = |by: Duration| {
+        moved_over()
+            .asked("10:30:00")
+            .then("10:30:01", move |world| world.stepped += by)
+            .busy("10:30:10")
+    };
+    check(&stepped(Duration::from_secs(5)), Ready, []);
+    let answer = stepped(Duration::from_millis(5_001));
+    check(&answer, Unknown, [("clock_suspect", "*")]);
+    assert_eq!(blocker(&answer, "clock_suspect", "*").since, Some(at("10:30:04.999")));
+}
+
+#[test]
+fn a_wall_clock_that_is_earlier_than_the_last_commit_is_suspect() {
+    let mut world = moved_over().world(at("10:30:00"));
+    world.answer(at("10:30:00"));
+    world.reboot();
+    let answer = world.answer(at("10:29:55"));
+    check(&answer, Ready, []);
+    world.reboot();
+    let answer = world.answer(at("10:29:49"));
+    assert!(standing(&answer).contains(&("clock_suspect", "*")), "{:?}", answer.blockers);
+}
+
+#[test]
+fn a_wall_clock_that_steps_back_while_the_daemon_runs_is_suspect() {
+    let mut world = moved_over().world(at("10:30:00"));
+    world.answer(at("10:30:00"));
+    world.stepped_back = Duration::from_mins(1);
+    let answer = world.answer(at("10:29:10"));
+    assert!(standing(&answer).contains(&("clock_suspect", "*")), "{:?}", answer.blockers);
+    assert_eq!(answer.verdict, Unknown);
+}

@@ -1,0 +1,154 @@
+//! Rows about what the journal says: periods, holds, jobs, incidents and the end of a rotation.
+
+use std::time::Duration;
+
+use keydrain::engine::answer::Verdict::{NotReady, Ready};
+use keydrain::engine::rotation::{JournalEvent, RosterEntry};
+
+use crate::story::{INSTANT, Story, at, check, minutes, moved_over, on_roster, says, stands_until};
+use crate::world::{NEW, OLD};
+
+#[test]
+fn both_keys_stay_valid_for_the_minimum_overlap_after_dual_accept() {
+    let story = moved_over().policy(|policy| policy.min_overlap = Some(minutes(60))).told_of(
+        "10:10:00",
+        "09:58:00",
+        JournalEvent::DualAcceptEnabled,
+    );
+    stands_until(&story, "min_overlap", "*", "10:58:00");
+    let answer = story.busy("10:57:59.999999999");
+    check(&answer, NotReady, [("min_overlap", "*")]);
+    says(&answer, "min_overlap", "*", &["both keys must stay valid for 1 h", "to go"]);
+    check(&story.busy("10:58:00"), Ready, []);
+}
+
+#[test]
+fn dual_accept_that_nobody_recorded_is_taken_from_the_first_accepted_new_key() {
+    let story = moved_over()
+        .line("09:40:00", NEW, "checkout", 401)
+        .policy(|policy| policy.min_overlap = Some(minutes(50)));
+    stands_until(&story, "min_overlap", "*", "10:51:00");
+    let answer = story.busy("10:51:00");
+    check(&answer, Ready, []);
+    let inferred = |w: &&keydrain::engine::answer::Warning| w.code.as_str() == "inferred_fact";
+    let warning = answer.warnings.iter().find(inferred).expect("it is marked");
+    assert_eq!(warning.subject, "dual_accept_enabled");
+}
+
+#[test]
+fn the_overlap_defaults_to_an_hour_and_to_three_days_with_a_third_party() {
+    let told = |story: Story| {
+        story.told("10:00:00", JournalEvent::DualAcceptEnabled).policy(|p| p.min_overlap = None)
+    };
+    stands_until(&told(moved_over()), "min_overlap", "*", "11:00:00");
+    let foreign = told(moved_over()).policy(|policy| policy.third_party = true);
+    stands_until(&foreign, "min_overlap", "*", "5 10:00:00");
+    let entry = RosterEntry { third_party: true, ..on_roster("checkout") };
+    stands_until(&told(moved_over()).roster([entry.clone()]), "min_overlap", "*", "5 10:00:00");
+    let set = told(moved_over()).roster([entry]).policy(|p| p.min_overlap = Some(minutes(30)));
+    stands_until(&set, "min_overlap", "*", "10:30:00");
+}
+
+#[test]
+fn consumers_that_are_owed_a_notice_must_get_it_in_full() {
+    let story = moved_over().policy(|policy| policy.notice_period = minutes(60));
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("notice_running", "*")]);
+    says(&answer, "notice_running", "*", &["1 h of notice", "record consumers_notified"]);
+    assert_eq!(answer.earliest_ready_at, None);
+    let notified = story.told("09:50:00", JournalEvent::ConsumersNotified);
+    stands_until(&notified, "notice_running", "*", "10:50:00");
+    says(&notified.busy("10:49:00"), "notice_running", "*", &["ends in 1 min"]);
+    check(&notified.busy("10:50:00"), Ready, []);
+}
+
+#[test]
+fn a_hold_stands_until_its_release_and_no_policy_overrides_it() {
+    let story = moved_over().told("10:20:00", JournalEvent::Hold);
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("hold", "*")]);
+    says(&answer, "hold", "*", &["record release"]);
+    check(&story.busy("9 10:30:00"), NotReady, [("hold", "*")]);
+    check(&story.told("10:31:00", JournalEvent::Release).busy("10:31:00"), Ready, []);
+}
+
+#[test]
+fn an_open_incident_blocks_until_it_is_closed() {
+    let story = moved_over().told("10:20:00", JournalEvent::IncidentOpened);
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("incident_open", "*")]);
+    says(&answer, "incident_open", "*", &["record incident_closed"]);
+    check(&story.told("10:31:00", JournalEvent::IncidentClosed).busy("10:31:00"), Ready, []);
+}
+
+#[test]
+fn a_job_that_started_and_has_not_finished_blocks() {
+    let story = moved_over().told("10:20:00", JournalEvent::JobStarted("billing".into()));
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("job_running", "billing")]);
+    says(&answer, "job_running", "billing", &["a job of billing", "record job_finished"]);
+    let other = story.told("10:30:30", JournalEvent::JobStarted("report".into()));
+    let one = other.told("10:31:00", JournalEvent::JobFinished("billing".into()));
+    check(&one.busy("10:31:00"), NotReady, [("job_running", "report")]);
+    let both = one.told("10:32:00", JournalEvent::JobFinished("report".into()));
+    check(&both.busy("10:32:00"), Ready, []);
+}
+
+#[test]
+fn a_rotation_that_was_rolled_back_is_never_ready() {
+    let answer = moved_over().told("10:20:00", JournalEvent::RolledBack).busy("10:30:00");
+    check(&answer, NotReady, [("rolled_back", "*")]);
+    says(&answer, "rolled_back", "*", &["start a new one"]);
+}
+
+#[test]
+fn a_rotation_that_is_over_is_in_the_wrong_phase() {
+    for end in [JournalEvent::Revoked, JournalEvent::Override] {
+        let answer = moved_over().told("10:20:00", end).busy("10:30:00");
+        check(&answer, NotReady, [("wrong_phase", "*")]);
+        says(&answer, "wrong_phase", "*", &[OLD, "recorded as revoked"]);
+    }
+}
+
+#[test]
+fn an_overlap_that_lasts_longer_than_allocated_warns_and_does_not_block() {
+    let story = moved_over()
+        .policy(|policy| policy.max_overlap = minutes(45))
+        .told("09:50:00", JournalEvent::DualAcceptEnabled);
+    let overdue = |now| {
+        let answer = story.busy_at(now);
+        assert_eq!(answer.verdict, Ready);
+        let found = answer.warnings.into_iter().find(|w| w.code.as_str() == "overlap_overdue");
+        found.map(|warning| warning.message)
+    };
+    assert_eq!(overdue(at("10:35:00")), None);
+    let message = overdue(at("10:35:00").plus(INSTANT)).expect("it is overdue");
+    assert!(message.contains("to last 45 min"), "{message}");
+}
+
+#[test]
+fn the_later_of_two_words_about_the_same_period_counts() {
+    let story = moved_over()
+        .policy(|policy| policy.min_overlap = Some(minutes(60)))
+        .told("09:50:00", JournalEvent::DualAcceptEnabled)
+        .told("10:05:00", JournalEvent::DualAcceptEnabled)
+        .told_of("10:06:00", "09:00:00", JournalEvent::DualAcceptEnabled);
+    stands_until(&story, "min_overlap", "*", "11:05:00");
+}
+
+#[test]
+fn a_denied_old_key_after_the_propagation_of_the_revocation_verifies_it() {
+    let story = |denied: &str, status: u16| {
+        let mut world = moved_over()
+            .policy(|policy| policy.propagation_bound = Duration::from_mins(10))
+            .told("10:20:00", JournalEvent::Revoked)
+            .line(denied, OLD, "probe", status)
+            .world(at("10:40:00"));
+        world.answer(at("10:40:00"));
+        let snapshot = world.drain.snapshot("test", 0, at("10:40:00"));
+        snapshot.rotations[0].revocation_verified_at
+    };
+    assert_eq!(story("10:30:00", 401), None);
+    assert_eq!(story("10:30:01", 401), Some(at("10:30:01")));
+    assert_eq!(story("10:30:01", 200), None, "an accepted use is a leak");
+}

@@ -1,0 +1,28 @@
+//! The decision as a table of sentences: what happened, what the verdict is and what stands.
+//!
+//! Every row is a test of its own and its name is the sentence. Rows use only the engine's public
+//! interface; both sides of each boundary are asked, down to a nanosecond where the rule flips.
+//! Unless a row says otherwise: quiet period 15 min, clock skew 5 s, lateness 30 s, idle after
+//! 5 min, evidence at most 10 min old.
+
+mod model;
+mod story;
+mod world;
+
+mod usage;
+
+mod consumers;
+
+mod sources;
+
+mod coverage;
+
+mod journal;
+
+mod precedence;
+
+mod answers;
+
+mod changes;
+
+mod first_users;

@@ -1,0 +1,425 @@
+//! An engine with a reader and a store around it, all of them in memory.
+//!
+//! Lines are real lines of an nginx that logs the key's name; they pass the real parser and the
+//! real matcher. Time is passed in; a restart rebuilds everything from what was committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keydrain::engine::answer::Answer;
+use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
+use keydrain::engine::credential::{
+    CredentialName, Fingerprint, FingerprintSecret, RawKey, SourceName, StreamName,
+};
+use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
+use keydrain::engine::evidence::SourceDecl;
+use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::{Policy, SourcePolicy};
+use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
+
+use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
+use keydrain::engine::time::{Span, Timestamp};
+use keydrain::engine::usage::{Anchor, ByteRange, FileId, GenerationNumber, UsageDelta};
+use keydrain::engine::view::Event;
+
+use crate::model::Model;
+
+/// Name of the key that is being retired: what the log shows of it.
+pub const OLD: &str = "2025-q4";
+/// Name of its successor.
+pub const NEW: &str = "2026-q1";
+/// A line without a key.
+pub const NO_KEY: &str = "-";
+
+/// The source of a story that names none.
+pub const EDGE: &str = "edge";
+/// The stream of a story that names none.
+pub const ACCESS_LOG: &str = "/var/log/nginx/access.log";
+/// The credential of every story.
+pub const CREDENTIAL: &str = "payments-api";
+
+/// A log line: what stands in it, when it was written and when it was read.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Event time; the format shows milliseconds.
+    pub event_at: Timestamp,
+    /// Name of the key, or `-`.
+    pub key: String,
+    /// The consumer; `-` for one known only by its address.
+    pub consumer: String,
+    /// Status of the answer.
+    pub status: u16,
+    /// Whether the line is cut short, so that nobody can understand it.
+    pub garbled: bool,
+}
+
+impl Line {
+    /// Writes the line as nginx does.
+    pub fn text(&self) -> String {
+        let nanos = self.event_at.as_nanos();
+        let (seconds, millis) =
+            (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000) / 1_000_000);
+        let Self { key, consumer, status, .. } = self;
+        let request = if self.garbled { "\"GET /v1/pay" } else { "\"GET /v1/pay HTTP/1.1\"" };
+        let tail = if self.garbled { String::new() } else { format!(" {status}") };
+        format!("192.0.2.7 {consumer} {key} {seconds}.{millis:03} {request}{tail}\n")
+    }
+}
+
+/// Returns the fingerprint of a key's name.
+pub fn fingerprint(key: &str) -> Fingerprint {
+    secret().fingerprint(key.as_bytes())
+}
+
+/// Returns the key as a rotation names it.
+pub fn key_ref(name: &str) -> KeyRef {
+    KeyRef { name: name.into(), fingerprint: fingerprint(name) }
+}
+
+fn secret() -> Arc<FingerprintSecret> {
+    Arc::new(FingerprintSecret::new(b"pepper".to_vec()))
+}
+
+fn layout() -> Layout {
+    Layout {
+        format: FormatSpec::Nginx(
+            "$remote_addr $remote_user $key_name $msec \"$request\" $status".to_owned(),
+        ),
+        credential: vec![Place::Field("key_name".to_owned())],
+        consumer: vec!["remote_user".to_owned(), "remote_addr".to_owned()],
+    }
+}
+
+/// Returns a source of key-name lines with the defaults of the configuration.
+pub fn a_source(name: &str) -> SourceDecl {
+    SourceDecl {
+        name: SourceName::new(name),
+        layout: "key names".to_owned(),
+        policy: SourcePolicy {
+            allowed_lateness: Duration::from_secs(30),
+            lateness_assumed: false,
+            idle_after: Duration::from_mins(5),
+            silence_is_idle: false,
+        },
+        tracked: vec![fingerprint(OLD), fingerprint(NEW)],
+    }
+}
+
+/// Returns a configuration of one source and one credential.
+pub fn one_host(policy: Policy) -> Declared {
+    Declared {
+        sources: vec![a_source(EDGE)],
+        credentials: vec![CredentialDecl {
+            name: CredentialName::new(CREDENTIAL),
+            keys: vec![key_ref(OLD), key_ref(NEW)],
+            sources: vec![SourceName::new(EDGE)],
+            roster: Vec::new(),
+            policy,
+        }],
+    }
+}
+
+/// What the reader sees of one source.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    /// Patterns without a match.
+    pub absent: Vec<String>,
+    /// Paths that cannot be read.
+    pub unreadable: Vec<(String, String)>,
+    /// Paths that are refused.
+    pub refused: Vec<(String, String)>,
+    /// Streams by name; `None`: the reader does not find the family any more.
+    pub streams: BTreeMap<String, Option<StreamStatus>>,
+}
+
+/// Returns the status of a stream that is read to its end.
+pub fn live(stream: &str) -> StreamStatus {
+    StreamStatus {
+        stream: StreamName::new(stream),
+        live: true,
+        unreadable: None,
+        backlog: 0,
+        open_generations: 1,
+    }
+}
+
+/// How far a stream was read.
+#[derive(Clone, Debug, Default)]
+struct Cursor {
+    offset: u64,
+    frontier: Option<Timestamp>,
+    last_event: Option<Timestamp>,
+}
+
+/// The engine and its surroundings.
+pub struct World {
+    /// The engine.
+    pub drain: Drain,
+    /// What was committed.
+    pub model: Model,
+    /// What the reader sees.
+    pub sights: BTreeMap<String, Sight>,
+    /// Whether the reader looks at all.
+    pub looking: bool,
+    /// Everything the engine told.
+    pub events: Vec<Event>,
+    declared: Declared,
+    matchers: BTreeMap<String, Matcher>,
+    cursors: BTreeMap<(String, String), Cursor>,
+    /// By how much the wall clock has stepped forward so far.
+    pub stepped: Duration,
+    /// By how much the wall clock has stepped back so far.
+    pub stepped_back: Duration,
+}
+
+impl World {
+    /// Starts the daemon for the first time.
+    pub fn new(declared: Declared) -> Self {
+        let mut sights = BTreeMap::new();
+        for source in &declared.sources {
+            let streams = BTreeMap::from([(ACCESS_LOG.to_owned(), Some(live(ACCESS_LOG)))]);
+            sights.insert(source.name.as_str().to_owned(), Sight { streams, ..Sight::default() });
+        }
+        let mut world = Self {
+            drain: Drain::new(Declared::default(), Model::default().state()),
+            model: Model::default(),
+            sights,
+            looking: true,
+            events: Vec::new(),
+            declared,
+            matchers: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            stepped: Duration::ZERO,
+            stepped_back: Duration::ZERO,
+        };
+        world.boot();
+        world
+    }
+
+    fn boot(&mut self) {
+        let state = self.model.state();
+        let pinned = state
+            .rotations
+            .iter()
+            .flat_map(|rotation| [rotation.old_key.fingerprint, rotation.new_key.fingerprint]);
+        let pinned: Vec<Fingerprint> = pinned.collect();
+        self.matchers.clear();
+        for source in &mut self.declared.sources {
+            for key in &pinned {
+                if !source.tracked.contains(key) {
+                    source.tracked.push(*key);
+                }
+            }
+            let tracked = source.tracked.iter().map(|key| TrackedKey {
+                fingerprint: *key,
+                raw: [OLD, NEW]
+                    .into_iter()
+                    .find(|name| fingerprint(name) == *key)
+                    .map(|name| RawKey::new(name.as_bytes().to_vec())),
+            });
+            let parser = LineParser::compile(&layout()).expect("the layout is a good one");
+            let matcher = Matcher::new(parser, tracked.collect(), secret());
+            self.matchers.insert(source.name.as_str().to_owned(), matcher);
+        }
+        self.cursors.clear();
+        for stream in &state.streams {
+            let place = (stream.source.as_str().to_owned(), stream.stream.as_str().to_owned());
+            let cursor = self.cursors.entry(place).or_default();
+            cursor.frontier = stream.frontier;
+        }
+        for found in &state.generations {
+            let place = (found.source.as_str().to_owned(), found.stream.as_str().to_owned());
+            let cursor = self.cursors.entry(place).or_default();
+            cursor.offset = found.offset;
+            cursor.last_event = found.last_event;
+        }
+        self.drain = Drain::new(self.declared.clone(), state);
+    }
+
+    /// Changes the configuration; it takes effect at the next restart.
+    pub fn reconfigure(&mut self, change: impl Fn(&mut Declared)) {
+        change(&mut self.declared);
+    }
+
+    /// Stops after a commit at `now` and starts again from what was committed.
+    pub fn restart(&mut self, now: Timestamp) {
+        self.settle(now);
+        self.boot();
+    }
+
+    /// Starts again from what was committed, whatever was not.
+    pub fn reboot(&mut self) {
+        self.boot();
+    }
+
+    /// Passes over bytes of a stream as if a delta had been dropped on its way.
+    pub fn skip_bytes(&mut self, (source, stream): (&str, &str), bytes: u64) {
+        let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
+        cursor.offset += bytes;
+    }
+
+    /// Opens the rotation of the story.
+    pub fn start(&mut self, old_key: KeyRef, new_key: KeyRef, now: Timestamp) -> RotationId {
+        let opening = Opening {
+            credential: CredentialName::new(CREDENTIAL),
+            old_key,
+            new_key,
+            started_at: None,
+            overlap: None,
+            by: "ops".to_owned(),
+            note: None,
+        };
+        self.drain.start(opening, now).expect("no other rotation is open")
+    }
+
+    /// Tells the rotation's journal something.
+    pub fn tell(&mut self, event: JournalEvent, at: Option<Timestamp>, now: Timestamp) {
+        let id = self.rotation();
+        self.drain
+            .record(&id, event, at, "ops".to_owned(), None, now)
+            .expect("the journal takes it");
+    }
+
+    /// Returns the rotation of the story.
+    pub fn rotation(&self) -> RotationId {
+        let open = self.drain.open_rotation(&CredentialName::new(CREDENTIAL)).cloned();
+        open.unwrap_or_else(|| RotationId::new(format!("{CREDENTIAL}-1")))
+    }
+
+    /// Reads lines of a stream as one chunk at `now`; the newest was written at `written_at`.
+    pub fn read(
+        &mut self,
+        (source, stream): (&str, &str),
+        lines: &[Line],
+        written_at: Timestamp,
+        now: Timestamp,
+    ) {
+        self.look(now);
+        let text: String = lines.iter().map(Line::text).collect();
+        let decl = self.declared.sources.iter().find(|decl| decl.name.as_str() == source);
+        let Some(decl) = decl else { return };
+        let tolerance = self.declared.credentials.first().map(|c| c.policy.future_tolerance);
+        let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
+        let context = ChunkContext {
+            arrival: now,
+            frontier: cursor.frontier,
+            last_event: cursor.last_event,
+            allowed_lateness: decl.policy.allowed_lateness,
+            future_tolerance: tolerance.unwrap_or(Duration::from_mins(1)),
+        };
+        let usage =
+            self.matchers.get_mut(source).expect("it is declared").scan(text.as_bytes(), &context);
+        let from = cursor.offset;
+        cursor.offset += text.len() as u64;
+        cursor.frontier = cursor.frontier.max(usage.frontier);
+        cursor.last_event = cursor.last_event.max(usage.last_event);
+        let to = cursor.offset;
+        let delta = a_delta(source, stream, ByteRange { from, to }, now);
+        self.drain.take_delta(UsageDelta {
+            cells: usage.cells,
+            lines: usage.lines,
+            other_keys: usage.other_keys,
+            newest_line_at: Some(written_at.min(now)),
+            first_event: usage.first_event,
+            last_event: usage.last_event,
+            frontier: usage.frontier,
+            rejected_keys: usage.rejected_keys,
+            late_by: usage.late_by,
+            future_event: usage.future_event,
+            ..delta
+        });
+    }
+
+    /// Proves the end of a stream's file at `now`, as `silence = "idle"` asks for.
+    pub fn read_to_end(&mut self, (source, stream): (&str, &str), now: Timestamp) {
+        self.look(now);
+        let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
+        cursor.frontier = cursor.frontier.max(Some(now));
+        let range = ByteRange { from: cursor.offset, to: cursor.offset };
+        let delta = a_delta(source, stream, range, now);
+        self.drain.take_delta(UsageDelta {
+            last_event: cursor.last_event,
+            frontier: cursor.frontier,
+            frontier_assumed: true,
+            ..delta
+        });
+    }
+
+    /// Loses what was written to a stream since its last line.
+    pub fn lose(&mut self, (source, stream): (&str, &str), now: Timestamp) {
+        let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
+        let from = cursor.frontier.unwrap_or(now).min(now);
+        self.drain.take_gap(Gap {
+            source: SourceName::new(source),
+            stream: StreamName::new(stream),
+            span: Span { from, to: now },
+            reason: GapReason::Truncated,
+            bytes: None,
+        });
+    }
+
+    /// Reports what the reader sees of every source.
+    pub fn look(&mut self, now: Timestamp) {
+        if !self.looking {
+            return;
+        }
+        for (source, sight) in &self.sights {
+            self.drain.take_status(SourceStatus {
+                source: SourceName::new(source.as_str()),
+                looked_at: now,
+                absent: sight.absent.clone(),
+                unreadable: sight.unreadable.clone(),
+                refused: sight.refused.clone(),
+                streams: sight.streams.values().flatten().cloned().collect(),
+                caught_up: true,
+            });
+        }
+    }
+
+    /// Decides, commits and notes what happened.
+    pub fn settle(&mut self, now: Timestamp) {
+        let origin = Timestamp::from_seconds(1_700_000_000);
+        let origin = origin.plus(self.stepped).minus(self.stepped_back);
+        self.drain.advance(now, now.since(origin));
+        self.model.commit(self.drain.take_commit(now));
+        while let Some(event) = self.drain.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    /// Looks, decides and answers.
+    pub fn answer(&mut self, now: Timestamp) -> Answer {
+        self.look(now);
+        self.settle(now);
+        let id = self.rotation();
+        let snapshot = self.drain.snapshot("test", 0, now);
+        let view = snapshot.rotations.into_iter().find(|view| view.answer.rotation == id);
+        view.expect("the rotation was started").answer
+    }
+}
+
+fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> UsageDelta {
+    UsageDelta {
+        source: SourceName::new(source),
+        stream: StreamName::new(stream),
+        generation: GenerationNumber(1),
+        file: FileId { device: 1, inode: 2, birth: 3 },
+        range,
+        skipped: 0,
+        inside_overlong: false,
+        anchor: Anchor::default(),
+        arrival: now,
+        cells: Vec::new(),
+        lines: Vec::new(),
+        other_keys: 0,
+        newest_line_at: None,
+        first_event: None,
+        last_event: None,
+        frontier: None,
+        frontier_assumed: false,
+        rejected_keys: Vec::new(),
+        late_by: None,
+        future_event: false,
+    }
+}
