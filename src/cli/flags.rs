@@ -39,13 +39,13 @@ pub struct Flags {
 #[derive(clap::Args, Debug)]
 struct Asking {
     /// The daemon's address; by default the one of the config file
-    #[arg(long, env = "KEYDRAIN_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "KEYDRAIN_URL", value_name = "URL")]
     url: Option<String>,
     /// File with the daemon's token; by default the one of the config file
-    #[arg(long, env = "KEYDRAIN_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "KEYDRAIN_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t)]
     output: Output,
 }
 

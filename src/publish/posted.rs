@@ -38,7 +38,7 @@ pub struct PostedEvent {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct StartBody {
     credential: String,
     old_key: Value,
@@ -50,7 +50,7 @@ struct StartBody {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct EventBody {
     r#type: String,
     at: Option<String>,
@@ -65,7 +65,7 @@ struct EventBody {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct IntentBody {
     epoch: String,
     by: Option<String>,
@@ -170,12 +170,23 @@ fn attestation(text: Option<String>) -> Result<Attestation, Problem> {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            Problem::invalid(format!("the body does not fit: {error}"))
+            Problem::invalid(format!("the body does not fit: {}", what_was_expected(&error)))
         } else {
             let detail = format!("the body is no JSON: {error}");
             Problem::new(StatusCode::BAD_REQUEST, "bad_json", detail)
         }
     })
+}
+
+/// Returns what is wrong with a body, without a word of it: somebody may have pasted a raw key.
+fn what_was_expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // What is expected stands last; before it, serde repeats what it found.
+    match text.rsplit_once("expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None if text.starts_with("missing field") || text.starts_with("duplicate field") => text,
+        None => format!("see line {} column {}", error.line(), error.column()),
+    }
 }
 
 fn key(field: &str, value: Value) -> Result<KeyChoice, Problem> {
@@ -261,6 +272,20 @@ fn note(note: Option<String>) -> Result<Option<String>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_does_not_fit_is_never_repeated() {
+        let check = |body: &str, expected: &str| {
+            let problem = format!("{:?}", start(body.as_bytes()).unwrap_err());
+            assert!(problem.contains(expected) && !problem.contains("sk_live"), "{problem}");
+        };
+        check(r#"{"sk_live_x": 1}"#, "expected one of `credential`");
+        check(r#"{"credential": "c", "old_key": "a"}"#, "missing field `new_key`");
+        check(r#"{"by": "a", "by": "b"}"#, "duplicate field `by`");
+        check(r#""sk_live_x""#, "expected an object");
+        check(r#"["sk_live_x expected y"]"#, "expected an object");
+        check(r#"{"credential": {"sk_live_x": 1}}"#, "expected a string");
+    }
 
     #[test]
     fn durations_are_seconds_or_units_and_never_negative_or_months() {

@@ -29,3 +29,9 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     wait_for(what, || condition().then_some(()));
 }
+
+/// Lets `time` pass: for a fault that must come at a random moment, never for an outcome.
+#[allow(clippy::disallowed_methods, reason = "another process cannot be handed a clock")]
+pub fn pause(time: Duration) {
+    sleep(time);
+}

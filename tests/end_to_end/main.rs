@@ -1,0 +1,14 @@
+//! The real program on the logs of a real nginx: what a user sees, and what a fault does to it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod crash;
+mod demo;
+mod flow;
+mod full_disk;
+mod outages;
+mod raw_secrets;
+mod rotation;
+mod shop;
