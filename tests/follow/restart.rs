@@ -12,13 +12,26 @@ enum Step {
     WriteHalf,
     /// Rename and create, as logrotate does. The writer opens the new file at once.
     Rotate,
-    /// Compresses what was rotated first.
+    /// Compresses a rotated file.
     Compress(u8),
+    /// Copies and truncates, as logrotate does with `copytruncate`, with lines written in between:
+    /// before the copy, and between copy and truncation.
+    CopyTruncate(usize, usize),
+    /// Removes a rotated file.
+    Remove(u8),
     Look,
     Pass(u64),
     Stop,
     /// Read, but not committed.
     Crash,
+}
+
+fn lossy_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => step(),
+        1 => (0usize..9, 0usize..3).prop_map(|(before, lost)| Step::CopyTruncate(before, lost)),
+        1 => (1u8..4).prop_map(Step::Remove),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,7 +47,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does the steps; files are kept for ever, so nothing may be lost.
+fn truncate(world: &World) {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(world.path("access.log"))
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+}
+
+/// Does the steps, then reads what is left.
 fn run(steps: &[Step]) -> World {
     let mut world = World::new(&["access.log*"]);
     world.write("access.log", 1);
@@ -64,6 +86,23 @@ fn run(steps: &[Step]) -> World {
                     world.gzip(&name);
                 }
             }
+            // Every file is looked at before it loses anything: nobody can miss what nobody saw.
+            Step::CopyTruncate(before, lost) => {
+                world.drain();
+                append(&world.path("access.log"), std::mem::take(&mut half).as_bytes());
+                world.write("access.log", *before);
+                world.make_room("access.log", 1000);
+                std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+                world.write("access.log", *lost);
+                truncate(&world);
+                world.write("access.log", 1);
+            }
+            Step::Remove(n) => {
+                world.poll();
+                for packed in ["", ".gz"] {
+                    let _ = std::fs::remove_file(world.path(&format!("access.log.{n}{packed}")));
+                }
+            }
             Step::Look => {
                 world.poll();
             }
@@ -89,6 +128,17 @@ proptest! {
         prop_assert_eq!(world.rejects, 0);
         prop_assert_eq!(world.open("access.log").len(), 1);
         prop_assert!(world.status().caught_up);
+    }
+
+    #[test]
+    fn no_line_counts_twice_and_a_lost_one_leaves_a_gap(
+        steps in prop::collection::vec(lossy_step(), 1..40),
+    ) {
+        let world = run(&steps);
+        let twice: Vec<_> = world.counted.iter().filter(|(_, count)| **count > 1).collect();
+        prop_assert!(twice.is_empty(), "{twice:?}");
+        let lost = world.written - world.counted.len() as u64;
+        prop_assert!(lost == 0 || !world.gaps.is_empty(), "{lost} lines lost without a gap");
     }
 }
 

@@ -116,6 +116,13 @@ impl World {
 
     /// Does what logrotate does with `create`: `.1` becomes `.2`, the live file `.1`.
     pub fn rotate(&self, live: &str, keep: usize) {
+        self.make_room(live, keep);
+        self.rename(live, &format!("{live}.1"));
+        File::create(self.path(live)).unwrap();
+    }
+
+    /// Renames `.1` to `.2` and so on; the last one is removed.
+    pub fn make_room(&self, live: &str, keep: usize) {
         let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}")));
         let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}.gz")));
         for n in (1..keep).rev() {
@@ -126,8 +133,6 @@ impl World {
                 }
             }
         }
-        self.rename(live, &format!("{live}.1"));
-        File::create(self.path(live)).unwrap();
     }
 
     /// Says when a file was last written, `ago` before now.

@@ -152,6 +152,7 @@ impl Stream {
         old.window = super::identity::Window::default();
         old.in_hole = false;
         old.ends_seen = 0;
+        old.reached_end = false;
         match &mut old.body {
             Some(Body::Plain(plain)) => plain.seen_to = 0,
             Some(Body::Gzip(gzip)) => {
