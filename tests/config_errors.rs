@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keydrain::config::{Config, ConfigError, Environment, KeyIdentity, Silence};
+use keydrain::config::{Config, ConfigError, Environment, KeyIdentity};
 use keydrain::engine::parse::{FormatSpec, Place};
 use keydrain::engine::policy::Policy;
 
@@ -121,7 +121,7 @@ canary_period = "15m"
     assert!(!edge.policy.lateness_assumed);
     assert!(matches!(&names.layout.format, FormatSpec::Nginx(text) if text.contains("$key_name")));
     assert!(names.policy.lateness_assumed, "10 s is less than the preset's 30 s");
-    assert_eq!(names.silence, Silence::Idle);
+    assert!(names.policy.silence_is_idle);
     let payments = config.credential("payments-api").unwrap();
     assert_eq!(payments.keys[0].identity, KeyIdentity::SecretFile("/run/secrets/old".into()));
     assert_eq!(payments.keys[2].identity, KeyIdentity::Id("AKIA1".into()));
@@ -149,7 +149,7 @@ fn a_source_and_a_credential_have_the_defaults_of_the_manual() {
     assert_eq!(source.policy.allowed_lateness, Duration::from_secs(30));
     assert!(!source.policy.lateness_assumed);
     assert_eq!(source.policy.idle_after, Duration::from_mins(5));
-    assert_eq!(source.silence, Silence::Unknown);
+    assert!(!source.policy.silence_is_idle);
     let credential = &config.credentials[0];
     // Twice 5 m 30 s is more than ten minutes.
     let expected = Policy { max_evidence_lag: Duration::from_mins(11), ..Policy::default() };

@@ -72,15 +72,6 @@ pub struct Server {
     pub token_file: Option<PathBuf>,
 }
 
-/// What the silence of a source means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// Nothing: it may be idle or broken.
-    Unknown,
-    /// That it is idle: its file is written unbuffered on this host.
-    Idle,
-}
-
 /// A declared input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
@@ -92,8 +83,6 @@ pub struct Source {
     pub layout: Layout,
     /// Lateness and silence.
     pub policy: SourcePolicy,
-    /// What silence means.
-    pub silence: Silence,
 }
 
 /// A declared credential.

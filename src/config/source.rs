@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use crate::config::report::{Report, Span};
 use crate::config::table::{Table, Value, unsupported};
-use crate::config::{Silence, Source, check_name};
+use crate::config::{Source, check_name};
 use crate::engine::credential::SourceName;
 use crate::engine::parse::{FormatSpec, Layout, LayoutError, LineParser, Place};
 use crate::engine::policy::SourcePolicy;
@@ -28,18 +28,15 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, report: &mut Report) -> Op
     let paths = read_paths(&mut table, base, report);
     let (layout, parser) = read_layout(&mut table, report);
     let mut policy = read_policy(&mut table, parser.as_ref(), report);
-    let silence = match table.choice("silence", &["unknown", "idle"], &[], report) {
-        Some("idle") => Silence::Idle,
-        _ => Silence::Unknown,
-    };
-    policy.silence_is_idle = silence == Silence::Idle;
+    policy.silence_is_idle =
+        table.choice("silence", &["unknown", "idle"], &[], report) == Some("idle");
     table.choice("evidence", &["complete"], &["positive-only"], report);
     table.refuse_unless("covered_by", "\"\"", report);
     table.choice("streams", &["each"], &["pooled"], report);
     table.finish(report);
     let name = name?;
     check_name("source", &name, report);
-    Some(Source { name: SourceName::new(name.into_inner()), paths, layout, policy, silence })
+    Some(Source { name: SourceName::new(name.into_inner()), paths, layout, policy })
 }
 
 fn read_paths(table: &mut Table<'_>, base: &Path, report: &mut Report) -> Vec<String> {

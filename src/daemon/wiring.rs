@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DaemonError;
-use crate::config::{Config, Silence};
+use crate::config::Config;
 use crate::engine::credential::{FingerprintSecret, SourceName};
 use crate::engine::drain::{CredentialDecl, Declared, Drain};
 use crate::engine::evidence::SourceDecl;
@@ -87,7 +87,6 @@ pub fn wire(
             patterns: source.paths.clone(),
             matcher: Matcher::new(parser, keys, secret.clone()),
             policy: source.policy.clone(),
-            idle_is_proof: source.silence == Silence::Idle,
             future_tolerance: tolerances
                 .min()
                 .unwrap_or_else(|| crate::engine::policy::Policy::default().future_tolerance),

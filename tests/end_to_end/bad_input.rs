@@ -68,11 +68,7 @@ fn a_bad_config_is_refused_with_line_cause_and_way_out() {
                 "raise it to at least \"6s\"",
             ],
         ),
-        (
-            "no TOML",
-            changed("[state]", "[state"),
-            &["keydrain.toml:4"],
-        ),
+        ("no TOML", changed("[state]", "[state"), &["keydrain.toml:4"]),
         (
             "unknown source",
             changed("sources = [\"edge\"]", "sources = [\"egde\"]"),

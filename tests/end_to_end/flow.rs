@@ -31,7 +31,10 @@ fn ready_comes_at_the_right_moment_and_not_before() {
     let ready = drive(&mut shop, &daemon, "ready", &moved, |answer| answer["ready"] == true);
     let quiet = time(&ready["evaluated_at"]).since(shop.last_old().unwrap());
     assert!((QUIET..QUIET * 5).contains(&quiet), "{quiet:?}: {ready}");
-    assert_eq!((&ready["consumers"]["total"], &ready["consumers"]["moved"]), (&json!(3), &json!(3)));
+    assert_eq!(
+        (&ready["consumers"]["total"], &ready["consumers"]["moved"]),
+        (&json!(3), &json!(3))
+    );
     let waited = waiting.end();
     assert_eq!(waited.code, Some(0), "{waited:?}");
     assert!(waited.err.contains("billing"), "why it waited: {}", waited.err);
@@ -67,10 +70,7 @@ fn every_user_of_the_old_key_is_named(shop: &mut Shop, daemon: &Daemon<'_>) {
     assert_eq!(gate_by_curl(daemon), 409);
 }
 
-fn the_straggler_alone_is_named_across_a_rotation_of_the_log(
-    shop: &mut Shop,
-    daemon: &Daemon<'_>,
-) {
+fn the_straggler_alone_is_named_across_a_rotation_of_the_log(shop: &mut Shop, daemon: &Daemon<'_>) {
     let straggling = [("checkout", Key::New), ("search", Key::New), ("billing", Key::Old)];
     let mut looks = 0;
     let answer = drive(shop, daemon, "the straggler alone is named", &straggling, |answer| {

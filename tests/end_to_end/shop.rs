@@ -141,9 +141,7 @@ impl Shop {
     fn request(&mut self, consumer: &str, raw: &str) -> u16 {
         self.lines += 1;
         match self.form {
-            Form::Names => {
-                self.nginx.get("/orders", &[("X-Api-Key", raw), ("X-Client", consumer)])
-            }
+            Form::Names => self.nginx.get("/orders", &[("X-Api-Key", raw), ("X-Client", consumer)]),
             Form::Secrets => {
                 let user = format!("Basic {}", base64(format!("{consumer}:-").as_bytes()));
                 let path = format!("/orders?page=1&api_key={raw}");

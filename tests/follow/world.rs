@@ -160,8 +160,8 @@ impl World {
                 allowed_lateness: Duration::from_secs(30),
                 lateness_assumed: false,
                 idle_after: Duration::from_secs(300),
+                silence_is_idle: self.idle_is_proof,
             },
-            idle_is_proof: self.idle_is_proof,
             future_tolerance: Duration::from_secs(60),
         }
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Level};
-use crate::config::{Config, Silence, Source};
+use crate::config::{Config, Source};
 
 /// More findings about the files of one source than these say nothing new.
 const MAX_FILES_SHOWN: usize = 10;
@@ -140,7 +140,7 @@ fn fixed_directory(pattern: &str) -> PathBuf {
 
 fn check_assumptions(source: &Source, findings: &mut Vec<Finding>) {
     let lateness = source.policy.allowed_lateness.as_secs_f64();
-    if source.silence == Silence::Idle {
+    if source.policy.silence_is_idle {
         findings.push(Finding::warning(
             subject(source),
             "`silence = \"idle\"` holds only if the server writes each line at once",

@@ -23,6 +23,7 @@ use crate::engine::usage::FileId;
 pub const READ_BYTES: usize = 1 << 20;
 
 /// A generation of which bytes are still expected.
+#[expect(clippy::struct_excessive_bools, reason = "facts of one file that do not exclude another")]
 pub struct Generation {
     /// What is reported and stored of it.
     pub record: GenerationRecord,

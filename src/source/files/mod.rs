@@ -41,8 +41,6 @@ pub struct FileSource {
     pub matcher: Matcher,
     /// What is declared of it.
     pub policy: SourcePolicy,
-    /// Whether a confirmed end of a live file proves that nothing happened (`silence = "idle"`).
-    pub idle_is_proof: bool,
     /// How far in the future an event may lie.
     pub future_tolerance: Duration,
 }

@@ -14,18 +14,19 @@ use super::stream::Stream;
 use super::{FileSource, Limits, Report};
 use crate::engine::coverage::SourceStatus;
 use crate::engine::credential::{SourceName, StreamName};
+use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::time::Timestamp;
 
 /// A source that is being followed.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of the looks, fact by fact")]
 pub struct Follower {
     /// Its name.
     pub name: SourceName,
     patterns: Vec<String>,
     matcher: Matcher,
-    allowed_lateness: Duration,
+    policy: SourcePolicy,
     future_tolerance: Duration,
-    idle_is_proof: bool,
     streams: BTreeMap<PathBuf, Stream>,
     /// Number of the stream that reads first at the next turn.
     turn: usize,
@@ -50,9 +51,8 @@ impl Follower {
             name: source.name,
             patterns: source.patterns.iter().map(absolute).collect(),
             matcher: source.matcher,
-            allowed_lateness: source.policy.allowed_lateness,
+            policy: source.policy,
             future_tolerance: source.future_tolerance,
-            idle_is_proof: source.idle_is_proof,
             streams: BTreeMap::new(),
             turn: 0,
             looked_at: None,
@@ -161,9 +161,9 @@ impl Follower {
     ) -> usize {
         let mut round = Round {
             source: &self.name,
-            allowed_lateness: self.allowed_lateness,
+            allowed_lateness: self.policy.allowed_lateness,
             future_tolerance: self.future_tolerance,
-            idle_is_proof: self.idle_is_proof,
+            idle_is_proof: self.policy.silence_is_idle,
             matcher: &mut self.matcher,
             limits,
             now,
