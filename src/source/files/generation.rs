@@ -46,8 +46,8 @@ pub struct Generation {
     pub reached_end: bool,
     /// Whether the file existed at the first look.
     pub first_look: bool,
-    /// Whether the bytes before the offset are a hole that was told already.
-    pub in_hole: bool,
+    /// Offset at which the hole ends that was told last: more NUL bytes there are the same one.
+    pub hole_end: Option<u64>,
 }
 
 /// An open file.
@@ -131,7 +131,7 @@ impl Generation {
             ends_seen: 0,
             reached_end: false,
             first_look: false,
-            in_hole: false,
+            hole_end: None,
             record,
         }
     }
@@ -159,6 +159,13 @@ impl Generation {
                 Ok(Opened::Same)
             }
             _ => Ok(Opened::Changed),
+        }
+    }
+
+    /// Forgets what was wrong with an open file that answers again.
+    pub fn clear_trouble(&mut self) {
+        if self.body.is_some() {
+            self.trouble = None;
         }
     }
 
