@@ -16,6 +16,7 @@ use crate::engine::parse::{
     FormatSpec, Layout, LineParser, Place, RejectReason, Scratch, query_parameters,
 };
 use crate::engine::scan::lines::{Line, LineAssembler, MAX_LINE_BYTES};
+use crate::engine::usage::Outcome;
 
 /// Lines of each file that are looked at.
 const SAMPLE_LINES: u64 = 10_000;
@@ -223,7 +224,12 @@ fn write_fields(
     for (name, value) in fields {
         writeln!(out, "  {name:wide$}  {}", mask::field(name, value))?;
     }
-    writeln!(out, "  {:wide$}  {}, {:?}", "=", event.event_at, event.outcome)?;
+    let outcome = match event.outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Unauthenticated | Outcome::Forbidden => "denied",
+        Outcome::Failed => "failed",
+    };
+    writeln!(out, "  {:wide$}  {outcome} at {}", "=", event.event_at)?;
     if !candidate.layout.credential.is_empty() {
         let places: Vec<String> =
             candidate.layout.credential.iter().map(Place::to_string).collect();

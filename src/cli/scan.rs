@@ -195,7 +195,7 @@ fn remark(tally: &ScanTally, err: &mut impl Write) {
         tell(
             err,
             format_args!(
-                "{rejects} lines were not understood ({reasons}): `keydrain explain FILE` shows why"
+                "lines not understood: {rejects} ({reasons}); `keydrain explain FILE` shows why"
             ),
         );
     }

@@ -11,6 +11,7 @@
 mod escape;
 mod instant;
 mod layout;
+mod place;
 mod request;
 mod template;
 mod variables;
@@ -27,6 +28,8 @@ use crate::engine::usage::Outcome;
 use escape::Escapes;
 use instant::TimeForm;
 pub use layout::{FormatSpec, Layout, LayoutError, MAX_PLACES, NotAPlace, Place};
+pub use place::query_parameters;
+use place::{KeyPlace, known_field};
 use template::{FieldSpan, Template};
 use variables::Shape;
 
@@ -130,32 +133,6 @@ pub struct LineParser {
     digest: String,
 }
 
-/// A place of the key, resolved to a variable of the template.
-#[derive(Debug)]
-enum KeyPlace {
-    Query { text: QueryText, variable: usize, name: Vec<u8> },
-    Field { variable: usize },
-}
-
-/// What of a request a variable holds.
-#[derive(Clone, Copy, Debug)]
-enum QueryText {
-    /// `$request`: method, target and version.
-    Request,
-    /// `$request_uri`: the target.
-    Target,
-    /// `$args`, `$query_string`.
-    Query,
-}
-
-/// Variables that hold a query, best first.
-const QUERY_FIELDS: [(&str, QueryText); 4] = [
-    ("request", QueryText::Request),
-    ("request_uri", QueryText::Target),
-    ("args", QueryText::Query),
-    ("query_string", QueryText::Query),
-];
-
 impl LineParser {
     /// Compiles a layout.
     pub fn compile(layout: &Layout) -> Result<Self, LayoutError> {
@@ -181,7 +158,7 @@ impl LineParser {
         if layout.credential.len() > MAX_PLACES {
             return Err(LayoutError::TooManyPlaces(layout.credential.len()));
         }
-        let places = layout.credential.iter().map(|place| key_place(&template, place));
+        let places = layout.credential.iter().map(|place| KeyPlace::resolve(&template, place));
         let places = places.collect::<Result<Vec<_>, _>>()?;
         let fields: Vec<&str> = match &layout.format {
             FormatSpec::Combined if layout.consumer.is_empty() => COMBINED_CONSUMERS.to_vec(),
@@ -234,9 +211,10 @@ impl LineParser {
             let value = field(index);
             is_given(value).then_some((value, named))
         });
+        let escapes = self.template.escapes();
         let mut ends = [0; MAX_PLACES];
         for (end, place) in ends.iter_mut().zip(&self.places) {
-            self.read_key(place, field(place.variable()), unescaped, keys);
+            place.read(escapes, field(place.variable()), unescaped, keys);
             *end = keys.len();
         }
         let mut given = Keys::default();
@@ -262,61 +240,6 @@ impl LineParser {
         let mut spans = Vec::new();
         self.template.split(line, &mut spans).ok_or(RejectReason::Form)?;
         Ok(self.field_names().zip(spans.iter().map(|&(from, to)| &line[from..to])).collect())
-    }
-
-    /// Appends the value at `place`, decoded, to `out`; nothing when it is absent.
-    fn read_key(&self, place: &KeyPlace, raw: &[u8], unescaped: &mut Vec<u8>, out: &mut Vec<u8>) {
-        let escapes = self.template.escapes();
-        match place {
-            KeyPlace::Field { .. } => escape::unescape(escapes, raw, out),
-            KeyPlace::Query { text, name, .. } => {
-                let plain = if memchr::memchr(b'\\', raw).is_some() {
-                    unescaped.clear();
-                    escape::unescape(escapes, raw, unescaped);
-                    unescaped
-                } else {
-                    raw
-                };
-                if let Some(value) = text.parameter(plain, name) {
-                    escape::percent_decode(value, out);
-                }
-            }
-        }
-    }
-}
-
-impl KeyPlace {
-    fn variable(&self) -> usize {
-        match *self {
-            Self::Query { variable, .. } | Self::Field { variable } => variable,
-        }
-    }
-}
-
-/// Iterates over the names of the query parameters (those with a `=`) in a field of an nginx
-/// format; of none in a field that holds no query. Log escapes are not undone.
-pub fn query_parameters<'a>(field: &str, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let text = QUERY_FIELDS.iter().find(|(name, _)| *name == field);
-    let query = text.and_then(|(_, text)| text.query(value)).unwrap_or_default();
-    query.split(|&byte| byte == b'&').filter_map(|part| {
-        let end = memchr::memchr(b'=', part)?;
-        (end > 0).then(|| &part[..end])
-    })
-}
-
-impl QueryText {
-    /// Returns the query in a value.
-    fn query(self, text: &[u8]) -> Option<&[u8]> {
-        match self {
-            Self::Request => request::query(request::target(text)?),
-            Self::Target => request::query(text),
-            Self::Query => Some(request::without_fragment(text)),
-        }
-    }
-
-    /// Returns the still percent-encoded value of the parameter `name`.
-    fn parameter<'a>(self, text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-        request::parameter(self.query(text)?, name)
     }
 }
 
@@ -346,30 +269,6 @@ fn time_variable(template: &Template) -> Option<(usize, TimeForm)> {
             _ => None,
         }
     })
-}
-
-fn known_field(template: &Template, name: &str) -> Result<usize, LayoutError> {
-    template.position(name).ok_or_else(|| {
-        let known: Vec<&str> =
-            template.variables().iter().map(|variable| variable.name.as_str()).collect();
-        LayoutError::UnknownField { field: name.to_owned(), known: known.join(", ") }
-    })
-}
-
-fn key_place(template: &Template, place: &Place) -> Result<KeyPlace, LayoutError> {
-    match place {
-        Place::Field(name) => Ok(KeyPlace::Field { variable: known_field(template, name)? }),
-        Place::Query(name) if name.bytes().any(|byte| b"&=# \t".contains(&byte)) => {
-            Err(LayoutError::QueryName { name: name.clone() })
-        }
-        Place::Query(name) => {
-            let (variable, text) = QUERY_FIELDS
-                .iter()
-                .find_map(|&(field, text)| Some((template.position(field)?, text)))
-                .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
-            Ok(KeyPlace::Query { text, variable, name: name.clone().into_bytes() })
-        }
-    }
 }
 
 /// Drops the one `escape=` parameter that can be read from the front of a format string.

@@ -1,0 +1,131 @@
+//! Where a line shows the key, resolved to the variables of a format.
+//!
+//! A key is read from its place alone and decoded: log escapes undone, and percent-encoding where
+//! it comes from a query.
+
+use memchr::memchr;
+
+use super::escape::{self, Escapes};
+use super::layout::{LayoutError, Place};
+use super::request;
+use super::template::Template;
+
+/// A place of the key, resolved to a variable of the template.
+#[derive(Debug)]
+pub enum KeyPlace {
+    /// A parameter of the query that a variable holds.
+    Query {
+        /// What of a request the variable holds.
+        text: QueryText,
+        /// Number of the variable.
+        variable: usize,
+        /// Name of the parameter.
+        name: Vec<u8>,
+    },
+    /// A whole variable.
+    Field {
+        /// Number of the variable.
+        variable: usize,
+    },
+}
+
+/// What of a request a variable holds.
+#[derive(Clone, Copy, Debug)]
+pub enum QueryText {
+    /// `$request`: method, target and version.
+    Request,
+    /// `$request_uri`: the target.
+    Target,
+    /// `$args`, `$query_string`.
+    Query,
+}
+
+/// Variables that hold a query, best first.
+const QUERY_FIELDS: [(&str, QueryText); 4] = [
+    ("request", QueryText::Request),
+    ("request_uri", QueryText::Target),
+    ("args", QueryText::Query),
+    ("query_string", QueryText::Query),
+];
+
+impl KeyPlace {
+    /// Finds the variable of a declared place.
+    pub fn resolve(template: &Template, place: &Place) -> Result<Self, LayoutError> {
+        match place {
+            Place::Field(name) => Ok(Self::Field { variable: known_field(template, name)? }),
+            Place::Query(name) if name.bytes().any(|byte| b"&=# \t".contains(&byte)) => {
+                Err(LayoutError::QueryName { name: name.clone() })
+            }
+            Place::Query(name) => {
+                let (variable, text) = QUERY_FIELDS
+                    .iter()
+                    .find_map(|&(field, text)| Some((template.position(field)?, text)))
+                    .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
+                Ok(Self::Query { text, variable, name: name.clone().into_bytes() })
+            }
+        }
+    }
+
+    /// Returns the number of the variable that holds the key.
+    pub fn variable(&self) -> usize {
+        match *self {
+            Self::Query { variable, .. } | Self::Field { variable } => variable,
+        }
+    }
+
+    /// Appends the key in a raw value, decoded, to `out`; nothing when it is absent.
+    /// `unescaped` is a buffer.
+    pub fn read(&self, escapes: Escapes, raw: &[u8], unescaped: &mut Vec<u8>, out: &mut Vec<u8>) {
+        match self {
+            Self::Field { .. } => escape::unescape(escapes, raw, out),
+            Self::Query { text, name, .. } => {
+                let plain = if memchr(b'\\', raw).is_some() {
+                    unescaped.clear();
+                    escape::unescape(escapes, raw, unescaped);
+                    unescaped
+                } else {
+                    raw
+                };
+                if let Some(value) = text.parameter(plain, name) {
+                    escape::percent_decode(value, out);
+                }
+            }
+        }
+    }
+}
+
+/// Iterates over the names of the query parameters (those with a `=`) in a field of an nginx
+/// format; of none in a field that holds no query. Log escapes are not undone.
+pub fn query_parameters<'a>(field: &str, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let text = QUERY_FIELDS.iter().find(|(name, _)| *name == field);
+    let query = text.and_then(|(_, text)| text.query(value)).unwrap_or_default();
+    query.split(|&byte| byte == b'&').filter_map(|part| {
+        let end = memchr(b'=', part)?;
+        (end > 0).then(|| &part[..end])
+    })
+}
+
+impl QueryText {
+    /// Returns the query in a value.
+    fn query(self, text: &[u8]) -> Option<&[u8]> {
+        match self {
+            Self::Request => request::query(request::target(text)?),
+            Self::Target => request::query(text),
+            Self::Query => Some(request::without_fragment(text)),
+        }
+    }
+
+    /// Returns the still percent-encoded value of the parameter `name`.
+    fn parameter<'a>(self, text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+        request::parameter(self.query(text)?, name)
+    }
+}
+
+/// Returns the number of a variable, or says which there are.
+pub fn known_field(template: &Template, name: &str) -> Result<usize, LayoutError> {
+    template.position(name).ok_or_else(|| {
+        let known: Vec<&str> =
+            template.variables().iter().map(|variable| variable.name.as_str()).collect();
+        LayoutError::UnknownField { field: name.to_owned(), known: known.join(", ") }
+    })
+}
