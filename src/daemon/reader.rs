@@ -21,6 +21,9 @@ pub const CREDITS: usize = 4;
 /// Files are looked at this often, whatever the file events say.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Least time between two looks while lines keep coming: they are read and committed together.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// An order of the core: look for this key in this source, too.
 pub type Order = (SourceName, TrackedKey);
 
@@ -67,7 +70,9 @@ impl Reader {
             }
             if !progress.more {
                 wake.watch(&self.tailer.watch_paths());
-                wake.wait(LOOK_EVERY);
+                if wake.wait(LOOK_EVERY) {
+                    std::thread::park_timeout(PAUSE);
+                }
             }
         }
     }

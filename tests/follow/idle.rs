@@ -68,3 +68,16 @@ fn a_backlog_proves_nothing_until_it_is_read() {
     assert!(!proofs(&world).is_empty());
     world.assert_ledger();
 }
+
+#[test]
+fn an_older_file_that_is_not_read_yet_proves_nothing() {
+    let mut world = World::new(&["access.log"]);
+    world.idle_is_proof = true;
+    world.limits.max_open_files = 1;
+    world.write("access.log", 1);
+    world.poll();
+    world.reports.clear();
+    world.write("access.log.1", 1);
+    world.pass(3);
+    assert_eq!(proofs(&world).len(), 0);
+}

@@ -24,6 +24,21 @@ fn a_pattern_without_a_match_is_absent() {
 }
 
 #[test]
+fn a_pattern_that_matches_nothing_readable_is_absent_too() {
+    let mut world = World::new(&["dangling.log", "pipe", "packed.log*", "out/*.log"]);
+    symlink("nowhere", world.path("dangling.log")).unwrap();
+    assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
+    append(&world.path("packed.log.1.zst"), b"whatever");
+    append(&world.path("secret"), b"not a log\n");
+    std::fs::create_dir(world.path("out")).unwrap();
+    symlink("../secret", world.path("out/evil.log")).unwrap();
+    world.drain();
+    assert_eq!(world.status().absent.len(), 4);
+    assert_eq!(world.status().refused.len(), 3);
+    assert!(world.status().streams.is_empty());
+}
+
+#[test]
 fn a_directory_that_goes_and_comes_back_is_no_gap() {
     let mut world = World::new(&["logs/access.log"]);
     std::fs::create_dir(world.path("logs")).unwrap();

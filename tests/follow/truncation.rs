@@ -164,3 +164,40 @@ fn a_truncation_between_two_looks_of_a_copied_file_names_the_lost_line() {
     world.assert_ledger_without(&[lost]);
     world.assert_gaps(&[GapReason::Truncated]);
 }
+
+/// Found by the property tests: the truncated file went on under a descriptor alone while its
+/// packed form appeared, and was read twice.
+#[test]
+fn a_truncated_file_that_is_then_rotated_and_compressed_is_read_once() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 5);
+    world.drain();
+    std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+    truncate(&world, 0);
+    world.write("access.log", 2);
+    world.rotate("access.log", 9);
+    world.gzip("access.log.1");
+    world.write("access.log", 1);
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[GapReason::Truncated]);
+}
+
+/// Found by the property tests: only the copy was left to tell of the truncation.
+#[test]
+fn a_generation_of_which_only_a_plain_copy_is_left_leaves_a_gap() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 5);
+    world.drain();
+    world.stop();
+    std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+    let lost = world.written;
+    world.write("access.log", 1);
+    truncate(&world, 0);
+    world.write("access.log", 2);
+    world.rotate("access.log", 9);
+    world.gzip("access.log.1");
+    world.drain();
+    world.assert_ledger_without(&[lost]);
+    world.assert_gaps(&[GapReason::Truncated]);
+}

@@ -60,25 +60,37 @@ pub struct Findings {
 /// their live file.
 pub fn discover(patterns: &[String], known: &BTreeSet<PathBuf>) -> Findings {
     let mut findings = Findings::default();
-    // Families to list, each with the directory that its files must not leave.
+    // Families to list, each with the directory that its files must not leave: the widest one.
     let mut roots: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    for live in known {
-        roots.insert(live.clone(), live.parent().unwrap_or(Path::new("/")).to_owned());
-    }
+    let mut matches: Vec<(&String, Vec<PathBuf>)> = Vec::new();
     for pattern in patterns {
         let base = base_of(pattern);
-        let mut matched = false;
-        for path in expand(pattern, &mut findings.unreadable) {
-            matched = true;
-            if let Some(live) = family_of(&path, &mut findings) {
-                roots.insert(live, base.clone());
+        let paths = expand(pattern, &mut findings.unreadable);
+        let families: Vec<PathBuf> =
+            paths.iter().filter_map(|path| family_of(path, &mut findings)).collect();
+        for live in &families {
+            let root = roots.entry(live.clone()).or_insert_with(|| base.clone());
+            if root.starts_with(&base) {
+                root.clone_from(&base);
             }
         }
-        if !matched && !explain_nothing(pattern, &base, &mut findings.unreadable) {
+        matches.push((pattern, families));
+    }
+    for live in known {
+        let parent = live.parent().unwrap_or(Path::new("/"));
+        roots.entry(live.clone()).or_insert_with(|| parent.to_owned());
+    }
+    list_families(&roots, &mut findings);
+    for (pattern, families) in matches {
+        let shows = |live: &PathBuf| {
+            let family = findings.families.get(live);
+            family.is_some_and(|family| !family.files.is_empty() || family.hidden.is_some())
+        };
+        let nothing = !families.iter().any(shows);
+        if nothing && !explain_nothing(pattern, &mut findings.unreadable) {
             findings.absent.insert(pattern.clone());
         }
     }
-    list_families(&roots, &mut findings);
     findings
 }
 
@@ -125,12 +137,13 @@ fn expand(pattern: &str, unreadable: &mut BTreeMap<String, String>) -> Vec<PathB
 }
 
 /// Tells whether `pattern` matches nothing because something may not be looked at.
-fn explain_nothing(pattern: &str, base: &Path, unreadable: &mut BTreeMap<String, String>) -> bool {
+fn explain_nothing(pattern: &str, unreadable: &mut BTreeMap<String, String>) -> bool {
     let literal = !pattern.contains(['*', '?', '[']);
+    let base = base_of(pattern);
     let error = if literal {
         std::fs::symlink_metadata(pattern).err()
     } else {
-        std::fs::read_dir(base).err()
+        std::fs::read_dir(&base).err()
     };
     match error {
         Some(error) if !is_absence(&error) => {
@@ -167,8 +180,13 @@ fn family_of(path: &Path, findings: &mut Findings) -> Option<PathBuf> {
 }
 
 fn list_families(roots: &BTreeMap<PathBuf, PathBuf>, findings: &mut Findings) {
-    let mut directories: BTreeMap<&Path, BTreeMap<&str, &Path>> = BTreeMap::new();
+    let mut directories: BTreeMap<&Path, BTreeMap<&str, PathBuf>> = BTreeMap::new();
+    let mut canonical: BTreeMap<&Path, PathBuf> = BTreeMap::new();
     for (live, root) in roots {
+        let root = canonical
+            .entry(root)
+            .or_insert_with(|| root.canonicalize().unwrap_or_else(|_| root.clone()))
+            .clone();
         findings.families.insert(live.clone(), Family::default());
         if let (Some(parent), Some(name)) = (live.parent(), live.file_name()) {
             let name = name.to_str().expect("families have UTF-8 names");
@@ -183,11 +201,8 @@ fn list_families(roots: &BTreeMap<PathBuf, PathBuf>, findings: &mut Findings) {
     }
 }
 
-fn list_directory(directory: &Path, families: &BTreeMap<&str, &Path>, findings: &mut Findings) {
-    let listing = std::fs::read_dir(directory)
-        .and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>)
-        .and_then(|entries| Ok((entries, directory.canonicalize()?)));
-    let (entries, canonical) = match listing {
+fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings: &mut Findings) {
+    let (entries, canonical) = match entries_of(directory) {
         Ok(listing) => listing,
         Err(error) if is_absence(&error) => {
             for name in families.keys() {
@@ -236,23 +251,28 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, &Path>, findings: 
     }
 }
 
+/// Lists a directory; also returns its path without symbolic links.
+fn entries_of(directory: &Path) -> io::Result<(Vec<std::fs::DirEntry>, PathBuf)> {
+    let entries: io::Result<Vec<_>> = std::fs::read_dir(directory)?.collect();
+    Ok((entries?, directory.canonicalize()?))
+}
+
 enum Examined {
     File(PathBuf, FileFacts),
     Refused(String),
 }
 
-/// Looks at one path without opening it. `parent` is its directory without symbolic links.
+/// Looks at one path without opening it. `parent` is its directory without symbolic links, as `root` is.
 fn examine(path: &Path, parent: &Path, root: &Path) -> io::Result<Examined> {
     let leaves =
         || Examined::Refused("symbolic link that leaves the pattern's directory".to_owned());
-    let root = root.canonicalize()?;
     let meta = std::fs::symlink_metadata(path)?;
-    if !parent.starts_with(&root) {
+    if !parent.starts_with(root) {
         return Ok(leaves());
     }
     let (target, meta) = if meta.is_symlink() {
         let target = path.canonicalize()?;
-        if !target.starts_with(&root) {
+        if !target.starts_with(root) {
             return Ok(leaves());
         }
         let meta = std::fs::symlink_metadata(&target)?;

@@ -185,7 +185,6 @@ fn lines(
     cursor.last_event = cursor.last_event.max(usage.last_event);
     generation.record.last_event = usage.last_event;
     generation.record.inside_overlong = goes_on;
-    generation.in_hole = false;
     deliver(generation, cursor, round, bytes, 0, usage);
 }
 
@@ -213,9 +212,10 @@ fn overlong_rest(
 }
 
 fn hole(generation: &mut Generation, cursor: &mut Cursor, round: &mut Round<'_>, bytes: &[u8]) {
-    if !std::mem::replace(&mut generation.in_hole, true) {
+    if generation.hole_end != Some(generation.record.offset) {
         round.gap(cursor, GapReason::NulRun);
     }
+    generation.hole_end = Some(generation.record.offset + bytes.len() as u64);
     deliver(generation, cursor, round, bytes, bytes.len() as u64, ChunkUsage::default());
 }
 

@@ -23,7 +23,6 @@ use crate::engine::usage::FileId;
 pub const READ_BYTES: usize = 1 << 20;
 
 /// A generation of which bytes are still expected.
-#[expect(clippy::struct_excessive_bools, reason = "facts of one file that do not exclude another")]
 pub struct Generation {
     /// What is reported and stored of it.
     pub record: GenerationRecord,
@@ -47,8 +46,8 @@ pub struct Generation {
     pub reached_end: bool,
     /// Whether the file existed at the first look.
     pub first_look: bool,
-    /// Whether the bytes before the offset are a hole that was told already.
-    pub in_hole: bool,
+    /// Offset at which the hole ends that was told last: more NUL bytes there are the same one.
+    pub hole_end: Option<u64>,
 }
 
 /// An open file.
@@ -132,7 +131,7 @@ impl Generation {
             ends_seen: 0,
             reached_end: false,
             first_look: false,
-            in_hole: false,
+            hole_end: None,
             record,
         }
     }
@@ -160,6 +159,13 @@ impl Generation {
                 Ok(Opened::Same)
             }
             _ => Ok(Opened::Changed),
+        }
+    }
+
+    /// Forgets what was wrong with an open file that answers again.
+    pub fn clear_trouble(&mut self) {
+        if self.body.is_some() {
+            self.trouble = None;
         }
     }
 

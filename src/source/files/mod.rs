@@ -77,7 +77,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             rescan: Duration::from_secs(1),
-            rotation_grace: Duration::from_secs(60),
+            rotation_grace: Duration::from_mins(1),
             poll_bytes: 8 << 20,
             max_open_files: 1000,
             max_decompressed: 64 << 30,
@@ -114,9 +114,9 @@ impl Tailer {
         limits: Limits,
     ) -> Self {
         let mut sources: Vec<Follower> = sources.into_iter().map(Follower::new).collect();
-        for record in &streams {
+        for record in streams {
             if let Some(follower) = sources.iter_mut().find(|one| one.name == record.source) {
-                follower.stream(&record.stream).resume(record);
+                follower.stream(&record.stream).resume(&record);
             }
         }
         for record in generations {

@@ -226,6 +226,11 @@ impl Stream {
     fn go_on(&mut self, home: Home, file: &Found, more: bool, round: &mut Round<'_>) {
         match home {
             Home::Open(index) => {
+                // The same bytes in another plain file are a copy: `copytruncate` made it, and
+                // nobody knows what was written between copy and truncation.
+                if !file.gzip {
+                    round.gap(&self.cursor, GapReason::Truncated);
+                }
                 let generation = &mut self.generations[index];
                 generation.record.file = file.facts.id;
                 generation.age = Some(file.age.clone());
@@ -380,11 +385,10 @@ fn gzip_role(log: File, prefixes: &[Prefix], young: bool) -> std::io::Result<Rol
     Ok(match find_prefix(log, &sought)? {
         GzipMatch::Prefix { index, more } => Role::Continues { home: prefixes[index].home, more },
         GzipMatch::Shorter(index) if prefixes[index].truncated => Role::Copy,
-        GzipMatch::Shorter(_) | GzipMatch::None => Role::New,
         GzipMatch::Broken(_) if young => Role::Unclear,
         GzipMatch::Broken(Some(index)) => {
             Role::Continues { home: prefixes[index].home, more: true }
         }
-        GzipMatch::Broken(None) => Role::New,
+        GzipMatch::Shorter(_) | GzipMatch::Broken(None) | GzipMatch::None => Role::New,
     })
 }

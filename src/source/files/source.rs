@@ -19,7 +19,6 @@ use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::time::Timestamp;
 
 /// A source that is being followed.
-#[expect(clippy::struct_excessive_bools, reason = "what is known of the looks, fact by fact")]
 pub struct Follower {
     /// Its name.
     pub name: SourceName,
@@ -31,13 +30,19 @@ pub struct Follower {
     /// Number of the stream that reads first at the next turn.
     turn: usize,
     looked_at: Option<Timestamp>,
-    /// Whether the poll at hand looked at the directories.
-    looking: bool,
+    look: Look,
     /// Whether the newest look was not told yet with everything read.
     untold: bool,
-    first_look: bool,
     caught_up: bool,
     findings: Findings,
+}
+
+/// Whether the poll at hand looks at the directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Not,
+    First,
+    Again,
 }
 
 impl Follower {
@@ -56,9 +61,8 @@ impl Follower {
             streams: BTreeMap::new(),
             turn: 0,
             looked_at: None,
-            looking: false,
+            look: Look::Not,
             untold: false,
-            first_look: true,
             caught_up: false,
             findings: Findings::default(),
         }
@@ -88,9 +92,12 @@ impl Follower {
         open_files: &mut usize,
         out: &mut Vec<Report>,
     ) {
-        self.first_look = self.looked_at.is_none();
-        self.looking = self.looked_at.is_none_or(|at| now < at || now.since(at) >= limits.rescan);
-        if !self.looking {
+        self.look = match self.looked_at {
+            None => Look::First,
+            Some(at) if now < at || now.since(at) >= limits.rescan => Look::Again,
+            Some(_) => Look::Not,
+        };
+        if self.look == Look::Not {
             self.each(now, limits, open_files, out, |stream, round| {
                 stream.observe(round);
                 0
@@ -144,7 +151,7 @@ impl Follower {
         };
         let behind = self.streams.values().any(reading);
         // Once for the look, and once more if the reading ended only in a later poll.
-        if self.looking || self.untold && !behind {
+        if self.look != Look::Not || self.untold && !behind {
             self.untold = behind;
             out.push(Report::Status(self.status()));
         }
@@ -168,18 +175,18 @@ impl Follower {
             limits,
             now,
             looked_at: self.looked_at.unwrap_or(now),
-            looking: self.looking,
-            first_look: self.first_look,
+            looking: self.look != Look::Not,
+            first_look: self.look == Look::First,
             open_files,
             out,
         };
-        let count = self.streams.len();
-        let first = self.turn;
-        for (step, live) in rotated(&self.streams, first).into_iter().enumerate() {
-            let stream = self.streams.get_mut(&live).expect("the key was taken from the map");
+        let mut streams: Vec<&mut Stream> = self.streams.values_mut().collect();
+        let count = streams.len();
+        streams.rotate_left(self.turn.checked_rem(count).unwrap_or(0));
+        for (step, stream) in streams.into_iter().enumerate() {
             let read = act(stream, &mut round);
             if read > 0 {
-                self.turn = (first + step + 1) % count;
+                self.turn = (self.turn + step + 1) % count;
                 return read;
             }
         }
@@ -260,14 +267,4 @@ impl Follower {
             caught_up: self.caught_up,
         }
     }
-}
-
-/// Returns the keys of `streams`, beginning with number `first`.
-fn rotated(streams: &BTreeMap<PathBuf, Stream>, first: usize) -> Vec<PathBuf> {
-    let mut keys: Vec<PathBuf> = streams.keys().cloned().collect();
-    let count = keys.len();
-    if count > 0 {
-        keys.rotate_left(first % count);
-    }
-    keys
 }

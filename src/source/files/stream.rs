@@ -107,7 +107,7 @@ impl Stream {
         while index < self.generations.len() {
             self.open(index, round);
             match observe(&mut self.generations[index], round.now) {
-                Ok(Seen::Same) => {}
+                Ok(Seen::Same) => self.generations[index].clear_trouble(),
                 Ok(Seen::CutInRest) => round.gap(&self.cursor, GapReason::Truncated),
                 Ok(Seen::Replaced) => self.reset(index, round),
                 Err(error) => self.fail(index, &error, round),
@@ -150,7 +150,7 @@ impl Stream {
         let mut ended = std::mem::replace(&mut old.record, record);
         ended.finished = true;
         old.window = super::identity::Window::default();
-        old.in_hole = false;
+        old.hole_end = None;
         old.ends_seen = 0;
         old.reached_end = false;
         match &mut old.body {
