@@ -33,6 +33,12 @@ fn a_gap_restarts_the_quiet() {
 }
 
 #[test]
+fn the_quiet_begins_at_the_end_of_a_gap_even_if_the_next_line_is_dated_before_it() {
+    let story = moved_over().lost("10:20:00").line_written("10:19:45", "10:20:05", NEW, "checkout");
+    stands_until(&story, "quiet_running", OLD, "10:35:35");
+}
+
+#[test]
 fn observation_as_long_as_the_required_history_is_enough_and_shorter_is_not() {
     let story = moved_over().policy(|policy| policy.min_history = minutes(100));
     stands_until(&story, "observation_too_short", "*", "10:40:30");

@@ -272,3 +272,28 @@ fn the_new_key_in_the_very_second_of_the_old_one_is_not_later() {
     check(&story("10:00:00.900"), NotReady, [("new_key_unused", NEW)]);
     check(&story("10:00:01"), Ready, []);
 }
+
+#[test]
+fn at_the_very_edge_of_the_quiet_period_the_quiet_is_running() {
+    check(
+        &moved_over().busy("10:15:30"),
+        NotReady,
+        [("quiet_running", OLD), ("consumer_not_moved", "checkout")],
+    );
+}
+
+#[test]
+fn a_line_with_the_new_key_that_comes_late_does_not_follow_the_old_one() {
+    // The new key was used at 09:50:00 and failed to come up in the log until 10:05:10.
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:00:00"])
+        .line_written("09:50:00", "10:05:10", NEW, "checkout");
+    let expected = [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)];
+    check(&story.busy("10:40:00"), NotReady, expected);
+    check(&story.clone().restarted("10:39:00").busy("10:40:00"), NotReady, expected);
+    // Another one in the same minute that is not late does.
+    let used = story.uses(NEW, "checkout", ["10:05:20"]);
+    check(&used.busy("10:40:00"), Ready, []);
+    check(&used.restarted("10:39:00").busy("10:40:00"), Ready, []);
+}
