@@ -135,6 +135,14 @@ fn a_line_that_is_hours_late_blocks_for_a_whole_quiet_period_after_its_arrival()
 }
 
 #[test]
+fn a_late_line_does_not_move_the_watermark_back() {
+    let late = moved_over().line_written("09:10:00", "10:30:00.500", OLD, "checkout");
+    assert_eq!(late.answer("10:30:00.500").watermark, Some(at("10:25:00")));
+    let asked = late.asked("10:30:00");
+    assert_eq!(asked.answer("10:30:00.500").watermark, Some(at("10:29:30")));
+}
+
+#[test]
 fn history_read_in_order_counts_from_its_events() {
     let mut story = Story::new();
     for (second, key) in [("08:00:00", OLD), ("08:10:00", OLD), ("08:20:00", NEW)] {
