@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use crate::engine::cadence::Bursts;
 use crate::engine::credential::Fingerprint;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::{Consumer, Outcome, UsageCell};
+use crate::engine::usage::{Consumer, Outcome, Seconds, UsageCell};
 
 /// One consumer's presentations of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,16 +25,18 @@ pub struct Presentations {
     pub counts_until: Option<Timestamp>,
     /// Start of the last second with each outcome, indexed as [`Outcome::ALL`].
     last_second: [Option<Timestamp>; 4],
-    /// Seconds with a presentation of any outcome.
+    /// Start of the last second of which a denial is sure.
+    last_denied: Option<Timestamp>,
+    /// Seconds with a presentation of any outcome, by effective time.
     pub presented: Bursts,
-    /// Seconds with an accepted presentation.
+    /// Seconds with an accepted presentation, by event time.
     pub accepted: Bursts,
 }
 
 impl Presentations {
     fn add(&mut self, cell: &UsageCell) {
         let tally = &cell.tally;
-        let mut any = crate::engine::usage::Seconds::default();
+        let mut any = Seconds::default();
         for outcome in Outcome::ALL {
             let index = outcome as usize;
             self.counts[index] = self.counts[index].saturating_add(tally.counts[index]);
@@ -50,7 +52,39 @@ impl Presentations {
         self.last_seen = self.last_seen.max(Some(tally.last_seen));
         self.counts_until = self.counts_until.max(Some(tally.counts_until));
         self.presented.insert(cell.minute, any);
-        self.accepted.insert(cell.minute, tally.seconds[Outcome::Accepted as usize]);
+        self.add_proofs(cell);
+    }
+
+    /// Adds what proves that a key works, or that it does not any more.
+    ///
+    /// A late line counts from its arrival, which is strict for a key that must be quiet and would
+    /// be lax here: of a cell with late lines only the newest event is sure, and its outcome only
+    /// where all are the same.
+    fn add_proofs(&mut self, cell: &UsageCell) {
+        let tally = &cell.tally;
+        let [accepted, unauthenticated, forbidden, failed] = tally.counts;
+        let denials = unauthenticated.saturating_add(forbidden);
+        let late = tally.first_seen < cell.minute.start() || tally.last_seen < tally.counts_until;
+        let newest = tally.last_seen.min(tally.counts_until);
+        if !late {
+            self.accepted.insert(cell.minute, tally.seconds[Outcome::Accepted as usize]);
+        } else if accepted > 0 && denials == 0 && failed == 0 {
+            let mut second = Seconds::default();
+            second.insert(newest);
+            self.accepted.insert(newest.minute(), second);
+        }
+        let denied = if !late {
+            tally.seconds[Outcome::Unauthenticated as usize]
+                .union(tally.seconds[Outcome::Forbidden as usize])
+                .iter()
+                .last()
+                .map(|second| cell.minute.start().as_seconds().saturating_add(second))
+        } else if denials > 0 && accepted == 0 && failed == 0 {
+            Some(newest.as_seconds())
+        } else {
+            None
+        };
+        self.last_denied = self.last_denied.max(denied.map(Timestamp::from_seconds));
     }
 
     /// Returns the number of presentations that were denied.
@@ -69,8 +103,7 @@ impl Presentations {
 
     /// Returns the start of the second of the last denied presentation: never too late.
     pub fn last_denied_second(&self) -> Option<Timestamp> {
-        self.last_second[Outcome::Unauthenticated as usize]
-            .max(self.last_second[Outcome::Forbidden as usize])
+        self.last_denied
     }
 }
 

@@ -171,6 +171,9 @@ fn lateness_that_was_observed_enters_the_time_when_it_clears() {
     // 60 s behind the heartbeat before it, 30 s more than allowed.
     let story = moved_over().line_written("10:29:00", "10:30:00.100", OLD, "checkout");
     crate::story::stands_until(&story, "old_key_in_use", "checkout", "10:46:00.100");
+    // A line that is less late afterwards does not make it smaller again.
+    let less = story.line_written("10:29:25", "10:30:01", NEW, "checkout");
+    crate::story::stands_until(&less, "old_key_in_use", "checkout", "10:46:00.100");
 }
 
 #[test]
@@ -194,4 +197,16 @@ fn the_sequence_grows_over_changes_and_restarts() {
     };
     let all = ["10:01:00", "10:16:00", "10:17:00", "10:18:00"].map(sequence);
     assert!(all.is_sorted() && all[0] > 0 && all[1] > all[0], "{all:?}");
+}
+
+#[test]
+fn a_verdict_stands_since_it_changed_last() {
+    let story = moved_over().asked("10:01:00").asked("10:16:00").asked("10:17:00");
+    let since = |now| {
+        let mut world = story.world(at(now));
+        world.answer(at(now));
+        world.drain.snapshot("test", 0, at(now)).rotations[0].verdict_since
+    };
+    assert_eq!(since("10:02:00"), at("10:01:00"));
+    assert_eq!(since("10:20:00"), at("10:16:00"));
 }

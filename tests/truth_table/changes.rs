@@ -28,6 +28,11 @@ fn a_changed_policy_restarts_the_quiet() {
         check(&story.busy("10:30:01"), NotReady, [("quiet_running", OLD)]);
     }
     let story = moved_over().asked("10:10:00").reconfigured("10:30:00", changes[1]);
+    check(
+        &story.clone().restarted("10:31:00").busy("10:31:01"),
+        NotReady,
+        [("quiet_running", OLD)],
+    );
     check(&story.busy("10:45:34.999999999"), NotReady, [("quiet_running", OLD)]);
     check(&story.busy("10:45:35"), Ready, []);
 }

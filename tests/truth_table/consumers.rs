@@ -251,6 +251,16 @@ fn anonymous_consumers_are_one_pool_with_one_cadence() {
 }
 
 #[test]
+fn a_roster_may_name_the_pool() {
+    let story = Story::new()
+        .roster([on_roster("anonymous")])
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "-", ["10:00:00"])
+        .uses(NEW, "-", ["10:01:00"]);
+    check(&story.busy("10:15:35"), Ready, []);
+}
+
+#[test]
 fn the_new_key_of_a_named_consumer_does_not_speak_for_the_pool() {
     let story = moved_over().uses(OLD, "-", ["09:30:00"]);
     check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);

@@ -152,3 +152,25 @@ fn a_denied_old_key_after_the_propagation_of_the_revocation_verifies_it() {
     assert_eq!(story("10:30:01", 401), Some(at("10:30:01")));
     assert_eq!(story("10:30:01", 200), None, "an accepted use is a leak");
 }
+
+#[test]
+fn a_denial_from_before_the_revocation_that_comes_late_verifies_nothing() {
+    let mut world = moved_over()
+        .policy(|policy| policy.propagation_bound = Duration::from_mins(10))
+        .told("10:20:00", JournalEvent::Revoked)
+        .then("10:40:00", |world| {
+            let denied = crate::world::Line {
+                event_at: at("10:10:00"),
+                key: OLD.to_owned(),
+                consumer: "probe".to_owned(),
+                status: 401,
+                garbled: false,
+            };
+            let place = (crate::world::EDGE, crate::world::ACCESS_LOG);
+            world.read(place, &[denied], at("10:40:00"), at("10:40:00"));
+        })
+        .world(at("10:40:00"));
+    world.answer(at("10:40:00"));
+    let snapshot = world.drain.snapshot("test", 0, at("10:40:00"));
+    assert_eq!(snapshot.rotations[0].revocation_verified_at, None);
+}

@@ -159,6 +159,15 @@ fn silence_longer_than_idle_after_is_no_evidence_and_as_long_is() {
 }
 
 #[test]
+fn a_log_whose_last_line_is_old_is_silent_however_lately_it_was_read() {
+    let story = Story::new()
+        .policy(|policy| policy.max_evidence_lag = minutes(60))
+        .line_read("09:50:00", "10:00:00", OLD, "checkout", 200);
+    let answer = story.answer("10:00:00");
+    assert!(standing(&answer).contains(&("source_silent", ACCESS_LOG)), "{:?}", answer.blockers);
+}
+
+#[test]
 fn any_line_ends_a_silence_and_covers_it() {
     let silent = moved_over().heartbeats("12:00:00", "12:00:00");
     check(
@@ -194,6 +203,12 @@ fn declared_idleness_lets_a_confirmed_end_of_file_speak_and_is_called_assumed() 
     assert!(answer.warnings.iter().any(|w| w.code.as_str() == "assumed_idle"));
     // Without a fresh proof it ages like everything else.
     check(&story.answer_at(at("11:39:30").plus(INSTANT)), Unknown, [("source_behind", EDGE)]);
+}
+
+#[test]
+fn declared_idleness_without_a_confirmed_end_of_file_is_silence() {
+    let story = moved_over().declared(|declared| declared.sources[0].policy.silence_is_idle = true);
+    check(&story.answer_at(at("11:05:00").plus(INSTANT)), Unknown, [("source_silent", ACCESS_LOG)]);
 }
 
 #[test]

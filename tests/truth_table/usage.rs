@@ -135,6 +135,14 @@ fn a_line_that_is_hours_late_blocks_for_a_whole_quiet_period_after_its_arrival()
 }
 
 #[test]
+fn a_late_line_does_not_move_the_watermark_back() {
+    let late = moved_over().line_written("09:10:00", "10:30:00.500", OLD, "checkout");
+    assert_eq!(late.answer("10:30:00.500").watermark, Some(at("10:25:00")));
+    let asked = late.asked("10:30:00");
+    assert_eq!(asked.answer("10:30:00.500").watermark, Some(at("10:29:30")));
+}
+
+#[test]
 fn history_read_in_order_counts_from_its_events() {
     let mut story = Story::new();
     for (second, key) in [("08:00:00", OLD), ("08:10:00", OLD), ("08:20:00", NEW)] {
@@ -271,4 +279,29 @@ fn the_new_key_in_the_very_second_of_the_old_one_is_not_later() {
     };
     check(&story("10:00:00.900"), NotReady, [("new_key_unused", NEW)]);
     check(&story("10:00:01"), Ready, []);
+}
+
+#[test]
+fn at_the_very_edge_of_the_quiet_period_the_quiet_is_running() {
+    check(
+        &moved_over().busy("10:15:30"),
+        NotReady,
+        [("quiet_running", OLD), ("consumer_not_moved", "checkout")],
+    );
+}
+
+#[test]
+fn a_line_with_the_new_key_that_comes_late_does_not_follow_the_old_one() {
+    // The new key was used at 09:50:00 and failed to come up in the log until 10:05:10.
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:00:00"])
+        .line_written("09:50:00", "10:05:10", NEW, "checkout");
+    let expected = [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)];
+    check(&story.busy("10:40:00"), NotReady, expected);
+    check(&story.clone().restarted("10:39:00").busy("10:40:00"), NotReady, expected);
+    // Another one in the same minute that is not late does.
+    let used = story.uses(NEW, "checkout", ["10:05:20"]);
+    check(&used.busy("10:40:00"), Ready, []);
+    check(&used.restarted("10:39:00").busy("10:40:00"), Ready, []);
 }

@@ -167,6 +167,7 @@ pub struct World {
     declared: Declared,
     matchers: BTreeMap<String, Matcher>,
     cursors: BTreeMap<(String, String), Cursor>,
+    last: Option<UsageDelta>,
     /// By how much the wall clock has stepped forward so far.
     pub stepped: Duration,
     /// By how much the wall clock has stepped back so far.
@@ -190,6 +191,7 @@ impl World {
             declared,
             matchers: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            last: None,
             stepped: Duration::ZERO,
             stepped_back: Duration::ZERO,
         };
@@ -316,7 +318,7 @@ impl World {
         cursor.last_event = cursor.last_event.max(usage.last_event);
         let to = cursor.offset;
         let delta = a_delta(source, stream, ByteRange { from, to }, now);
-        self.drain.take_delta(UsageDelta {
+        let delta = UsageDelta {
             cells: usage.cells,
             lines: usage.lines,
             other_keys: usage.other_keys,
@@ -328,7 +330,14 @@ impl World {
             late_by: usage.late_by,
             future_event: usage.future_event,
             ..delta
-        });
+        };
+        self.drain.take_delta(delta.clone());
+        self.last = Some(delta);
+    }
+
+    /// Hands the last delta in once more, as a sender does that heard no reply.
+    pub fn repeat(&mut self) {
+        self.drain.take_delta(self.last.clone().expect("a line was read"));
     }
 
     /// Proves the end of a stream's file at `now`, as `silence = "idle"` asks for.
