@@ -201,7 +201,7 @@ fn scan_cut(chunks: &[&str]) -> Merged {
         let (lines, rejects, others) = merged.numbers;
         merged.numbers =
             (lines + usage.line_count, rejects + usage.reject_count, others + usage.other_keys);
-        let first = merged.events.0.into_iter().chain(usage.first_event).min();
+        let first = merged.events.0.or(usage.first_event);
         merged.events = (first, usage.last_event, usage.frontier);
         merged.late_by = merged.late_by.max(usage.late_by);
         merged.future_event |= usage.future_event;

@@ -117,13 +117,15 @@ impl Shop {
     /// Sends a request of `consumer` with `key`.
     pub fn send(&mut self, consumer: &str, key: Key) {
         let raw = if key == Key::Old { self.keys.old.clone() } else { self.keys.new.clone() };
+        // The time before: the server's own, which is in the log, is not earlier.
+        let at = clock::now();
         let status = self.request(consumer, &raw);
         let accepted = key == Key::New || self.lets_old_in;
         assert_eq!(status, if accepted { 200 } else { 401 }, "{consumer} {key:?}");
         let sent = self.sent.entry((consumer.to_owned(), key)).or_default();
         *if accepted { &mut sent.0 } else { &mut sent.1 } += 1;
         if key == Key::Old {
-            self.last_old = Some(clock::now());
+            self.last_old = Some(at);
         }
     }
 
@@ -179,7 +181,7 @@ impl Shop {
         );
     }
 
-    /// Returns when the last request with the old key had been answered.
+    /// Returns when the last request with the old key was sent.
     pub fn last_old(&self) -> Option<Timestamp> {
         self.last_old
     }
