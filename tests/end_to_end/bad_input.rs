@@ -125,7 +125,7 @@ fn a_secret_file_that_cannot_be_used_is_named_and_never_quoted() {
         assert_refused(&site, &[&path]);
     }
     fs::write(site.path("secret"), "kdmark-old").unwrap();
-    fs::set_permissions(site.path("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(site.path("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     let refused = site.begin(without_powers(&site.keydrain(&["run"]))).end();
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert_says(&refused, &[&path]);
@@ -282,7 +282,7 @@ fn a_log_directory_that_cannot_be_read_is_named_and_the_daemon_runs() {
     let logs = site.path("web/logs");
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("access.log"), "").unwrap();
-    fs::set_permissions(&logs, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&logs, fs::Permissions::from_mode(0o000)).unwrap();
     let daemon = site.spawn(without_powers(&site.keydrain(&["run"])));
     declare(&daemon);
     let answer = unknown_for(&daemon, "source_unreadable");

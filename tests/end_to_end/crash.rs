@@ -24,7 +24,7 @@ const CONSUMERS: [&str; 5] = ["checkout", "search", "billing", "mobile", "nightl
 /// Requests by consumer and key name: accepted, denied, failed.
 type Ledger = BTreeMap<(String, &'static str), [u64; 3]>;
 
-/// Pseudo-random numbers from a seed that a failure tells (SplitMix64).
+/// Pseudo-random numbers from a seed that a failure tells (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -34,6 +34,10 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a usize")
     }
 }
 
@@ -59,7 +63,7 @@ impl Writer {
     fn write_some(&mut self) {
         for _ in 0..=self.dice.below(40) {
             let line = self.line();
-            let cut = self.dice.below(40) as usize;
+            let cut = self.dice.index(40);
             // A reader may meet the first piece alone.
             let (first, second) = line.split_at(cut.min(line.len()));
             self.file.write_all(first.as_bytes()).unwrap();
@@ -72,9 +76,9 @@ impl Writer {
     }
 
     fn line(&mut self) -> String {
-        let consumer = CONSUMERS[self.dice.below(CONSUMERS.len() as u64) as usize];
-        let key = ["2025-q4", "2026-q1", "-"][self.dice.below(3) as usize];
-        let (status, outcome) = [(200, 0), (401, 1), (503, 2)][self.dice.below(3) as usize];
+        let consumer = CONSUMERS[self.dice.index(CONSUMERS.len())];
+        let key = ["2025-q4", "2026-q1", "-"][self.dice.index(3)];
+        let (status, outcome) = [(200, 0), (401, 1), (503, 2)][self.dice.index(3)];
         self.lines += 1;
         if key != "-" {
             self.ledger.entry((consumer.to_owned(), key)).or_default()[outcome] += 1;

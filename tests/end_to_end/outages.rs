@@ -60,7 +60,7 @@ fn a_log_directory_that_cannot_be_read_makes_the_answer_unknown_until_it_can() {
     drive_to_ready(&mut shop, &daemon);
 
     let logs = site.path("web/logs");
-    fs::set_permissions(&logs, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&logs, Permissions::from_mode(0o000)).unwrap();
     let answer = drive_to_unready(&mut shop, &daemon);
     fs::set_permissions(&logs, Permissions::from_mode(0o755)).unwrap();
     assert_eq!(answer["verdict"], "unknown", "{answer}");
@@ -70,7 +70,7 @@ fn a_log_directory_that_cannot_be_read_makes_the_answer_unknown_until_it_can() {
 
     // The same from the start on: nothing was ever read.
     assert_eq!(daemon.stop(), Some(0));
-    fs::set_permissions(&logs, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&logs, Permissions::from_mode(0o000)).unwrap();
     let daemon = site.spawn(without_powers(&site.keydrain(&["run"])));
     let answer = wait_for("the directory is named", || {
         let answer = daemon.readiness(CREDENTIAL);
