@@ -3,13 +3,13 @@
 pub mod client;
 mod columns;
 pub mod consumers;
+pub mod ready;
+pub mod rotation;
+pub mod status;
 pub mod explain;
 pub mod layout_flags;
 pub mod log_input;
-pub mod ready;
-pub mod rotation;
 pub mod scan;
-pub mod status;
 
 use std::fmt;
 
