@@ -73,7 +73,7 @@ pub struct Source {
     pub status: Option<SourceStatus>,
     /// Lines and rejects per minute of event time.
     pub lines: BTreeMap<Minute, (u64, u64)>,
-    /// Rejected lines with a tracked key.
+    /// The latest rejected line with each tracked key.
     pub rejected_keys: Vec<RejectedKey>,
     /// All gaps, in order of recording.
     pub gaps: Vec<Gap>,
@@ -130,9 +130,12 @@ impl Source {
         self.generations.insert(place, Generation { record, changed: true });
     }
 
-    /// Adds a stored line count.
-    pub fn restore_lines(&mut self, count: LineCount) {
-        self.add_lines(count);
+    /// Takes a stored rejected line back. Of each key the latest is kept: it alone can block.
+    pub fn restore_rejected(&mut self, rejected: RejectedKey) {
+        match self.rejected_keys.iter_mut().find(|known| known.key == rejected.key) {
+            Some(known) => known.at = known.at.max(rejected.at),
+            None => self.rejected_keys.push(rejected),
+        }
     }
 
     /// Declares the source. A changed layout or a new key restarts what rests on it.
@@ -200,7 +203,9 @@ impl Source {
             self.record.rejects = self.record.rejects.saturating_add(count.rejects);
             self.add_lines(*count);
         }
-        self.rejected_keys.extend(&delta.rejected_keys);
+        for rejected in &delta.rejected_keys {
+            self.restore_rejected(*rejected);
+        }
         let policy = self.decl.as_ref().map(|decl| &decl.policy);
         let lateness = policy.map_or(Duration::ZERO, |policy| policy.allowed_lateness);
         let most_lateness = policy.map_or(Duration::ZERO, |policy| lateness.max(policy.idle_after));
@@ -331,7 +336,8 @@ impl Source {
         record.inside_overlong = delta.inside_overlong;
     }
 
-    fn add_lines(&mut self, count: LineCount) {
+    /// Adds a line count, new or stored.
+    pub fn add_lines(&mut self, count: LineCount) {
         let entry = self.lines.entry(count.minute).or_default();
         entry.0 = entry.0.saturating_add(count.lines);
         entry.1 = entry.1.saturating_add(count.rejects);
