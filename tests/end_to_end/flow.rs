@@ -1,5 +1,6 @@
 //! A rotation from its declaration to the proved revocation, and `ready` that is taken back.
 
+use keydrain::store::Store;
 use serde_json::json;
 
 use crate::rotation::{declare, drive, drive_to_ready, gate_by_curl, record};
@@ -190,8 +191,15 @@ fn a_stop_and_a_start_change_no_count_and_no_line_is_read_twice() {
     drive(&mut shop, &daemon, "some traffic", &[("checkout", Key::New)], |answer| {
         answer["new_key"]["accepted"].as_u64() > Some(20)
     });
+    let source = daemon.source();
     assert_eq!(daemon.stop(), Some(0));
     assert!(site.log().contains("Stopped; everything read is committed."), "{}", site.log());
+    let (store, _) = Store::open(&site.path("state")).unwrap();
+    let state = store.load().unwrap();
+    assert!(state.sources[0].lines >= source["lines"].as_u64().unwrap(), "{state:?}");
+    let offsets: u64 = state.generations.iter().map(|generation| generation.offset).sum();
+    assert_eq!(offsets, state.sources[0].bytes_read, "{state:?}");
+    drop(store);
 
     let daemon = site.start();
     assert_all_counted(&shop, &daemon);
