@@ -3,15 +3,16 @@
 //! Deltas and observations go in, facts for the decision come out. Nothing is judged here: the
 //! rules are in `readiness.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus, StreamStatus};
+use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
+use crate::engine::stream::Stream;
 use crate::engine::time::{Minute, Span, Timestamp};
 use crate::engine::usage::{GenerationNumber, LineCount, RejectedKey, UsageDelta};
 use crate::engine::watermark;
@@ -33,16 +34,6 @@ pub struct SourceDecl {
     pub policy: SourcePolicy,
     /// Keys its matcher looks for.
     pub tracked: Vec<Fingerprint>,
-}
-
-/// One stream of a source.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// What survives a restart.
-    pub record: StreamRecord,
-    /// What the reader found at its last look in this run.
-    pub status: Option<StreamStatus>,
-    changed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -363,41 +354,5 @@ impl Source {
             status: None,
             changed: true,
         })
-    }
-}
-
-impl Stream {
-    /// Forgets what was proved: after a gap or a change of layout it must be proved anew.
-    fn restart(&mut self) {
-        self.record.observing_since = None;
-        self.record.keys_seen.clear();
-        self.changed = true;
-    }
-
-    fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
-        let record = &mut self.record;
-        self.changed = true;
-        if record.observing_since.is_none() {
-            record.observing_since = delta.first_event;
-        }
-        if delta.frontier > record.frontier {
-            record.frontier = delta.frontier;
-            record.frontier_assumed = delta.frontier_assumed;
-        }
-        if !delta.lines.is_empty() {
-            record.last_line_at = record.last_line_at.max(delta.newest_line_at);
-        }
-        if let Some(late_by) = delta.late_by {
-            // Bounded, so that one line from a broken clock cannot hold the watermark for ever;
-            // the line itself counts from its arrival.
-            let observed = lateness.saturating_add(late_by).min(most_lateness);
-            record.observed_lateness = record.observed_lateness.max(observed);
-        }
-        let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
-        for key in seen {
-            if !record.keys_seen.contains(&key) {
-                record.keys_seen.push(key);
-            }
-        }
     }
 }
