@@ -238,7 +238,8 @@ fn describe(answer: &Value) -> String {
         page += &table(&["WARNING", "SUBJECT", "REMARK"], &rows);
     }
     page.push('\n');
-    if let Some(at) = answer["earliest_ready_at"].as_str() {
+    let waiting = answer["ready"] == false;
+    if let Some(at) = answer["earliest_ready_at"].as_str().filter(|_| waiting) {
         writeln!(page, "earliest ready at {} if nothing else happens", printable(at))
             .expect("writing to a String cannot fail");
     }
