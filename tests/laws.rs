@@ -3,6 +3,8 @@
 //! A history is what two hosts wrote to their logs; a reader looks every 20 s. Oracles are the
 //! history itself, which knows what no reader has seen yet, and the same history played otherwise.
 
+#[path = "truth_table/log.rs"]
+mod log;
 #[allow(dead_code, reason = "the truth table uses the rest")]
 #[path = "truth_table/model.rs"]
 mod model;

@@ -89,10 +89,10 @@ impl Drain {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
         }
         for (source, count) in state.lines {
-            drain.source_mut(&source).restore_lines(count);
+            drain.source_mut(&source).add_lines(count);
         }
         for (source, rejected) in state.rejected_keys {
-            drain.source_mut(&source).rejected_keys.push(rejected);
+            drain.source_mut(&source).restore_rejected(rejected);
         }
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);
@@ -366,6 +366,8 @@ impl Drain {
             Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
         });
         let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
-        clears.chain(silences).chain(evidence).chain(waivers).filter(|at| *at > now).min()
+        // A bound is passed one instant after it is reached.
+        let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
+        clears.chain(passed).chain(waivers).filter(|at| *at > now).min()
     }
 }

@@ -3,15 +3,16 @@
 //! Deltas and observations go in, facts for the decision come out. Nothing is judged here: the
 //! rules are in `readiness.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus, StreamStatus};
+use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
+use crate::engine::stream::Stream;
 use crate::engine::time::{Minute, Span, Timestamp};
 use crate::engine::usage::{GenerationNumber, LineCount, RejectedKey, UsageDelta};
 use crate::engine::watermark;
@@ -33,16 +34,6 @@ pub struct SourceDecl {
     pub policy: SourcePolicy,
     /// Keys its matcher looks for.
     pub tracked: Vec<Fingerprint>,
-}
-
-/// One stream of a source.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// What survives a restart.
-    pub record: StreamRecord,
-    /// What the reader found at its last look in this run.
-    pub status: Option<StreamStatus>,
-    changed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +64,7 @@ pub struct Source {
     pub status: Option<SourceStatus>,
     /// Lines and rejects per minute of event time.
     pub lines: BTreeMap<Minute, (u64, u64)>,
-    /// Rejected lines with a tracked key.
+    /// The latest rejected line with each tracked key.
     pub rejected_keys: Vec<RejectedKey>,
     /// All gaps, in order of recording.
     pub gaps: Vec<Gap>,
@@ -130,9 +121,12 @@ impl Source {
         self.generations.insert(place, Generation { record, changed: true });
     }
 
-    /// Adds a stored line count.
-    pub fn restore_lines(&mut self, count: LineCount) {
-        self.add_lines(count);
+    /// Takes a stored rejected line back. Of each key the latest is kept: it alone can block.
+    pub fn restore_rejected(&mut self, rejected: RejectedKey) {
+        match self.rejected_keys.iter_mut().find(|known| known.key == rejected.key) {
+            Some(known) => known.at = known.at.max(rejected.at),
+            None => self.rejected_keys.push(rejected),
+        }
     }
 
     /// Declares the source. A changed layout or a new key restarts what rests on it.
@@ -200,7 +194,9 @@ impl Source {
             self.record.rejects = self.record.rejects.saturating_add(count.rejects);
             self.add_lines(*count);
         }
-        self.rejected_keys.extend(&delta.rejected_keys);
+        for rejected in &delta.rejected_keys {
+            self.restore_rejected(*rejected);
+        }
         let policy = self.decl.as_ref().map(|decl| &decl.policy);
         let lateness = policy.map_or(Duration::ZERO, |policy| policy.allowed_lateness);
         let most_lateness = policy.map_or(Duration::ZERO, |policy| lateness.max(policy.idle_after));
@@ -331,7 +327,8 @@ impl Source {
         record.inside_overlong = delta.inside_overlong;
     }
 
-    fn add_lines(&mut self, count: LineCount) {
+    /// Adds a line count, new or stored.
+    pub fn add_lines(&mut self, count: LineCount) {
         let entry = self.lines.entry(count.minute).or_default();
         entry.0 = entry.0.saturating_add(count.lines);
         entry.1 = entry.1.saturating_add(count.rejects);
@@ -357,41 +354,5 @@ impl Source {
             status: None,
             changed: true,
         })
-    }
-}
-
-impl Stream {
-    /// Forgets what was proved: after a gap or a change of layout it must be proved anew.
-    fn restart(&mut self) {
-        self.record.observing_since = None;
-        self.record.keys_seen.clear();
-        self.changed = true;
-    }
-
-    fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
-        let record = &mut self.record;
-        self.changed = true;
-        if record.observing_since.is_none() {
-            record.observing_since = delta.first_event;
-        }
-        if delta.frontier > record.frontier {
-            record.frontier = delta.frontier;
-            record.frontier_assumed = delta.frontier_assumed;
-        }
-        if !delta.lines.is_empty() {
-            record.last_line_at = record.last_line_at.max(delta.newest_line_at);
-        }
-        if let Some(late_by) = delta.late_by {
-            // Bounded, so that one line from a broken clock cannot hold the watermark for ever;
-            // the line itself counts from its arrival.
-            let observed = lateness.saturating_add(late_by).min(most_lateness);
-            record.observed_lateness = record.observed_lateness.max(observed);
-        }
-        let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
-        for key in seen {
-            if !record.keys_seen.contains(&key) {
-                record.keys_seen.push(key);
-            }
-        }
     }
 }

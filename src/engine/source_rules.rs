@@ -6,9 +6,10 @@
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::credential::{SourceName, StreamName};
-use crate::engine::evidence::{Source, Stream};
+use crate::engine::evidence::Source;
 use crate::engine::readiness::blocker;
 use crate::engine::standing;
+use crate::engine::stream::Stream;
 use crate::engine::wording::humane;
 
 type Sources<'c> = Box<dyn Iterator<Item = (&'c SourceName, &'c Source)> + 'c>;

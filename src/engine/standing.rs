@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::engine::answer::{SourceSummary, StreamSummary};
 use crate::engine::coverage::{Basis, SourceState};
 use crate::engine::credential::{Fingerprint, StreamName};
-use crate::engine::evidence::{Source, Stream};
+use crate::engine::evidence::Source;
 use crate::engine::policy::SourcePolicy;
+use crate::engine::stream::Stream;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::watermark;
 

@@ -140,7 +140,7 @@ pub struct CredentialView {
 pub struct Snapshot {
     /// Identifies this run of the daemon.
     pub instance: String,
-    /// Grows with every snapshot of a state, over restarts too.
+    /// Grows with every changed answer of a state, over restarts too.
     pub sequence: u64,
     /// Processing time.
     pub taken_at: Timestamp,

@@ -132,9 +132,11 @@ fn a_use_after_ready_takes_it_back_and_leaves_a_record() {
 
 #[test]
 fn a_use_after_ready_takes_it_back_even_if_the_daemon_was_away_in_between() {
+    // Two starts: what is published before the first look is unknown, twice.
     let story = moved_over_by("10:30:00")
         .asked("10:30:00")
         .then("10:30:30", |world| world.looking = false)
+        .restarted("10:34:00")
         .restarted("10:35:00")
         .then("10:35:01", |world| world.looking = true)
         .line_read("10:31:00", "10:35:01", OLD, "checkout", 200);

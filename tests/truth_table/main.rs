@@ -5,9 +5,12 @@
 //! Unless a row says otherwise: quiet period 15 min, clock skew 5 s, lateness 30 s, idle after
 //! 5 min, evidence at most 10 min old.
 
+mod log;
 mod model;
-mod story;
 mod world;
+
+mod checks;
+mod story;
 
 mod usage;
 

@@ -305,3 +305,28 @@ fn a_line_with_the_new_key_that_comes_late_does_not_follow_the_old_one() {
     check(&used.busy("10:40:00"), Ready, []);
     check(&used.restarted("10:39:00").busy("10:40:00"), Ready, []);
 }
+
+#[test]
+fn a_late_use_of_the_new_key_beside_a_failed_one_in_time_proves_nothing_even_after_a_restart() {
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:05:05"])
+        .line_written("09:50:00", "10:05:10", NEW, "checkout")
+        .line("10:05:20", NEW, "checkout", 500)
+        .restarted("10:39:00");
+    let expected = [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)];
+    check(&story.busy("10:40:00"), NotReady, expected);
+}
+
+#[test]
+fn a_use_of_the_new_key_that_is_late_by_seconds_does_not_follow_the_old_one_either() {
+    let story = Story::new()
+        .declared(|declared| {
+            declared.sources[0].policy.allowed_lateness = Duration::from_secs(1);
+        })
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:05:20"])
+        .line_written("10:05:10", "10:05:40", NEW, "checkout");
+    let expected = [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)];
+    check(&story.busy("10:40:00"), NotReady, expected);
+}

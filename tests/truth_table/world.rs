@@ -4,17 +4,14 @@
 //! real matcher. Time is passed in; a restart rebuilds everything from what was committed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
-use keydrain::engine::credential::{
-    CredentialName, Fingerprint, FingerprintSecret, RawKey, SourceName, StreamName,
-};
+use keydrain::engine::credential::{CredentialName, Fingerprint, RawKey, SourceName, StreamName};
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
-use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::parse::LineParser;
 use keydrain::engine::policy::{Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
@@ -25,71 +22,8 @@ use keydrain::engine::view::Event;
 
 use crate::model::Model;
 
-/// Name of the key that is being retired: what the log shows of it.
-pub const OLD: &str = "2025-q4";
-/// Name of its successor.
-pub const NEW: &str = "2026-q1";
-/// A line without a key.
-pub const NO_KEY: &str = "-";
-
-/// The source of a story that names none.
-pub const EDGE: &str = "edge";
-/// The stream of a story that names none.
-pub const ACCESS_LOG: &str = "/var/log/nginx/access.log";
-/// The credential of every story.
-pub const CREDENTIAL: &str = "payments-api";
-
-/// A log line: what stands in it, when it was written and when it was read.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// Event time; the format shows milliseconds.
-    pub event_at: Timestamp,
-    /// Name of the key, or `-`.
-    pub key: String,
-    /// The consumer; `-` for one known only by its address.
-    pub consumer: String,
-    /// Status of the answer.
-    pub status: u16,
-    /// Whether the line is cut short, so that nobody can understand it.
-    pub garbled: bool,
-}
-
-impl Line {
-    /// Writes the line as nginx does.
-    pub fn text(&self) -> String {
-        let nanos = self.event_at.as_nanos();
-        let (seconds, millis) =
-            (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000) / 1_000_000);
-        let Self { key, consumer, status, .. } = self;
-        let request = if self.garbled { "\"GET /v1/pay" } else { "\"GET /v1/pay HTTP/1.1\"" };
-        let tail = if self.garbled { String::new() } else { format!(" {status}") };
-        format!("192.0.2.7 {consumer} {key} {seconds}.{millis:03} {request}{tail}\n")
-    }
-}
-
-/// Returns the fingerprint of a key's name.
-pub fn fingerprint(key: &str) -> Fingerprint {
-    secret().fingerprint(key.as_bytes())
-}
-
-/// Returns the key as a rotation names it.
-pub fn key_ref(name: &str) -> KeyRef {
-    KeyRef { name: name.into(), fingerprint: fingerprint(name) }
-}
-
-fn secret() -> Arc<FingerprintSecret> {
-    Arc::new(FingerprintSecret::new(b"pepper".to_vec()))
-}
-
-fn layout() -> Layout {
-    Layout {
-        format: FormatSpec::Nginx(
-            "$remote_addr $remote_user $key_name $msec \"$request\" $status".to_owned(),
-        ),
-        credential: vec![Place::Field("key_name".to_owned())],
-        consumer: vec!["remote_user".to_owned(), "remote_addr".to_owned()],
-    }
-}
+pub use crate::log::{ACCESS_LOG, CREDENTIAL, EDGE, Line, NEW, NO_KEY, OLD, fingerprint, key_ref};
+use crate::log::{layout, secret};
 
 /// Returns a source of key-name lines with the defaults of the configuration.
 pub fn a_source(name: &str) -> SourceDecl {

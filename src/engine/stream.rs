@@ -1,0 +1,57 @@
+//! One stream of a source: a rotation family of files, read as one endless file.
+//!
+//! Holds what was proved of it so far; a gap or a changed layout makes it begin anew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::engine::coverage::StreamStatus;
+use crate::engine::credential::Fingerprint;
+use crate::engine::state::StreamRecord;
+use crate::engine::usage::UsageDelta;
+
+/// One stream of a source.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What survives a restart.
+    pub record: StreamRecord,
+    /// What the reader found at its last look in this run.
+    pub status: Option<StreamStatus>,
+    pub(super) changed: bool,
+}
+
+impl Stream {
+    /// Forgets what was proved: after a gap or a change of layout it must be proved anew.
+    pub(super) fn restart(&mut self) {
+        self.record.observing_since = None;
+        self.record.keys_seen.clear();
+        self.changed = true;
+    }
+
+    pub(super) fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
+        let record = &mut self.record;
+        self.changed = true;
+        if record.observing_since.is_none() {
+            record.observing_since = delta.first_event;
+        }
+        if delta.frontier > record.frontier {
+            record.frontier = delta.frontier;
+            record.frontier_assumed = delta.frontier_assumed;
+        }
+        if !delta.lines.is_empty() {
+            record.last_line_at = record.last_line_at.max(delta.newest_line_at);
+        }
+        if let Some(late_by) = delta.late_by {
+            // Bounded, so that one line from a broken clock cannot hold the watermark for ever;
+            // the line itself counts from its arrival.
+            let observed = lateness.saturating_add(late_by).min(most_lateness);
+            record.observed_lateness = record.observed_lateness.max(observed);
+        }
+        let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
+        for key in seen {
+            if !record.keys_seen.contains(&key) {
+                record.keys_seen.push(key);
+            }
+        }
+    }
+}
