@@ -5,7 +5,6 @@
 use super::core::Core;
 use crate::clock;
 use crate::engine::answer::Verdict;
-use crate::engine::credential::RawKey;
 use crate::engine::drain::{Opening, Refused};
 use crate::engine::rotation::{KeyRef, RotationId};
 use crate::engine::scan::matcher::TrackedKey;
@@ -53,26 +52,24 @@ impl Core {
 
     fn start(&mut self, start: StartRotation, now: Timestamp) -> Result<RotationId, Refusal> {
         let configured = self.drain.keys_of(&start.credential).ok_or(Refusal::UnknownCredential)?;
-        let resolve = |choice: KeyChoice| -> Result<(KeyRef, Option<RawKey>), Refusal> {
+        let resolve = |choice: KeyChoice| -> Result<KeyRef, Refusal> {
             match choice {
                 KeyChoice::Configured(name) => configured
                     .iter()
                     .find(|key| *key.name == *name)
-                    .map(|key| (key.clone(), None))
+                    .cloned()
                     .ok_or(Refusal::UnknownKey(name)),
                 KeyChoice::Fingerprint { name, fingerprint } => {
-                    Ok((KeyRef { name: name.into(), fingerprint }, None))
+                    Ok(KeyRef { name: name.into(), fingerprint, id: None })
                 }
                 KeyChoice::Id { name, id } => {
                     let fingerprint = self.secret.fingerprint(id.as_bytes());
-                    let raw = RawKey::new(id.into_bytes());
-                    Ok((KeyRef { name: name.into(), fingerprint }, Some(raw)))
+                    Ok(KeyRef { name: name.into(), fingerprint, id: Some(id.into()) })
                 }
             }
         };
-        let (old_key, old_raw) = resolve(start.old_key)?;
-        let (new_key, new_raw) = resolve(start.new_key)?;
-        let keys = [(old_key.fingerprint, old_raw), (new_key.fingerprint, new_raw)];
+        let (old_key, new_key) = (resolve(start.old_key)?, resolve(start.new_key)?);
+        let keys = [TrackedKey::of(&old_key), TrackedKey::of(&new_key)];
         let opening = Opening {
             credential: start.credential,
             old_key,
@@ -84,9 +81,10 @@ impl Core {
         };
         let id = self.drain.start(opening, now).map_err(refusal)?;
         for (source, fingerprint) in self.drain.untracked(&id) {
-            let raw = keys.iter().find(|key| key.0 == fingerprint).and_then(|key| key.1.clone());
-            // A reader that is gone is about to end the daemon.
-            let _ = self.orders.send((source, TrackedKey { fingerprint, raw }));
+            for key in keys.iter().filter(|key| key.fingerprint == fingerprint) {
+                // A reader that is gone is about to end the daemon.
+                let _ = self.orders.send((source.clone(), key.clone()));
+            }
         }
         Ok(id)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DaemonError;
-use crate::config::Config;
+use crate::config::{Config, KeyIdentity};
 use crate::engine::credential::{FingerprintSecret, SourceName};
 use crate::engine::drain::{CredentialDecl, Declared, Drain};
 use crate::engine::evidence::SourceDecl;
@@ -34,9 +34,13 @@ pub fn wire(
     let mut credentials = Vec::new();
     for credential in &config.credentials {
         let mut keys = Vec::new();
-        for resolved in credential.resolve(secret)? {
+        for (resolved, key) in credential.resolve(secret)?.into_iter().zip(&credential.keys) {
             let fingerprint = resolved.fingerprint;
-            keys.push(KeyRef { name: resolved.name, fingerprint });
+            let id = match &key.identity {
+                KeyIdentity::Id(id) => Some(id.as_str().into()),
+                KeyIdentity::SecretFile(_) | KeyIdentity::Fingerprint(_) => None,
+            };
+            keys.push(KeyRef { name: resolved.name, fingerprint, id });
             for source in &credential.sources {
                 tracked.entry(source.clone()).or_default().push(TrackedKey {
                     fingerprint: resolved.fingerprint,
@@ -58,7 +62,7 @@ pub fn wire(
             let keys = tracked.entry(source.clone()).or_default();
             for key in [&declaration.old_key, &declaration.new_key] {
                 if keys.iter().all(|known| known.fingerprint != key.fingerprint) {
-                    keys.push(TrackedKey { fingerprint: key.fingerprint, raw: None });
+                    keys.push(TrackedKey::of(key));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The machine that watches key drains: a sans-I/O state machine around the decision.
 //!
 //! Inputs are deltas, observations of the reader, journal entries and the time; outputs are a
-//! [`Commit`] to make durable, [`Event`]s to publish after that, and a [`Snapshot`] to show. It
+//! [`Commit`] to make durable, [`Event`]s to publish after that, and a [`Snapshot`](crate::engine::view::Snapshot) to show. It
 //! never reads, writes, waits or looks at a clock.
 //!
 //! ```text

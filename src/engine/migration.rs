@@ -75,7 +75,18 @@ pub fn migrants<'a>(
 impl Migrant<'_> {
     /// Tells whether its presentations of the old key are excused at `now`.
     pub fn is_waived(&self, rotation: &Rotation, now: Timestamp) -> bool {
-        rotation.waived.get(self.name).is_some_and(|until| now < *until)
+        self.may_be_named() && rotation.waived.get(self.name).is_some_and(|until| now < *until)
+    }
+
+    /// Tells whether it is declared not to exist any more, and has not shown the contrary since.
+    fn is_retired(&self, rotation: &Rotation) -> bool {
+        let retired = rotation.retired.get(self.name).filter(|_| self.may_be_named());
+        retired.is_some_and(|at| self.last_old().is_none_or(|last| last <= *at))
+    }
+
+    /// Tells whether the journal can mean it: a client that calls itself `anonymous` is not the pool.
+    fn may_be_named(&self) -> bool {
+        !self.named || self.name != Consumer::POOL
     }
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.
@@ -104,7 +115,7 @@ impl Migrant<'_> {
         watermark: Option<Timestamp>,
         now: Timestamp,
     ) -> ConsumerState {
-        if rotation.retired.contains(self.name) {
+        if self.is_retired(rotation) {
             return ConsumerState::Retired;
         }
         if self.is_waived(rotation, now) {

@@ -35,6 +35,8 @@ pub mod policy;
 
 pub mod wording;
 
+pub mod declaration;
+
 pub mod rotation;
 
 pub mod migration;

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::answer::Epoch;
-use crate::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{SourceName, StreamName};
+pub use crate::engine::declaration::{Declaration, KeyRef, RosterEntry};
 use crate::engine::time::Timestamp;
 
 /// Identifier of a rotation, unique in one state.
@@ -31,15 +32,6 @@ impl fmt::Display for RotationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// A key of a rotation: the name to show and the fingerprint to match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRef {
-    /// Name in the config or in the request that started the rotation.
-    pub name: Arc<str>,
-    /// The key.
-    pub fingerprint: Fingerprint,
 }
 
 /// What can be attested by a person or an orchestrator.
@@ -172,42 +164,6 @@ pub struct JournalEntry {
     pub note: Option<String>,
 }
 
-/// One entry of a roster: a consumer that is expected to move.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RosterEntry {
-    /// Name as the log (or the consumer map) shows it.
-    pub name: Arc<str>,
-    /// Another organisation: the overlap lasts at least 72 h unless set.
-    pub third_party: bool,
-    /// One process holds the key: its first use of the new key moves it.
-    pub single: bool,
-    /// A health check with a key: proves visibility, never that anybody moved.
-    pub synthetic: bool,
-    /// How long it may go on using a key it has in a cache.
-    pub max_cache_ttl: std::time::Duration,
-    /// How long a connection it opened with the old key may last.
-    pub max_connection_lifetime: std::time::Duration,
-}
-
-/// What a rotation was declared with. Pinned: a config reload does not change it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declaration {
-    /// Identifier.
-    pub id: RotationId,
-    /// The credential.
-    pub credential: CredentialName,
-    /// Key A, being retired.
-    pub old_key: KeyRef,
-    /// Key B, its successor.
-    pub new_key: KeyRef,
-    /// The declared sources at the start.
-    pub sources: Vec<SourceName>,
-    /// The declared consumers at the start.
-    pub roster: Vec<RosterEntry>,
-    /// Overlap that was allocated; the policy's `max_overlap` otherwise.
-    pub overlap: Option<std::time::Duration>,
-}
-
 /// Where a rotation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -242,8 +198,8 @@ pub struct Rotation {
     pub incident_since: Option<Timestamp>,
     /// Jobs that began and have not ended, with their start.
     pub running_jobs: BTreeMap<Arc<str>, Timestamp>,
-    /// Consumers that do not exist any more.
-    pub retired: BTreeSet<Arc<str>>,
+    /// Consumers that do not exist any more, since when.
+    pub retired: BTreeMap<Arc<str>, Timestamp>,
     /// Consumers whose presentations block nothing until the given time.
     pub waived: BTreeMap<Arc<str>, Timestamp>,
     /// Sources that do not exist any more.
@@ -290,7 +246,7 @@ impl Rotation {
             hold_since: None,
             incident_since: None,
             running_jobs: BTreeMap::new(),
-            retired: BTreeSet::new(),
+            retired: BTreeMap::new(),
             waived: BTreeMap::new(),
             retired_sources: BTreeSet::new(),
             retired_streams: BTreeSet::new(),
@@ -378,7 +334,7 @@ impl Rotation {
             }
             JournalEvent::Release => self.hold_since = None,
             JournalEvent::ConsumerRetired(name) => {
-                self.retired.insert(name.clone());
+                self.retired.insert(name.clone(), at);
             }
             JournalEvent::ConsumerWaived(name, until) => {
                 self.waived.insert(name.clone(), *until);

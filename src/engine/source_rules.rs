@@ -37,6 +37,10 @@ pub(super) fn source_behind(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let Some(source) = source else { continue };
         let counts = |stream: &StreamName| case.facts.rotation.counts_stream(name, stream);
         let watermark = standing::source_watermark(source, counts);
+        if source.decl.is_none() {
+            // Said by `source_absent`.
+            continue;
+        }
         let message = if source.status.is_none() {
             format!("source {name} was not looked at since the daemon started")
         } else if !standing::is_behind(watermark, lag, case.now) {

@@ -103,8 +103,8 @@ impl Reader<'_> {
             Ok(Declaration {
                 id: names.rotation(id)?,
                 credential: CredentialName::new(row.get::<_, String>("credential")?),
-                old_key: key_ref(row, names, "old_key_name", "old_key")?,
-                new_key: key_ref(row, names, "new_key_name", "new_key")?,
+                old_key: key_ref(row, names, "old_key")?,
+                new_key: key_ref(row, names, "new_key")?,
                 sources: self
                     .rows_of(sources, [id], |row, names| names.source(row.get("source")?))?,
                 roster: self.rows_of(roster, [id], roster_entry)?,
@@ -114,8 +114,12 @@ impl Reader<'_> {
     }
 }
 
-fn key_ref(row: &Row<'_>, names: &Directory, name: &str, key: &str) -> Result<KeyRef, Fault> {
-    Ok(KeyRef { name: row.get(name)?, fingerprint: names.key(row.get(key)?)? })
+fn key_ref(row: &Row<'_>, names: &Directory, key: &str) -> Result<KeyRef, Fault> {
+    Ok(KeyRef {
+        name: row.get(format!("{key}_name").as_str())?,
+        fingerprint: names.key(row.get(key)?)?,
+        id: row.get(format!("{key}_id").as_str())?,
+    })
 }
 
 fn roster_entry(row: &Row<'_>, _: &Directory) -> Result<RosterEntry, Fault> {

@@ -237,9 +237,10 @@ fn put_rotation(tx: &Connection, names: &mut Names, it: &Declaration) -> Result<
     // The number must stay: the journal refers to it.
     let id: i64 = tx
         .prepare_cached(
-            "INSERT INTO rotation VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO rotation VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (name) DO UPDATE SET credential = excluded.credential,
                 old_key_name = excluded.old_key_name, old_key = excluded.old_key,
+                old_key_id = excluded.old_key_id, new_key_id = excluded.new_key_id,
                 new_key_name = excluded.new_key_name, new_key = excluded.new_key,
                 overlap = excluded.overlap
              RETURNING id",
@@ -250,8 +251,10 @@ fn put_rotation(tx: &Connection, names: &mut Names, it: &Declaration) -> Result<
                 it.credential.as_str(),
                 it.old_key.name,
                 old_key,
+                it.old_key.id,
                 it.new_key.name,
                 new_key,
+                it.new_key.id,
                 it.overlap.map(nanos),
             ],
             |row| row.get(0),

@@ -123,7 +123,7 @@ fn source_summary() -> SourceSummary {
 /// A rotation of `payments-api` that shows `answer`.
 pub fn rotation(id: &str, phase: Phase, mut answer: Answer) -> RotationView {
     answer.rotation = RotationId::new(id);
-    let key = |name: &str| KeyRef { name: name.into(), fingerprint: fingerprint() };
+    let key = |name: &str| KeyRef { name: name.into(), fingerprint: fingerprint(), id: None };
     let declaration = Declaration {
         id: RotationId::new(id),
         credential: CredentialName::new("payments-api"),

@@ -166,8 +166,13 @@ fn a_rotation_id() -> impl Strategy<Value = RotationId> {
 
 fn a_declaration() -> impl Strategy<Value = Declaration> {
     let key_ref = || {
-        (any::<String>(), a_key())
-            .prop_map(|(name, fingerprint)| KeyRef { name: name.into(), fingerprint })
+        (any::<String>(), a_key(), option::of(any::<String>())).prop_map(
+            |(name, fingerprint, id)| KeyRef {
+                name: name.into(),
+                fingerprint,
+                id: id.map(Into::into),
+            },
+        )
     };
     let roster_entry = (any::<(String, bool, bool, bool)>(), a_duration(), a_duration()).prop_map(
         |(it, max_cache_ttl, max_connection_lifetime)| RosterEntry {

@@ -99,8 +99,11 @@ pub fn counting(from: u64, to: u64) -> Commit {
 }
 
 pub fn declaration(id: &str) -> Declaration {
-    let key_ref =
-        |number| KeyRef { name: format!("key {number}").into(), fingerprint: key(number) };
+    let key_ref = |number| KeyRef {
+        name: format!("key {number}").into(),
+        fingerprint: key(number),
+        id: None,
+    };
     Declaration {
         id: RotationId::new(id),
         credential: CredentialName::new("payments-api"),

@@ -56,7 +56,7 @@ pub fn fingerprint(key: &str) -> Fingerprint {
 
 /// Returns the key as a rotation names it.
 pub fn key_ref(name: &str) -> KeyRef {
-    KeyRef { name: name.into(), fingerprint: fingerprint(name) }
+    KeyRef { name: name.into(), fingerprint: fingerprint(name), id: None }
 }
 
 /// Returns the secret that fingerprints are keyed with.

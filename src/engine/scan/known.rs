@@ -12,6 +12,7 @@ use memchr::memmem;
 
 use super::intern::Interner;
 use crate::engine::credential::{Fingerprint, FingerprintSecret, RawKey};
+use crate::engine::declaration::KeyRef;
 
 /// Values remembered before the cache begins anew.
 const CACHED_VALUES: usize = 64 << 10;
@@ -30,6 +31,14 @@ pub struct TrackedKey {
     /// The key itself where it is known (`secret_file`, `id`): it can then be found in lines that
     /// are not understood, too.
     pub raw: Option<RawKey>,
+}
+
+impl TrackedKey {
+    /// Makes the key to look for of a key that is known by name.
+    pub fn of(key: &KeyRef) -> Self {
+        let raw = key.id.as_ref().map(|id| RawKey::new(id.as_bytes().to_vec()));
+        Self { fingerprint: key.fingerprint, raw }
+    }
 }
 
 /// The number of a tracked key, in the order in which they were added.

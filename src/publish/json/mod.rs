@@ -1,4 +1,4 @@
-//! The JSON forms of the API: what DESIGN.md section 5 shows, field by field.
+//! The JSON forms of the API: the contract with every client, field by field.
 //!
 //! Times are RFC 3339 in UTC, durations seconds, an unknown time is `null`. The engine's types do
 //! not serialise themselves, so that renaming one of them never changes the API.

@@ -166,8 +166,10 @@ CREATE TABLE rotation (
     credential   TEXT    NOT NULL,
     old_key_name TEXT    NOT NULL,
     old_key      INTEGER NOT NULL REFERENCES key (id),
+    old_key_id   TEXT,
     new_key_name TEXT    NOT NULL,
     new_key      INTEGER NOT NULL REFERENCES key (id),
+    new_key_id   TEXT,
     overlap      INTEGER CHECK (overlap >= 0)
 ) STRICT;
 
