@@ -62,7 +62,12 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Reports a gap of the stream from its latest event up to now.
     pub fn gap(&mut self, cursor: &Cursor, reason: GapReason) {
-        let span = Span::between(cursor.last_event.unwrap_or(self.now), self.now);
+        self.gap_since(cursor, cursor.last_event.unwrap_or(self.now), reason);
+    }
+
+    /// Reports a gap of the stream from `since` up to now.
+    pub fn gap_since(&mut self, cursor: &Cursor, since: Timestamp, reason: GapReason) {
+        let span = Span::between(since, self.now);
         let (source, stream) = (self.source.clone(), cursor.name.clone());
         self.out.push(Report::Gap(Gap { source, stream, span, reason, bytes: None }));
     }

@@ -48,6 +48,8 @@ pub struct Generation {
     pub first_look: bool,
     /// Offset at which the hole ends that was told last: more NUL bytes there are the same one.
     pub hole_end: Option<u64>,
+    /// Latest event of the stream at the look that first did not find its file.
+    pub missed_since: Option<Timestamp>,
 }
 
 /// An open file.
@@ -132,6 +134,7 @@ impl Generation {
             reached_end: false,
             first_look: false,
             hole_end: None,
+            missed_since: None,
             record,
         }
     }

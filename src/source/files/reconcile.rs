@@ -323,17 +323,23 @@ impl Stream {
             .any(|other| other.number > record.number && same_file(other.file, record.file))
     }
 
-    /// Gives up the generations whose bytes are nowhere.
+    /// Gives up the generations whose bytes are nowhere, at the second look that misses them: a
+    /// directory that is listed while its files are renamed may show one under neither name.
     fn give_up_lost(&mut self, round: &mut Round<'_>) {
         let mut index = 0;
         while index < self.generations.len() {
-            let generation = &self.generations[index];
-            if generation.age.is_none() && generation.body.is_none() {
-                round.gap(&self.cursor, GapReason::Vanished);
+            let generation = &mut self.generations[index];
+            if generation.age.is_some() || generation.body.is_some() {
+                generation.missed_since = None;
+            } else if let Some(since) = generation.missed_since {
+                round.gap_since(&self.cursor, since, GapReason::Vanished);
                 self.end(index, round);
+                continue;
             } else {
-                index += 1;
+                generation.missed_since = Some(self.cursor.last_event.unwrap_or(round.now));
+                generation.trouble = Some("not found; it is looked for once more".to_owned());
             }
+            index += 1;
         }
     }
 }
