@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Endpoint, Trouble, block_on};
 use super::run::cancel_on_signal;
-use super::{Exit, Failure, chain};
+use super::{Exit, Failure};
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::engine::time::Timestamp;
+use crate::engine::wording::chain;
 
 /// Up to the end of the quiet; then what nginx logged after the old key was revoked in it.
 const BEFORE: &str = include_str!("../../fixtures/demo/before-revoke.log");

@@ -155,7 +155,7 @@ impl Flags {
 
 fn token_text(file: &Path) -> Result<String, Failure> {
     // The token is checked by its own reader; the client sends its text.
-    Token::read(file).map_err(|error| Failure::usage(super::chain(&error)))?;
+    Token::read(file).map_err(|error| Failure::usage(crate::engine::wording::chain(&error)))?;
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("token file {}: {error}", file.display())))?;
     Ok(text.trim().to_owned())

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, Failure, chain};
+use super::{Exit, Failure};
 use crate::config::Config;
 use crate::daemon::Daemon;
+use crate::engine::wording::chain;
 
 /// Options of `keydrain run`.
 #[derive(Debug, clap::Args)]

@@ -223,7 +223,7 @@ fn fingerprint_secret(dir: Option<&Path>) -> Result<FingerprintSecret, Failure> 
         })?,
     };
     crate::store::secret::load_or_create(&dir).map_err(|error| {
-        let why = super::chain(&error);
+        let why = crate::engine::wording::chain(&error);
         Failure::usage(format!("{why}; or name another directory with `--state DIR`"))
     })
 }

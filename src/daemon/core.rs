@@ -178,7 +178,7 @@ impl Core {
     fn turn(&mut self) -> Result<(), DaemonError> {
         let now = clock::now();
         if let Some((commit, since)) = self.unwritten.take() {
-            self.write(commit, since)?;
+            self.write(commit, since, now)?;
             if self.unwritten.is_none() {
                 tracing::info!("The state can be written again.");
                 for input in std::mem::take(&mut self.held) {
@@ -193,12 +193,7 @@ impl Core {
                 // A look that found nothing new costs a credit, too.
                 self.give_credits();
             } else {
-                self.write(commit, now)?;
-                if self.unwritten.is_some() {
-                    tracing::error!(
-                        "Reading stops and answers are unknown until the state can be written."
-                    );
-                }
+                self.write(commit, now, now)?;
             }
         }
         self.publish(now);
@@ -206,7 +201,12 @@ impl Core {
     }
 
     /// Commits; what cannot be written now is kept for the next turn.
-    fn write(&mut self, commit: Commit, since: Timestamp) -> Result<(), DaemonError> {
+    fn write(
+        &mut self,
+        commit: Commit,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), DaemonError> {
         match self.store.commit(&commit) {
             Ok(()) => {
                 self.commits += 1;
@@ -214,8 +214,15 @@ impl Core {
                 Ok(())
             }
             Err(error) if error.is_retryable() => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, "The state cannot be written; trying again.");
+                // Said once, not at each try.
+                if now == since {
+                    let error = crate::engine::wording::chain(&error);
+                    tracing::error!(
+                        error,
+                        "The state cannot be written: reading stops and answers are unknown until \
+                         it can; free space, or mend the disk."
+                    );
+                }
                 self.unwritten = Some((commit, since));
                 Ok(())
             }

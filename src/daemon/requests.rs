@@ -1,6 +1,6 @@
 //! Requests from the network: a command is applied at once and replied to after its commit.
 //!
-//! While the state cannot be written, commands are refused before anything is applied.
+//! While the state cannot be written, all are refused before anything is applied or shown.
 
 use super::core::Core;
 use crate::clock;
@@ -14,11 +14,8 @@ use crate::publish::{Intent, KeyChoice, Refusal, Request, StartRotation};
 impl Core {
     pub(super) fn answer(&mut self, request: Request) {
         let now = clock::now();
-        if let (
-            Some(_),
-            Request::Start(..) | Request::Record { .. } | Request::RevokeIntent { .. },
-        ) = (&self.unwritten, &request)
-        {
+        if self.unwritten.is_some() {
+            // What the engine knows beyond the last commit is not shown, either.
             return refuse(request, "disk full, read-only or failing");
         }
         match request {
@@ -42,10 +39,10 @@ impl Core {
                 }));
             }
             Request::Consumers { rotation, reply } => self.replies.push(Box::new(move |drain| {
-                let _ = reply.send(drain.consumers(&rotation, now));
+                let _ = reply.send(Ok(drain.consumers(&rotation, now)));
             })),
             Request::Journal { rotation, reply } => self.replies.push(Box::new(move |drain| {
-                let _ = reply.send(drain.journal(&rotation).map(<[_]>::to_vec));
+                let _ = reply.send(Ok(drain.journal(&rotation).map(<[_]>::to_vec)));
             })),
         }
     }
@@ -97,7 +94,8 @@ fn refuse(request: Request, why: &str) {
         Request::Start(_, reply) => drop(reply.send(Err(refusal))),
         Request::Record { reply, .. } => drop(reply.send(Err(refusal))),
         Request::RevokeIntent { reply, .. } => drop(reply.send(Err(refusal))),
-        Request::Consumers { .. } | Request::Journal { .. } => {}
+        Request::Consumers { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Journal { reply, .. } => drop(reply.send(Err(refusal))),
     }
 }
 

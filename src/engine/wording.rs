@@ -1,4 +1,4 @@
-//! Words for people: durations as they are said, digests as they are shown.
+//! Words for people: durations and errors as they are said, digests as they are shown.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -38,4 +38,20 @@ pub fn humane(duration: Duration) -> String {
         }
     }
     words.join(" ")
+}
+
+/// Says an error with everything that caused it, as one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }

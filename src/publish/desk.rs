@@ -60,14 +60,14 @@ pub enum Request {
         /// The rotation.
         rotation: RotationId,
         /// Gets the consumers.
-        reply: oneshot::Sender<Option<Vec<ConsumerView>>>,
+        reply: oneshot::Sender<Result<Option<Vec<ConsumerView>>, Refusal>>,
     },
     /// List a rotation's journal, oldest first; `None`: no such rotation.
     Journal {
         /// The rotation.
         rotation: RotationId,
         /// Gets the entries.
-        reply: oneshot::Sender<Option<Vec<JournalEntry>>>,
+        reply: oneshot::Sender<Result<Option<Vec<JournalEntry>>, Refusal>>,
     },
 }
 

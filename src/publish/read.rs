@@ -128,13 +128,13 @@ pub(super) async fn consumers(
     subject: Subject,
 ) -> Result<Response, Problem> {
     let rotation = subject.id(&app.snapshot())?;
-    let consumers = app.ask(|reply| Request::Consumers { rotation, reply }).await?;
+    let consumers = app.ask(|reply| Request::Consumers { rotation, reply }).await??;
     Ok(ok(json::consumers(&consumers.ok_or_else(Problem::unknown_rotation)?)))
 }
 
 pub(super) async fn journal(State(app): State<App>, subject: Subject) -> Result<Response, Problem> {
     let rotation = subject.id(&app.snapshot())?;
-    let entries = app.ask(|reply| Request::Journal { rotation, reply }).await?;
+    let entries = app.ask(|reply| Request::Journal { rotation, reply }).await??;
     Ok(ok(json::journal(&entries.ok_or_else(Problem::unknown_rotation)?)))
 }
 

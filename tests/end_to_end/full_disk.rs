@@ -55,6 +55,8 @@ fn a_full_disk_makes_the_answer_unknown_and_moves_no_offset_until_there_is_room(
     let refused = daemon.post(&format!("/v1/rotations/{id}/events"), &json!({"type": "hold"}));
     assert_eq!(refused.status, 503, "{refused:?}");
     assert_eq!(refused.json()["type"], "urn:keydrain:problem:state_unwritable");
+    let consumers = daemon.get(&format!("/v1/rotations/{id}/consumers"));
+    assert_eq!(consumers.json()["type"], "urn:keydrain:problem:state_unwritable");
 
     // A use of the old key meanwhile is not lost, only not yet told.
     shop.send("nightly", Key::Old);

@@ -289,10 +289,10 @@ fn reply(request: Request, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<StartRot
             });
         }
         Request::Consumers { reply, .. } => {
-            let _ = reply.send(Some(consumers()));
+            let _ = reply.send(Ok(Some(consumers())));
         }
         Request::Journal { rotation, reply } => {
-            let _ = reply.send(Some(journal(&rotation)));
+            let _ = reply.send(Ok(Some(journal(&rotation))));
         }
     }
 }

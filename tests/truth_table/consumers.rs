@@ -194,9 +194,11 @@ fn a_retired_consumer_need_not_move_and_blocks_when_it_presents_the_old_key() {
     let story = moved_over().uses(OLD, "batch", ["09:30:00"]).told("10:05:00", retired("batch"));
     check(&story.busy("10:15:35"), Ready, []);
     let back = story.uses(OLD, "batch", ["10:30:00"]).uses(NEW, "checkout", ["10:31:00"]);
-    check(&back.busy("10:40:00"), NotReady, [("old_key_in_use", "batch")]);
-    check(&back.busy("10:45:34.999999999"), NotReady, [("quiet_running", OLD)]);
-    check(&back.busy("10:45:35"), Ready, []);
+    let not_moved = ("consumer_not_moved", "batch");
+    check(&back.busy("10:40:00"), NotReady, [("old_key_in_use", "batch"), not_moved]);
+    check(&back.busy("10:45:34.999999999"), NotReady, [("quiet_running", OLD), not_moved]);
+    check(&back.busy("10:45:35"), NotReady, [not_moved]);
+    check(&back.told("10:46:00", retired("batch")).busy("10:46:00"), Ready, []);
 }
 
 #[test]
@@ -265,6 +267,15 @@ fn the_new_key_of_a_named_consumer_does_not_speak_for_the_pool() {
     let story = moved_over().uses(OLD, "-", ["09:30:00"]);
     check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
     check(&story.told("10:20:00", retired("anonymous")).busy("10:30:00"), Ready, []);
+}
+
+#[test]
+fn a_client_that_calls_itself_anonymous_is_neither_retired_nor_waived_with_the_pool() {
+    let story = moved_over()
+        .uses(OLD, "anonymous", ["09:30:00"])
+        .told("10:05:00", retired("anonymous"))
+        .told("10:05:00", waived("anonymous", "11:30:00"));
+    check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
 }
 
 #[test]
