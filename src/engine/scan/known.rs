@@ -166,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_public_id_is_found_in_lines_that_are_not_understood_and_a_secret_is_not() {
+        let fingerprint = secret().fingerprint(b"old-key");
+        let declared = |id| KeyRef { name: "a".into(), fingerprint, id };
+        let search = |key: &KeyRef| {
+            KnownKeys::new(vec![TrackedKey::of(key)], secret()).search(b"garbage old-key")
+        };
+        assert_eq!(search(&declared(Some("old-key".into()))), [fingerprint]);
+        assert_eq!(search(&declared(None)), []);
+    }
+
+    #[test]
     fn a_key_is_known_by_its_raw_form_or_by_its_fingerprint() {
         let mut known = KnownKeys::new(vec![by_raw(b"old"), by_fingerprint(b"new")], secret());
         for _ in 0..2 {
