@@ -85,13 +85,20 @@ impl<'a> Case<'a> {
 
     /// Returns when both keys became valid: told, else inferred from the first accepted B.
     pub fn overlap_began(&self) -> Option<Timestamp> {
-        let inferred = || self.migrants.iter().filter_map(|m| m.new?.accepted.first()).min();
+        let first = |migrant: &Migrant<'_>| {
+            let accepted = &migrant.new?.accepted;
+            // What an earlier rotation of these keys saw began another overlap.
+            self.facts.keys_free_since.map_or(accepted.first(), |at| accepted.first_after(at))
+        };
+        let inferred = || self.migrants.iter().filter_map(first).min();
         self.facts.rotation.dual_accept_at.or_else(inferred)
     }
 
     /// Returns the edge of the quiet period: a presentation of A after it is recent.
     pub fn recent_edge(&self) -> Timestamp {
-        self.watermark.unwrap_or(self.now).minus(self.facts.policy.quiet_period)
+        // A watermark from a clock that was ahead must not hide a use.
+        let until = self.watermark.map_or(self.now, |watermark| watermark.min(self.now));
+        until.minus(self.facts.policy.quiet_period)
     }
 
     /// Returns the event time from which the quiet counts; `None` while observation has not begun.

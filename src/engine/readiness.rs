@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub ledger: &'a Ledger,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: &'a [Span],
+    /// When the last earlier rotation that had the new key in it ended, if there was one.
+    pub keys_free_since: Option<Timestamp>,
     /// Number of violations recorded for the rotation.
     pub violations: usize,
     /// Sequence of the newest journal entry of the rotation.
@@ -146,7 +148,7 @@ fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 fn job_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    for (name, since) in &case.facts.rotation.running_jobs {
+    for (name, (since, _)) in &case.facts.rotation.running_jobs {
         let message =
             format!("a job of {name} was started and has not finished; record job_finished");
         out.push(blocker(Code::JobRunning, name, message).since(Some(*since)));

@@ -148,7 +148,7 @@ impl JournalEvent {
 /// One entry of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Position in the journal of all rotations, from 1; given by the store.
+    /// Position in the journal of all rotations, from 1.
     pub sequence: u64,
     /// The rotation.
     pub rotation: RotationId,
@@ -196,8 +196,10 @@ pub struct Rotation {
     pub hold_since: Option<Timestamp>,
     /// Since when an incident is open.
     pub incident_since: Option<Timestamp>,
-    /// Jobs that began and have not ended, with their start.
-    pub running_jobs: BTreeMap<Arc<str>, Timestamp>,
+    /// Incidents that are open.
+    pub open_incidents: u64,
+    /// Jobs that began and have not ended: the start of the first, and how many.
+    pub running_jobs: BTreeMap<Arc<str>, (Timestamp, u64)>,
     /// Consumers that do not exist any more, since when.
     pub retired: BTreeMap<Arc<str>, Timestamp>,
     /// Consumers whose presentations block nothing until the given time.
@@ -219,7 +221,7 @@ pub enum JournalRefusal {
     /// The rotation is over.
     #[error("the rotation is {0}: it takes no more entries of this type; start a new rotation")]
     Closed(&'static str),
-    /// `released` without a hold, `incident_closed` without an incident and the like.
+    /// `release` without a hold, `incident_closed` without an incident and the like.
     #[error("{0}")]
     NothingToEnd(&'static str),
     /// The source is not one of the rotation's.
@@ -227,6 +229,9 @@ pub enum JournalRefusal {
         "source `{0}` is not pinned by this rotation; `keydrain rotation show` lists its sources"
     )]
     UnknownSource(SourceName),
+    /// A revocation before the rotation began would be proved by any old denial.
+    #[error("`at` lies before the rotation began; leave it out to mean now")]
+    BeforeTheStart,
     /// An event that says when something happened lies in the future.
     #[error("`at` lies in the future; leave it out to mean now")]
     InTheFuture,
@@ -245,6 +250,7 @@ impl Rotation {
             attested: BTreeSet::new(),
             hold_since: None,
             incident_since: None,
+            open_incidents: 0,
             running_jobs: BTreeMap::new(),
             retired: BTreeMap::new(),
             waived: BTreeMap::new(),
@@ -271,6 +277,10 @@ impl Rotation {
         // A minute of grace: the caller's clock need not be ours.
         if at > now.plus(std::time::Duration::from_mins(1)) {
             return Err(JournalRefusal::InTheFuture);
+        }
+        let ends = matches!(event, JournalEvent::Revoked | JournalEvent::Override);
+        if ends && at < self.started_at {
+            return Err(JournalRefusal::BeforeTheStart);
         }
         // What is still of use after the end: the proof of the revocation, and remarks.
         let remark = matches!(
@@ -316,18 +326,26 @@ impl Rotation {
             JournalEvent::ConsumersNotified => self.notified_at = self.notified_at.max(Some(at)),
             JournalEvent::Propagated => self.propagated_at = self.propagated_at.max(Some(at)),
             JournalEvent::JobStarted(name) => {
-                self.running_jobs.insert(name.clone(), at);
+                self.running_jobs.entry(name.clone()).or_insert((at, 0)).1 += 1;
             }
             JournalEvent::JobFinished(name) => {
-                self.running_jobs.remove(name);
+                // Two runs may overlap: each must end.
+                if let Some((_, running)) = self.running_jobs.get_mut(name) {
+                    *running -= 1;
+                }
+                self.running_jobs.retain(|_, (_, running)| *running > 0);
             }
             JournalEvent::Attested(what) => {
                 self.attested.insert(*what);
             }
             JournalEvent::IncidentOpened => {
                 self.incident_since.get_or_insert(at);
+                self.open_incidents += 1;
             }
-            JournalEvent::IncidentClosed => self.incident_since = None,
+            JournalEvent::IncidentClosed => {
+                self.open_incidents = self.open_incidents.saturating_sub(1);
+                self.incident_since = self.incident_since.filter(|_| self.open_incidents > 0);
+            }
             JournalEvent::ManualIntervention => self.manual_intervention = true,
             JournalEvent::Hold => {
                 self.hold_since.get_or_insert(at);

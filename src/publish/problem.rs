@@ -87,9 +87,11 @@ impl From<Refusal> for Problem {
             Refusal::UnknownKey(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_key"),
             Refusal::SameKey => (StatusCode::UNPROCESSABLE_ENTITY, "same_key"),
             Refusal::Invalid(_)
-            | Refusal::Journal(JournalRefusal::UnknownSource(_) | JournalRefusal::InTheFuture) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request")
-            }
+            | Refusal::Journal(
+                JournalRefusal::UnknownSource(_)
+                | JournalRefusal::InTheFuture
+                | JournalRefusal::BeforeTheStart,
+            ) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Refusal::RotationInProgress(_) => (StatusCode::CONFLICT, "rotation_in_progress"),
             Refusal::Journal(_) => (StatusCode::CONFLICT, "journal_conflict"),
             Refusal::StaleEpoch { .. } => (StatusCode::CONFLICT, "stale_epoch"),

@@ -91,6 +91,8 @@ fn a_compressed_file_that_is_still_written_is_read_when_it_is_whole() {
         world.date(name, Duration::from_secs(5));
         world.poll();
         world.poll();
+        let held_back = world.stream_status("access.log").unreadable.is_some();
+        assert_eq!(held_back, end < packed.len(), "at {end}: unread bytes are told");
     }
     world.assert_ledger();
     world.assert_gaps(&[]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
 use keydrain::engine::rotation::{JournalEvent, RosterEntry};
 
+use crate::log::key_ref;
 use crate::story::{INSTANT, Story, at, check, minutes, moved_over, on_roster, says, stands_until};
 use crate::world::{NEW, OLD};
 
@@ -92,6 +93,46 @@ fn a_job_that_started_and_has_not_finished_blocks() {
     check(&one.busy("10:31:00"), NotReady, [("job_running", "report")]);
     let both = one.told("10:32:00", JournalEvent::JobFinished("report".into()));
     check(&both.busy("10:32:00"), Ready, []);
+}
+
+#[test]
+fn of_two_runs_of_a_job_and_of_two_incidents_each_must_end() {
+    let started = || JournalEvent::JobStarted("billing".into());
+    let finished = || JournalEvent::JobFinished("billing".into());
+    let jobs = moved_over().told("10:20:00", started()).told("10:21:00", started());
+    let one = jobs.told("10:25:00", finished());
+    check(&one.busy("10:30:00"), NotReady, [("job_running", "billing")]);
+    check(&one.told("10:31:00", finished()).busy("10:31:00"), Ready, []);
+
+    let opened = || JournalEvent::IncidentOpened;
+    let incidents = moved_over().told("10:20:00", opened()).told("10:21:00", opened());
+    let one = incidents.told("10:25:00", JournalEvent::IncidentClosed);
+    check(&one.busy("10:30:00"), NotReady, [("incident_open", "*")]);
+    check(&one.told("10:31:00", JournalEvent::IncidentClosed).busy("10:31:00"), Ready, []);
+}
+
+#[test]
+fn an_overlap_is_not_inferred_from_an_earlier_rotation_of_the_same_keys() {
+    let story = moved_over()
+        .policy(|policy| policy.min_overlap = Some(minutes(20)))
+        .told("10:20:00", JournalEvent::RolledBack)
+        .then("10:25:00", |world| {
+            world.start(key_ref(OLD), key_ref(NEW), at("10:25:00"));
+        })
+        .uses(NEW, "checkout", ["10:30:00"]);
+    check(&story.busy("10:49:59.999999999"), NotReady, [("min_overlap", "*")]);
+    check(&story.busy("10:50:00"), Ready, []);
+}
+
+#[test]
+fn a_revocation_before_the_rotation_began_is_refused() {
+    let mut world = moved_over().world(at("10:30:00"));
+    let id = world.rotation();
+    for event in [JournalEvent::Revoked, JournalEvent::Override] {
+        let before = Some(at("01:00:00"));
+        let told = world.drain.record(&id, event, before, "ops".into(), None, at("10:30:00"));
+        assert!(told.unwrap_err().to_string().contains("before the rotation began"));
+    }
 }
 
 #[test]

@@ -156,6 +156,7 @@ impl Drain {
             sources: pinned.map(|name| (name, self.sources.get(name))).collect(),
             ledger: &self.ledger,
             clock_suspects: &self.clock_suspects,
+            keys_free_since: self.keys_free_since(&watched.rotation),
             violations: watched.violations.len(),
             journal_sequence: watched.journal.last().map_or(0, |entry| entry.sequence),
             policy_digest: &watched.policy_digest,
@@ -163,6 +164,23 @@ impl Drain {
             configured,
         };
         decide(&facts, now)
+    }
+
+    /// Returns when the last earlier rotation that had the new key in it ended.
+    fn keys_free_since(&self, rotation: &Rotation) -> Option<Timestamp> {
+        let new_key = rotation.declaration.new_key.fingerprint;
+        let others = self.rotations.values().map(|watched| &watched.rotation);
+        let shared = others.filter(|other| {
+            let told = &other.declaration;
+            let keys = [told.old_key.fingerprint, told.new_key.fingerprint];
+            told.id != rotation.declaration.id && keys.contains(&new_key)
+        });
+        let ends = shared.filter_map(|other| match other.phase {
+            Phase::Open => None,
+            Phase::Revoked(at) | Phase::RolledBack(at) => Some(at),
+        });
+        // An end that was recorded after this one began is none of its past.
+        ends.filter(|end| *end <= rotation.started_at).max()
     }
 
     /// Returns when a denied line with A proved the revocation: later than it may take to spread.

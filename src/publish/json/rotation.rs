@@ -122,7 +122,11 @@ fn one<'a>(view: &'a RotationView, answer: &'a Answer) -> View<'a> {
         attested: rotation.attested.iter().map(|what| what.as_str()).collect(),
         hold_since: at(rotation.hold_since),
         incident_since: at(rotation.incident_since),
-        running_jobs: rotation.running_jobs.iter().map(|(name, at)| (&**name, At(*at))).collect(),
+        running_jobs: rotation
+            .running_jobs
+            .iter()
+            .map(|(name, (at, _))| (&**name, At(*at)))
+            .collect(),
         retired: rotation.retired.keys().map(|name| &**name).collect(),
         waived: rotation.waived.iter().map(|(name, until)| (&**name, At(*until))).collect(),
         retired_sources: rotation.retired_sources.iter().map(SourceName::as_str).collect(),

@@ -21,6 +21,10 @@ use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Anchor, FileId, GenerationNumber};
 
+/// What is said of a compressed or copied file that cannot be read yet.
+const HALF_WRITTEN: &str =
+    "a rotated copy is still being written, or damaged: complete it or take it away";
+
 /// Least time between two proofs of idleness.
 const IDLE_PROOF_EVERY: Duration = Duration::from_secs(1);
 
@@ -287,12 +291,17 @@ impl Stream {
     }
 
     /// Returns what was found at the last look.
+    ///
+    /// Bytes that exist and cannot be read yet are a trouble, whatever holds them back.
     pub fn status(&self) -> StreamStatus {
         let troubles = self.generations.iter().filter_map(|generation| generation.trouble.as_ref());
+        let broken = |one: &Generation| matches!(one.gzip_end(), Some(GzipEnd::Broken(_)));
+        let half = self.unclear || self.generations.iter().any(broken);
+        let half = half.then(|| HALF_WRITTEN.to_owned());
         StreamStatus {
             stream: self.cursor.name.clone(),
             live: self.live_exists,
-            unreadable: self.trouble.iter().chain(troubles).next().cloned(),
+            unreadable: self.trouble.iter().chain(troubles).chain(&half).next().cloned(),
             backlog: self.generations.iter().map(Generation::backlog).sum(),
             open_generations: self.generations.len() as u64,
         }
@@ -323,7 +332,9 @@ fn ending(generation: &Generation, round: &Round<'_>) -> Option<Ending> {
     match (generation.gzip_end(), generation.facts()) {
         (Some(GzipEnd::Whole), _) => Some(Ending::Whole),
         (Some(GzipEnd::Broken(_)), Some(facts)) => {
-            (round.now.since(facts.modified_at) >= grace).then_some(Ending::Damaged)
+            // A file from the future is as old as it is known.
+            let since = facts.modified_at.min(generation.quiet_since);
+            (round.now.since(since) >= grace).then_some(Ending::Damaged)
         }
         _ => (generation.ends_seen >= 2 && round.now.since(generation.quiet_since) >= grace)
             .then_some(Ending::Whole),
