@@ -167,7 +167,7 @@ fn a_key_tracked_later_is_found_from_then_on() {
 /// Everything of a usage that must not depend on where chunks are cut.
 #[derive(Debug, Default, PartialEq)]
 struct Merged {
-    cells: BTreeMap<(Fingerprint, Consumer, Minute), Tally>,
+    cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally>,
     lines: BTreeMap<Minute, (u64, u64)>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
     numbers: (u64, u64, u64),
@@ -186,7 +186,7 @@ fn scan_cut(chunks: &[&str]) -> Merged {
         for cell in usage.cells {
             merged
                 .cells
-                .entry((cell.key, cell.consumer, cell.minute))
+                .entry((cell.key, cell.consumer, cell.minute, cell.late))
                 .and_modify(|tally| tally.merge(&cell.tally))
                 .or_insert(cell.tally);
         }

@@ -58,32 +58,18 @@ impl Presentations {
     /// Adds what proves that a key works, or that it does not any more.
     ///
     /// A late line counts from its arrival, which is strict for a key that must be quiet and would
-    /// be lax here: of a cell with late lines only the newest event is sure, and its outcome only
-    /// where all are the same.
+    /// be lax here: it proves neither.
     fn add_proofs(&mut self, cell: &UsageCell) {
-        let tally = &cell.tally;
-        let [accepted, unauthenticated, forbidden, failed] = tally.counts;
-        let denials = unauthenticated.saturating_add(forbidden);
-        let late = tally.first_seen < cell.minute.start() || tally.last_seen < tally.counts_until;
-        let newest = tally.last_seen.min(tally.counts_until);
-        if !late {
-            self.accepted.insert(cell.minute, tally.seconds[Outcome::Accepted as usize]);
-        } else if accepted > 0 && denials == 0 && failed == 0 {
-            let mut second = Seconds::default();
-            second.insert(newest);
-            self.accepted.insert(newest.minute(), second);
+        if cell.late {
+            return;
         }
-        let denied = if !late {
-            tally.seconds[Outcome::Unauthenticated as usize]
-                .union(tally.seconds[Outcome::Forbidden as usize])
-                .iter()
-                .last()
-                .map(|second| cell.minute.start().as_seconds().saturating_add(second))
-        } else if denials > 0 && accepted == 0 && failed == 0 {
-            Some(newest.as_seconds())
-        } else {
-            None
-        };
+        let seconds = &cell.tally.seconds;
+        self.accepted.insert(cell.minute, seconds[Outcome::Accepted as usize]);
+        let denied = seconds[Outcome::Unauthenticated as usize]
+            .union(seconds[Outcome::Forbidden as usize])
+            .iter()
+            .last()
+            .map(|second| cell.minute.start().as_seconds().saturating_add(second));
         self.last_denied = self.last_denied.max(denied.map(Timestamp::from_seconds));
     }
 
@@ -137,6 +123,7 @@ mod tests {
             key: Fingerprint::from_bytes([1; 16]),
             consumer: Consumer::Anonymous,
             minute: at.minute(),
+            late: false,
             tally: Tally::one(Outcome::Forbidden, at, at),
         };
         let mut ledger = Ledger::default();

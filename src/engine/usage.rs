@@ -159,6 +159,9 @@ pub struct UsageCell {
     pub consumer: Consumer,
     /// Minute of effective time.
     pub minute: Minute,
+    /// Whether its lines count from their arrival: read late, or dated in the future. Such a line
+    /// shows that a key was presented, and not when: it proves nothing else.
+    pub late: bool,
     /// The presentations.
     pub tally: Tally,
 }

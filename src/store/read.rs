@@ -202,8 +202,8 @@ fn tracked(row: &Row<'_>, names: &Directory) -> Result<TrackedRecord, Fault> {
 const CELLS: &str = "SELECT source, key, consumer, minute,
     accepted, unauthenticated, forbidden, failed,
     accepted_seconds, unauthenticated_seconds, forbidden_seconds, failed_seconds,
-    first_seen, last_seen, counts_until
-    FROM usage_cell ORDER BY source, key, consumer, minute";
+    first_seen, last_seen, counts_until, late
+    FROM usage_cell ORDER BY source, key, consumer, minute, late";
 
 fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fault> {
     let seconds = |position: usize| -> Result<Seconds, Fault> {
@@ -220,6 +220,7 @@ fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fau
         key: names.key(row.get(1)?)?,
         consumer: names.consumer(row.get(2)?)?,
         minute: Minute::from_number(row.get(3)?),
+        late: row.get(15)?,
         tally,
     };
     Ok((names.source(row.get(0)?)?, cell))

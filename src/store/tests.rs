@@ -21,6 +21,7 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         key: Fingerprint::from_bytes([7; 16]),
         consumer: Consumer::Named(ConsumerName::from_bytes(format!("c{number}").as_bytes())),
         minute: event_at.minute(),
+        late: false,
         tally: Tally::one(Outcome::Forbidden, event_at, event_at),
     };
     let delta = UsageDelta {

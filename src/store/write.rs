@@ -67,7 +67,7 @@ fn add_cells(
 ) -> Result<(), Fault> {
     // `min(a, max - b) + b`: the sum of two counts saturates, where `a + b` would become a float.
     let mut add = tx.prepare_cached(
-        "INSERT INTO usage_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        "INSERT INTO usage_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT DO UPDATE SET
             accepted = min(accepted, 9223372036854775807 - excluded.accepted) + excluded.accepted,
             unauthenticated = min(unauthenticated, 9223372036854775807 - excluded.unauthenticated)
@@ -93,6 +93,7 @@ fn add_cells(
             key,
             consumer,
             cell.minute.number(),
+            cell.late,
             accepted,
             unauthenticated,
             forbidden,

@@ -72,12 +72,15 @@ fn a_cell() -> impl Strategy<Value = UsageCell> {
             counts_until,
         },
     );
-    (a_key(), a_consumer(), -1..2_i64, tally).prop_map(|(key, consumer, minute, tally)| UsageCell {
-        key,
-        consumer,
-        minute: Minute::from_number(minute),
-        tally,
-    })
+    (a_key(), a_consumer(), (-1..2_i64, any::<bool>()), tally).prop_map(
+        |(key, consumer, (minute, late), tally)| UsageCell {
+            key,
+            consumer,
+            minute: Minute::from_number(minute),
+            late,
+            tally,
+        },
+    )
 }
 
 fn an_anchor() -> impl Strategy<Value = Anchor> {

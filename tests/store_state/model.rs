@@ -82,7 +82,7 @@ pub fn generation_of(delta: &UsageDelta) -> GenerationRecord {
 pub fn cell(key_number: u8, consumer: Consumer, second: i64) -> UsageCell {
     let event_at = at(second);
     let tally = Tally::one(Outcome::Accepted, event_at, event_at);
-    UsageCell { key: key(key_number), consumer, minute: event_at.minute(), tally }
+    UsageCell { key: key(key_number), consumer, minute: event_at.minute(), late: false, tally }
 }
 
 /// A commit that counts `to - from` lines, one per byte, each with a cell of its own.
@@ -198,7 +198,8 @@ impl Model {
         for new in &delta.cells {
             let same = |(source, old): &&mut (SourceName, UsageCell)| {
                 *source == delta.source
-                    && (old.key, &old.consumer, old.minute) == (new.key, &new.consumer, new.minute)
+                    && (old.key, &old.consumer, old.minute, old.late)
+                        == (new.key, &new.consumer, new.minute, new.late)
             };
             match state.cells.iter_mut().find(same) {
                 Some((_, old)) => old.tally.merge(&new.tally),
@@ -247,7 +248,7 @@ pub fn assert_same(found: &State, expected: &State) {
     });
     same(&found.tracked, &expected.tracked, |it| (it.source.clone(), it.key));
     same(&found.cells, &expected.cells, |(source, it)| {
-        (source.clone(), it.key, it.consumer.clone(), it.minute)
+        (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
     });
     same(&found.lines, &expected.lines, |(source, it)| (source.clone(), it.minute));
     same(&found.rejected_keys, &expected.rejected_keys, |(source, it)| {

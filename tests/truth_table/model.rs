@@ -69,7 +69,9 @@ fn put<T>(records: &mut Vec<T>, record: T, same: impl Fn(&T, &T) -> bool) {
 
 fn add_cell(cells: &mut Vec<(SourceName, UsageCell)>, source: &SourceName, new: &UsageCell) {
     let same = |(at, old): &&mut (SourceName, UsageCell)| {
-        at == source && (old.key, &old.consumer, old.minute) == (new.key, &new.consumer, new.minute)
+        at == source
+            && (old.key, &old.consumer, old.minute, old.late)
+                == (new.key, &new.consumer, new.minute, new.late)
     };
     match cells.iter_mut().find(same) {
         Some((_, old)) => old.tally.merge(&new.tally),

@@ -319,6 +319,21 @@ fn a_late_use_of_the_new_key_beside_a_failed_one_in_time_proves_nothing_even_aft
 }
 
 #[test]
+fn a_use_of_the_new_key_in_time_stays_a_proof_beside_a_late_one_over_a_restart() {
+    // Both count in the minute of 10:30: one by its event, one by its arrival.
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:00:00"])
+        .uses(NEW, "checkout", ["10:30:05"])
+        .line_written("09:10:00", "10:30:10", NEW, "checkout");
+    let before = story.busy("10:50:00");
+    check(&before, Ready, []);
+    let after = story.restarted("10:49:00").busy("10:50:00");
+    check(&after, Ready, []);
+    assert_eq!(after.consumers, before.consumers);
+}
+
+#[test]
 fn a_use_of_the_new_key_that_is_late_by_seconds_does_not_follow_the_old_one_either() {
     let story = Story::new()
         .declared(|declared| {

@@ -128,7 +128,7 @@ struct Count {
     usage: ChunkUsage,
     /// Raw bytes of named consumers.
     consumers: Interner,
-    cells: HashMap<(Slot, Option<Symbol>, Minute), Tally>,
+    cells: HashMap<(Slot, Option<Symbol>, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
 }
@@ -199,7 +199,7 @@ impl Count {
         let one = Tally::one(event.outcome, event.event_at, effective_at);
         for slot in counted.into_iter().flatten() {
             self.cells
-                .entry((slot, consumer, effective_at.minute()))
+                .entry((slot, consumer, effective_at.minute(), late || future))
                 .and_modify(|tally| tally.merge(&one))
                 .or_insert(one);
         }
@@ -230,20 +230,26 @@ impl Count {
         let names: Vec<ConsumerName> =
             self.consumers.iter().map(ConsumerName::from_bytes).collect();
         // Two spellings of bytes may give one name: merge them.
-        let mut cells: BTreeMap<(Fingerprint, Consumer, Minute), Tally> = BTreeMap::new();
-        for ((slot, consumer, minute), tally) in self.cells {
+        let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
+        for ((slot, consumer, minute, late), tally) in self.cells {
             let consumer = match consumer {
                 Some(symbol) => Consumer::Named(names[symbol.index()].clone()),
                 None => Consumer::Anonymous,
             };
             cells
-                .entry((known.fingerprint(slot), consumer, minute))
+                .entry((known.fingerprint(slot), consumer, minute, late))
                 .and_modify(|sum| sum.merge(&tally))
                 .or_insert(tally);
         }
         usage.cells = cells
             .into_iter()
-            .map(|((key, consumer, minute), tally)| UsageCell { key, consumer, minute, tally })
+            .map(|((key, consumer, minute, late), tally)| UsageCell {
+                key,
+                consumer,
+                minute,
+                late,
+                tally,
+            })
             .collect();
         usage.lines = self.minutes.into_values().collect();
         usage.rejected_keys =

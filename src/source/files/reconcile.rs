@@ -288,9 +288,8 @@ impl Stream {
         let prefixes = self.prefixes(skip, family);
         let (log, facts) = open_log(&file.target, file.facts.id)?;
         if file.gzip {
-            let age = round.now.since(facts.modified_at);
-            let young = age < round.limits.rotation_grace && facts.modified_at <= round.now;
-            gzip_role(log, &prefixes, young)
+            let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
+            gzip_role(log, &prefixes, recent.contains(&facts.modified_at))
         } else {
             plain_role(&log, facts.size, &prefixes, family)
         }

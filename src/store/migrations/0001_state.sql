@@ -128,6 +128,7 @@ CREATE TABLE usage_cell (
     key                     INTEGER NOT NULL REFERENCES key (id),
     consumer                INTEGER NOT NULL REFERENCES consumer (id),
     minute                  INTEGER NOT NULL,
+    late                    INTEGER NOT NULL,
     accepted                INTEGER NOT NULL CHECK (accepted >= 0),
     unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
     forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
@@ -139,7 +140,7 @@ CREATE TABLE usage_cell (
     first_seen              INTEGER NOT NULL,
     last_seen               INTEGER NOT NULL,
     counts_until            INTEGER NOT NULL,
-    PRIMARY KEY (source, key, consumer, minute)
+    PRIMARY KEY (source, key, consumer, minute, late)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE line_count (
