@@ -23,7 +23,7 @@
 //! 4. Offsets and counts are committed together: each line is counted exactly once.
 //! 5. Bytes read, skipped and unknown add up to the bytes known to exist.
 //! 6. A raw secret is never in the state, a log, an error, a metric, a message or a core dump.
-//! 7. Everything has a bound; a bound that is hit is reported and never makes a verdict greener.
+//! 7. A bound that is hit is reported and never makes a verdict greener.
 //! 8. A change of config or matcher never makes a verdict greener: the evidence clock restarts.
 //! 9. What is published was committed, and an older answer is never taken for a newer one.
 //! 10. One more line with the old key, one more gap, one line less of the new key: never greener.

@@ -332,7 +332,7 @@ fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 case.new_name()
             ),
             _ => format!(
-                "{} uses both keys; it counts as moved after {} without {}",
+                "{} uses both keys; it counts as moved after {} without {}, or retire or waive it",
                 migrant.name,
                 humane(migrant.silence_to_move(case.facts.policy)),
                 case.old_name()
@@ -345,7 +345,8 @@ fn consumers_and_new_key(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
         if migrant.roster.is_some() {
             let message = format!(
-                "{} is on the roster and was never seen; it clears with its use of {}, or retire it",
+                "{} is on the roster and was never seen with an accepted key; it clears with its use of \
+                 {}, or retire it",
                 migrant.name,
                 case.new_name()
             );

@@ -152,7 +152,8 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
             if standing::is_blind(found, &keys) {
                 let message = format!(
                     "{stream} never showed {} or {} since its observation began: its format may not \
-                     log the key; see keydrain explain",
+                     log the key (keydrain explain tells); one request with either key clears it, or \
+                     record source_retired for the stream",
                     case.old_name(),
                     case.new_name()
                 );
@@ -196,7 +197,8 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let too_many = rejects as f64 > allowed;
         if too_many {
             let message = format!(
-                "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain"
+                "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain, and \
+                 name no other logs in its paths (under a new name a source starts afresh)"
             );
             out.push(blocker(Code::Rejects, name.as_str(), message));
         }

@@ -52,7 +52,7 @@ pub struct StreamRecord {
     pub watermark: Option<Timestamp>,
     /// When the newest line was written, as far as known.
     pub last_line_at: Option<Timestamp>,
-    /// Largest lateness that a line with a tracked key has shown beyond the allowed one.
+    /// Largest lateness that a line with a tracked key has shown, within its bound; zero if none was late.
     pub observed_lateness: Duration,
     /// Tracked keys that were read from the stream since its observation began.
     pub keys_seen: Vec<Fingerprint>,
@@ -143,7 +143,7 @@ pub struct Commit {
     pub streams: Vec<StreamRecord>,
     /// Changed generations.
     pub generations: Vec<GenerationRecord>,
-    /// New tracked keys.
+    /// Tracked keys of changed sources.
     pub tracked: Vec<TrackedRecord>,
     /// New gaps.
     pub gaps: Vec<Gap>,

@@ -215,8 +215,8 @@ impl Stream {
         0
     }
 
-    /// Confirms ends of files, finishes what is over and proves idleness. Call it when nothing is
-    /// left to read.
+    /// Confirms ends of files, finishes what is over and proves idleness. Comes after each poll's
+    /// reading, also when its budget was used up.
     pub fn settle(&mut self, round: &mut Round<'_>, buffer: &mut Vec<u8>) {
         for generation in &mut self.generations {
             if generation.at_end() {
