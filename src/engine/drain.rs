@@ -88,11 +88,11 @@ impl Drain {
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
         }
-        for (source, count) in state.lines {
-            drain.source_mut(&source).add_lines(count);
+        for (source, stream, count) in state.lines {
+            drain.source_mut(&source).stream_mut(&stream).add_lines(count);
         }
-        for (source, rejected) in state.rejected_keys {
-            drain.source_mut(&source).restore_rejected(rejected);
+        for (source, stream, rejected) in state.rejected_keys {
+            drain.source_mut(&source).stream_mut(&stream).add_rejected(rejected);
         }
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);

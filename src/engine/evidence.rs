@@ -13,8 +13,8 @@ use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
 use crate::engine::stream::Stream;
-use crate::engine::time::{Minute, Span, Timestamp};
-use crate::engine::usage::{GenerationNumber, LineCount, RejectedKey, UsageDelta};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::{GenerationNumber, UsageDelta};
 use crate::engine::watermark;
 
 /// Since when a key is looked for that was dropped from the configuration: never.
@@ -62,10 +62,6 @@ pub struct Source {
     pub streams: BTreeMap<StreamName, Stream>,
     /// What the reader found at its last look in this run.
     pub status: Option<SourceStatus>,
-    /// Lines and rejects per minute of event time.
-    pub lines: BTreeMap<Minute, (u64, u64)>,
-    /// The latest rejected line with each tracked key.
-    pub rejected_keys: Vec<RejectedKey>,
     /// All gaps, in order of recording.
     pub gaps: Vec<Gap>,
     /// Keys looked for, with the event time since when; `None`: from the first line on. A key
@@ -93,8 +89,6 @@ impl Source {
             },
             streams: BTreeMap::new(),
             status: None,
-            lines: BTreeMap::new(),
-            rejected_keys: Vec::new(),
             gaps: Vec::new(),
             tracked: BTreeMap::new(),
             generations: HashMap::new(),
@@ -105,7 +99,13 @@ impl Source {
 
     /// Takes a stored stream back.
     pub fn restore_stream(&mut self, record: StreamRecord) {
-        let stream = Stream { record, status: None, changed: false };
+        let stream = Stream {
+            record,
+            status: None,
+            lines: BTreeMap::new(),
+            rejected_keys: Vec::new(),
+            changed: false,
+        };
         self.streams.insert(stream.record.stream.clone(), stream);
     }
 
@@ -119,14 +119,6 @@ impl Source {
     pub fn take_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
         self.generations.insert(place, Generation { record, changed: true });
-    }
-
-    /// Takes a stored rejected line back. Of each key the latest is kept: it alone can block.
-    pub fn restore_rejected(&mut self, rejected: RejectedKey) {
-        match self.rejected_keys.iter_mut().find(|known| known.key == rejected.key) {
-            Some(known) => known.at = known.at.max(rejected.at),
-            None => self.rejected_keys.push(rejected),
-        }
     }
 
     /// Declares the source. A changed layout or a new key restarts what rests on it.
@@ -192,10 +184,6 @@ impl Source {
         for count in &delta.lines {
             self.record.lines = self.record.lines.saturating_add(count.lines);
             self.record.rejects = self.record.rejects.saturating_add(count.rejects);
-            self.add_lines(*count);
-        }
-        for rejected in &delta.rejected_keys {
-            self.restore_rejected(*rejected);
         }
         let policy = self.decl.as_ref().map(|decl| &decl.policy);
         let lateness = policy.map_or(Duration::ZERO, |policy| policy.allowed_lateness);
@@ -262,11 +250,12 @@ impl Source {
         self.streams.values().map(of).max().unwrap_or(Basis::None)
     }
 
-    /// Returns lines and rejects of the minutes from `from` on.
-    pub fn lines_since(&self, from: Timestamp) -> (u64, u64) {
-        self.lines
-            .range(from.minute()..)
-            .fold((0, 0), |(lines, rejects), (_, count)| (lines + count.0, rejects + count.1))
+    /// Returns lines and rejects of the streams that count, of the minutes from `from` on.
+    pub fn lines_since(&self, from: Timestamp, counts: impl Fn(&StreamName) -> bool) -> (u64, u64) {
+        let streams = self.streams.iter().filter(|(name, _)| counts(name));
+        streams
+            .map(|(_, stream)| stream.lines_since(from))
+            .fold((0, 0), |sum, of_stream| (sum.0 + of_stream.0, sum.1 + of_stream.1))
     }
 
     /// Returns the number of bytes known to exist and not read yet.
@@ -327,14 +316,8 @@ impl Source {
         record.inside_overlong = delta.inside_overlong;
     }
 
-    /// Adds a line count, new or stored.
-    pub fn add_lines(&mut self, count: LineCount) {
-        let entry = self.lines.entry(count.minute).or_default();
-        entry.0 = entry.0.saturating_add(count.lines);
-        entry.1 = entry.1.saturating_add(count.rejects);
-    }
-
-    fn stream_mut(&mut self, name: &StreamName) -> &mut Stream {
+    /// Returns a stream, made if it is new.
+    pub(super) fn stream_mut(&mut self, name: &StreamName) -> &mut Stream {
         // A file that appears while its directory is watched did not exist before: what lies
         // between the first look and its first line is covered. One that is there at the first
         // look is covered from its first line on.
@@ -352,6 +335,8 @@ impl Source {
                 keys_seen: Vec::new(),
             },
             status: None,
+            lines: BTreeMap::new(),
+            rejected_keys: Vec::new(),
             changed: true,
         })
     }

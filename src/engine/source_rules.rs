@@ -111,7 +111,13 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
             .filter(|found| case.facts.rotation.counts_stream(name, &found.stream));
         let streams =
             streams.filter_map(|found| Some((found.stream.as_str(), found.unreadable.as_ref()?)));
-        let paths = status.unreadable.iter().map(|(path, why)| (path.as_str(), why));
+        // A file of a stream that does not count is not missed.
+        let retired = case.facts.rotation.retired_streams.iter();
+        let retired: Vec<&str> =
+            retired.filter(|(of, _)| of == name).map(|(_, stream)| stream.as_str()).collect();
+        let missed = |path: &str| !retired.iter().any(|stream| path.starts_with(stream));
+        let paths = status.unreadable.iter().filter(|(path, _)| missed(path));
+        let paths = paths.map(|(path, why)| (path.as_str(), why));
         let mut found: Vec<(&str, &String)> = paths.chain(streams).collect();
         found.sort_unstable();
         found.dedup_by_key(|(path, _)| *path);
@@ -189,7 +195,8 @@ pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
 pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
     for (name, source) in case.known() {
-        let (lines, rejects) = source.lines_since(from);
+        let counts = |stream: &StreamName| case.facts.rotation.counts_stream(name, stream);
+        let (lines, rejects) = source.lines_since(from, counts);
         // Counts are exact up to 2^53 lines of one window.
         #[expect(clippy::cast_precision_loss)]
         let allowed = lines as f64 * case.facts.policy.max_reject_ratio;
@@ -197,13 +204,13 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let too_many = rejects as f64 > allowed;
         if too_many {
             let message = format!(
-                "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain, and \
-                 name no other logs in its paths (under a new name a source starts afresh)"
+                "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain; of a \
+                 stream that is no access log record source_retired"
             );
             out.push(blocker(Code::Rejects, name.as_str(), message));
         }
-        let with_old =
-            source.rejected_keys.iter().filter(|rejected| rejected.key == case.old_key());
+        let rejected_keys = case.streams(name, source).flat_map(|(_, found)| &found.rejected_keys);
+        let with_old = rejected_keys.filter(|rejected| rejected.key == case.old_key());
         if let Some(rejected) = with_old.filter(|r| r.at > from).max_by_key(|r| r.at) {
             let message = format!(
                 "a line of source {name} holds {} and was not understood; see keydrain explain",

@@ -108,7 +108,8 @@ pub fn summarise(
         watermark,
         basis: if watermark.is_some() { source.basis() } else { Basis::None },
         gaps: source.gaps.iter().filter(|gap| in_window(gap.span)).cloned().collect(),
-        rejects: window.map_or(source.record.rejects, |window| source.lines_since(window.from).1),
+        rejects: window
+            .map_or(source.record.rejects, |window| source.lines_since(window.from, counts).1),
         streams,
     }
 }

@@ -195,10 +195,10 @@ pub struct State {
     pub tracked: Vec<TrackedRecord>,
     /// Usage cells by source.
     pub cells: Vec<(SourceName, UsageCell)>,
-    /// Line counts by source.
-    pub lines: Vec<(SourceName, LineCount)>,
-    /// Rejected lines with a tracked key, by source.
-    pub rejected_keys: Vec<(SourceName, RejectedKey)>,
+    /// Line counts by source and stream.
+    pub lines: Vec<(SourceName, StreamName, LineCount)>,
+    /// Rejected lines with a tracked key, by source and stream.
+    pub rejected_keys: Vec<(SourceName, StreamName, RejectedKey)>,
     /// Gaps, in order of recording.
     pub gaps: Vec<Gap>,
     /// Rotations.

@@ -2,13 +2,14 @@
 //!
 //! Holds what was proved of it so far; a gap or a changed layout makes it begin anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::engine::coverage::StreamStatus;
 use crate::engine::credential::Fingerprint;
 use crate::engine::state::StreamRecord;
-use crate::engine::usage::UsageDelta;
+use crate::engine::time::{Minute, Timestamp};
+use crate::engine::usage::{LineCount, RejectedKey, UsageDelta};
 
 /// One stream of a source.
 #[derive(Clone, Debug)]
@@ -17,10 +18,36 @@ pub struct Stream {
     pub record: StreamRecord,
     /// What the reader found at its last look in this run.
     pub status: Option<StreamStatus>,
+    /// Lines and rejects per minute of event time.
+    pub(super) lines: BTreeMap<Minute, (u64, u64)>,
+    /// The latest rejected line with each tracked key.
+    pub rejected_keys: Vec<RejectedKey>,
     pub(super) changed: bool,
 }
 
 impl Stream {
+    /// Returns lines and rejects of the minutes from `from` on.
+    pub fn lines_since(&self, from: Timestamp) -> (u64, u64) {
+        self.lines
+            .range(from.minute()..)
+            .fold((0, 0), |(lines, rejects), (_, count)| (lines + count.0, rejects + count.1))
+    }
+
+    /// Adds a line count, new or stored.
+    pub(super) fn add_lines(&mut self, count: LineCount) {
+        let entry = self.lines.entry(count.minute).or_default();
+        entry.0 = entry.0.saturating_add(count.lines);
+        entry.1 = entry.1.saturating_add(count.rejects);
+    }
+
+    /// Adds a rejected line, new or stored. Of each key the latest is kept: it alone can block.
+    pub(super) fn add_rejected(&mut self, rejected: RejectedKey) {
+        match self.rejected_keys.iter_mut().find(|known| known.key == rejected.key) {
+            Some(known) => known.at = known.at.max(rejected.at),
+            None => self.rejected_keys.push(rejected),
+        }
+    }
+
     /// Forgets what was proved: after a gap or a change of layout it must be proved anew.
     pub(super) fn restart(&mut self) {
         self.record.observing_since = None;
@@ -29,6 +56,12 @@ impl Stream {
     }
 
     pub(super) fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
+        for count in &delta.lines {
+            self.add_lines(*count);
+        }
+        for rejected in &delta.rejected_keys {
+            self.add_rejected(*rejected);
+        }
         let record = &mut self.record;
         self.changed = true;
         if record.observing_since.is_none() {

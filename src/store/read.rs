@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::{Gap, GapReason};
-use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
+use crate::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::{Declaration, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
     GenerationRecord, PublishedVerdict, SourceRecord, State, StreamRecord, TrackedRecord, Violation,
@@ -39,8 +39,8 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         cells: all.rows(CELLS, cell)?,
-        lines: all.rows("SELECT * FROM line_count ORDER BY source, minute", line)?,
-        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY source, key, at", reject)?,
+        lines: all.rows("SELECT * FROM line_count ORDER BY stream, minute", line)?,
+        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key, at", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
         rotations: all.rotations()?,
         journal: all.rows("SELECT * FROM journal ORDER BY sequence", entry)?,
@@ -226,18 +226,22 @@ fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fau
     Ok((names.source(row.get(0)?)?, cell))
 }
 
-fn line(row: &Row<'_>, names: &Directory) -> Result<(SourceName, LineCount), Fault> {
+type OfStream<T> = (SourceName, StreamName, T);
+
+fn line(row: &Row<'_>, names: &Directory) -> Result<OfStream<LineCount>, Fault> {
     let line = LineCount {
         minute: Minute::from_number(row.get("minute")?),
         lines: get_count(row, "lines")?,
         rejects: get_count(row, "rejects")?,
     };
-    Ok((names.source(row.get("source")?)?, line))
+    let (source, stream) = names.stream(row.get("stream")?)?;
+    Ok((source, stream, line))
 }
 
-fn reject(row: &Row<'_>, names: &Directory) -> Result<(SourceName, RejectedKey), Fault> {
+fn reject(row: &Row<'_>, names: &Directory) -> Result<OfStream<RejectedKey>, Fault> {
     let reject = RejectedKey { key: names.key(row.get("key")?)?, at: get_instant(row, "at")? };
-    Ok((names.source(row.get("source")?)?, reject))
+    let (source, stream) = names.stream(row.get("stream")?)?;
+    Ok((source, stream, reject))
 }
 
 fn gap(row: &Row<'_>, names: &Directory) -> Result<Gap, Fault> {

@@ -25,8 +25,9 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for delta in &commit.deltas {
         let source = names.source(tx, &delta.source)?;
         add_cells(tx, names, source, &delta.cells)?;
-        add_lines(tx, source, &delta.lines)?;
-        add_rejected_keys(tx, names, source, &delta.rejected_keys)?;
+        let stream = names.stream(tx, &delta.source, &delta.stream)?;
+        add_lines(tx, stream, &delta.lines)?;
+        add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
     }
     for record in &commit.sources {
         put_source(tx, names, record)?;
@@ -110,14 +111,14 @@ fn add_cells(
     Ok(())
 }
 
-fn add_lines(tx: &Connection, source: i64, lines: &[LineCount]) -> Result<(), Fault> {
+fn add_lines(tx: &Connection, stream: i64, lines: &[LineCount]) -> Result<(), Fault> {
     let mut add = tx.prepare_cached(
         "INSERT INTO line_count VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
             lines = min(lines, 9223372036854775807 - excluded.lines) + excluded.lines,
             rejects = min(rejects, 9223372036854775807 - excluded.rejects) + excluded.rejects",
     )?;
     for line in lines {
-        add.execute(params![source, line.minute.number(), count(line.lines), count(line.rejects)])?;
+        add.execute(params![stream, line.minute.number(), count(line.lines), count(line.rejects)])?;
     }
     Ok(())
 }
@@ -125,14 +126,14 @@ fn add_lines(tx: &Connection, source: i64, lines: &[LineCount]) -> Result<(), Fa
 fn add_rejected_keys(
     tx: &Connection,
     names: &mut Names,
-    source: i64,
+    stream: i64,
     rejected: &[RejectedKey],
 ) -> Result<(), Fault> {
     let mut add =
         tx.prepare_cached("INSERT INTO rejected_key VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
     for reject in rejected {
         let key = names.key(tx, &reject.key)?;
-        add.execute(params![source, key, reject.at.as_nanos()])?;
+        add.execute(params![stream, key, reject.at.as_nanos()])?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ fn child_dir() -> Option<std::path::PathBuf> {
 /// Asserts that offset and counts are of the same commit, and returns the offset.
 fn whole(state: &State) -> u64 {
     let offset = state.generations.first().map_or(0, |it| it.offset);
-    assert_eq!(state.lines.iter().map(|(_, line)| line.lines).sum::<u64>(), offset);
+    assert_eq!(state.lines.iter().map(|(_, _, line)| line.lines).sum::<u64>(), offset);
     assert_eq!(state.cells.iter().map(|(_, it)| it.tally.counts[0]).sum::<u64>(), offset);
     assert_eq!(offset % STEP, 0);
     offset

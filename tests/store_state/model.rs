@@ -210,19 +210,19 @@ impl Model {
             }
         }
         for new in &delta.lines {
-            let same = |(source, old): &&mut (SourceName, LineCount)| {
-                *source == delta.source && old.minute == new.minute
+            let same = |(source, stream, old): &&mut (SourceName, StreamName, LineCount)| {
+                (source, stream, old.minute) == (&delta.source, &delta.stream, new.minute)
             };
             match state.lines.iter_mut().find(same) {
-                Some((_, old)) => {
+                Some((_, _, old)) => {
                     old.lines = sum(old.lines, new.lines);
                     old.rejects = sum(old.rejects, new.rejects);
                 }
-                None => state.lines.push((delta.source.clone(), *new)),
+                None => state.lines.push((delta.source.clone(), delta.stream.clone(), *new)),
             }
         }
         for new in &delta.rejected_keys {
-            let reject = (delta.source.clone(), *new);
+            let reject = (delta.source.clone(), delta.stream.clone(), *new);
             if !state.rejected_keys.contains(&reject) {
                 state.rejected_keys.push(reject);
             }
@@ -250,9 +250,11 @@ pub fn assert_same(found: &State, expected: &State) {
     same(&found.cells, &expected.cells, |(source, it)| {
         (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
     });
-    same(&found.lines, &expected.lines, |(source, it)| (source.clone(), it.minute));
-    same(&found.rejected_keys, &expected.rejected_keys, |(source, it)| {
-        (source.clone(), it.key, it.at)
+    same(&found.lines, &expected.lines, |(source, stream, it)| {
+        (source.clone(), stream.clone(), it.minute)
+    });
+    same(&found.rejected_keys, &expected.rejected_keys, |(source, stream, it)| {
+        (source.clone(), stream.clone(), it.key, it.at)
     });
     same(&found.verdicts, &expected.verdicts, |it| it.rotation.clone());
     assert_eq!(found.gaps, expected.gaps);

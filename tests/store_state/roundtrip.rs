@@ -63,7 +63,7 @@ fn a_restart_keeps_the_secret_and_goes_on_adding() {
     store.commit(&counting(5, 9)).unwrap();
     let state = store.load().unwrap();
     assert_eq!(state.generations[0].offset, 9);
-    assert_eq!(state.lines.iter().map(|(_, line)| line.lines).sum::<u64>(), 9);
+    assert_eq!(state.lines.iter().map(|(_, _, line)| line.lines).sum::<u64>(), 9);
     assert_eq!(state.cells.iter().map(|(_, cell)| cell.tally.counts[0]).sum::<u64>(), 9);
 }
 

@@ -1,6 +1,6 @@
 //! The smallest store that can be: cells merge, records replace, lists grow.
 
-use keydrain::engine::credential::SourceName;
+use keydrain::engine::credential::{SourceName, StreamName};
 use keydrain::engine::state::{Commit, State};
 use keydrain::engine::usage::{LineCount, UsageCell, UsageDelta};
 
@@ -53,9 +53,10 @@ impl Model {
             add_cell(&mut self.0.cells, &delta.source, new);
         }
         for new in &delta.lines {
-            add_lines(&mut self.0.lines, &delta.source, *new);
+            add_lines(&mut self.0.lines, delta, *new);
         }
-        let rejected = delta.rejected_keys.iter().map(|key| (delta.source.clone(), *key));
+        let place = |key: &_| (delta.source.clone(), delta.stream.clone(), *key);
+        let rejected = delta.rejected_keys.iter().map(place);
         self.0.rejected_keys.extend(rejected);
     }
 }
@@ -79,13 +80,20 @@ fn add_cell(cells: &mut Vec<(SourceName, UsageCell)>, source: &SourceName, new: 
     }
 }
 
-fn add_lines(lines: &mut Vec<(SourceName, LineCount)>, source: &SourceName, new: LineCount) {
-    let same = |(at, old): &&mut (SourceName, LineCount)| at == source && old.minute == new.minute;
+fn add_lines(
+    lines: &mut Vec<(SourceName, StreamName, LineCount)>,
+    delta: &UsageDelta,
+    new: LineCount,
+) {
+    let place = (&delta.source, &delta.stream, new.minute);
+    let same = |(source, stream, old): &&mut (SourceName, StreamName, LineCount)| {
+        (source, stream, old.minute) == place
+    };
     match lines.iter_mut().find(same) {
-        Some((_, old)) => {
+        Some((_, _, old)) => {
             old.lines += new.lines;
             old.rejects += new.rejects;
         }
-        None => lines.push((source.clone(), new)),
+        None => lines.push((delta.source.clone(), delta.stream.clone(), new)),
     }
 }

@@ -193,6 +193,26 @@ fn a_dead_stream_of_a_live_source_is_silent() {
 }
 
 #[test]
+fn what_a_retired_stream_holds_that_is_no_access_log_blocks_no_more() {
+    // A pattern that was too wide: error.log holds lines that nobody can read, and the old key.
+    let story = moved_over()
+        .on(EDGE, "/var/log/nginx/error.log")
+        .uses(OLD, "checkout", ["09:59:59"])
+        .heartbeats("10:00:00", "10:55:00")
+        .garbled("10:20:00", "")
+        .garbled("10:20:01", OLD);
+    let answer = story.busy("10:30:00");
+    assert!(standing(&answer).contains(&("rejects", OLD)), "{:?}", answer.blockers);
+    let retire = JournalEvent::SourceRetired(
+        SourceName::new(EDGE),
+        Some(StreamName::new("/var/log/nginx/error.log")),
+    );
+    let retired = story.told("10:29:00", retire);
+    check(&retired.busy("10:30:00"), Ready, []);
+    check(&retired.restarted("10:29:30").busy("10:30:00"), Ready, []);
+}
+
+#[test]
 fn declared_idleness_lets_a_confirmed_end_of_file_speak_and_is_called_assumed() {
     let story = moved_over()
         .declared(|declared| declared.sources[0].policy.silence_is_idle = true)

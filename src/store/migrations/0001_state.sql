@@ -144,19 +144,19 @@ CREATE TABLE usage_cell (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE line_count (
-    source  INTEGER NOT NULL REFERENCES source (id),
+    stream  INTEGER NOT NULL REFERENCES stream (id),
     minute  INTEGER NOT NULL,
     lines   INTEGER NOT NULL CHECK (lines >= 0),
     rejects INTEGER NOT NULL CHECK (rejects >= 0),
-    PRIMARY KEY (source, minute)
+    PRIMARY KEY (stream, minute)
 ) STRICT, WITHOUT ROWID;
 
 -- A set: that a key stood in a rejected line at this time, not how often.
 CREATE TABLE rejected_key (
-    source INTEGER NOT NULL REFERENCES source (id),
+    stream INTEGER NOT NULL REFERENCES stream (id),
     key    INTEGER NOT NULL REFERENCES key (id),
     at     INTEGER NOT NULL,
-    PRIMARY KEY (source, key, at)
+    PRIMARY KEY (stream, key, at)
 ) STRICT, WITHOUT ROWID;
 
 -- Rotations ----------------------------------------------------------------------------------
