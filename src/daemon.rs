@@ -15,7 +15,6 @@ mod requests;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 use tokio_util::sync::CancellationToken;
@@ -66,9 +65,6 @@ pub enum DaemonError {
     /// A part of the daemon ended by a bug; the state is as of the last commit.
     #[error("{0} ended unexpectedly; this is a bug, please report it with the log")]
     Bug(&'static str),
-    /// The state directory names no absolute path.
-    #[error("cannot use {0} as state directory")]
-    StateDir(PathBuf),
 }
 
 /// A daemon that holds its state and its port, and does not read yet.

@@ -1,6 +1,6 @@
 //! What a scanned chunk adds: [`UsageDelta`], the one seam between reading and deciding.
 //!
-//! A delta is small, mergeable and applied once. Everything in it commutes (counts add, bitmaps
+//! A delta is small and applied once. Everything in it commutes (counts add, bitmaps
 //! unite, instants take min or max), so the state after many deltas does not depend on where the
 //! chunks were cut or in which order the sources were read.
 //!
