@@ -78,11 +78,11 @@ fn key_text(number: u64) -> String {
 }
 
 fn parser() -> LineParser {
-    LineParser::compile(&Layout {
-        format: FormatSpec::Combined,
-        credential: vec![Place::Query("api_key".into())],
-        consumer: Vec::new(),
-    })
+    LineParser::compile(&Layout::new(
+        FormatSpec::Combined,
+        vec![Place::Query("api_key".into())],
+        Vec::new(),
+    ))
     .expect("a valid layout")
 }
 

@@ -119,7 +119,9 @@ canary_period = "15m"
     assert_eq!(edge.layout.credential, places);
     assert_eq!(edge.layout.consumer, ["remote_user", "remote_addr"]);
     assert!(!edge.policy.lateness_assumed);
-    assert!(matches!(&names.layout.format, FormatSpec::Nginx(text) if text.contains("$key_name")));
+    assert!(
+        matches!(&names.layout.formats[0], FormatSpec::Nginx(text) if text.contains("$key_name"))
+    );
     assert!(names.policy.lateness_assumed, "10 s is less than the preset's 30 s");
     assert!(names.policy.silence_is_idle);
     let payments = config.credential("payments-api").unwrap();
@@ -145,7 +147,7 @@ fn an_empty_config_has_the_defaults() {
 fn a_source_and_a_credential_have_the_defaults_of_the_manual() {
     let config = parse(&credential("")).unwrap();
     let source = &config.sources[0];
-    assert_eq!(source.layout.format, FormatSpec::Combined);
+    assert_eq!(source.layout.formats, [FormatSpec::Combined]);
     assert_eq!(source.policy.allowed_lateness, Duration::from_secs(30));
     assert!(!source.policy.lateness_assumed);
     assert_eq!(source.policy.idle_after, Duration::from_mins(5));

@@ -17,14 +17,14 @@ struct Said {
 }
 
 fn parser(format: &str, credential: &[&str], consumer: &[&str]) -> Result<LineParser, LayoutError> {
-    LineParser::compile(&Layout {
-        format: match format {
+    LineParser::compile(&Layout::new(
+        match format {
             "combined" => FormatSpec::Combined,
             template => FormatSpec::Nginx(template.to_owned()),
         },
-        credential: credential.iter().map(|place| place.parse().expect("a place")).collect(),
-        consumer: consumer.iter().map(|&field| field.to_owned()).collect(),
-    })
+        credential.iter().map(|place| place.parse().expect("a place")).collect(),
+        consumer.iter().map(|&field| field.to_owned()).collect(),
+    ))
 }
 
 fn read(parser: &LineParser, line: impl AsRef<[u8]>) -> Result<Said, RejectReason> {

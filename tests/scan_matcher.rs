@@ -25,11 +25,11 @@ fn key(raw: &str) -> Fingerprint {
 
 /// Tracks OLD by its raw form and NEW by its fingerprint; lines are `TIME KEY USER STATUS KEY2`.
 fn matcher() -> Matcher {
-    let parser = LineParser::compile(&Layout {
-        format: FormatSpec::Nginx("$msec \"$http_k\" \"$remote_user\" $status \"$http_k2\"".into()),
-        credential: vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
-        consumer: vec!["remote_user".into()],
-    });
+    let parser = LineParser::compile(&Layout::new(
+        FormatSpec::Nginx("$msec \"$http_k\" \"$remote_user\" $status \"$http_k2\"".into()),
+        vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
+        vec!["remote_user".into()],
+    ));
     let old = TrackedKey { fingerprint: key("OLD"), raw: Some(RawKey::new(b"OLD".to_vec())) };
     let new = TrackedKey { fingerprint: key("NEW"), raw: None };
     Matcher::new(parser.expect("valid"), vec![old, new], secret())

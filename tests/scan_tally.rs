@@ -8,11 +8,11 @@ use keydrain::engine::time::Timestamp;
 use proptest::prelude::*;
 
 fn tally(lines: &[String]) -> ScanTally {
-    let parser = LineParser::compile(&Layout {
-        format: FormatSpec::Nginx("$msec $http_k $remote_user $status".into()),
-        credential: vec![Place::Field("http_k".into())],
-        consumer: vec!["remote_user".into()],
-    })
+    let parser = LineParser::compile(&Layout::new(
+        FormatSpec::Nginx("$msec $http_k $remote_user $status".into()),
+        vec![Place::Field("http_k".into())],
+        vec!["remote_user".into()],
+    ))
     .expect("valid");
     let mut scratch = Scratch::default();
     let mut tally = ScanTally::new(TallyOptions::default());

@@ -42,12 +42,12 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
     let places = args.layout.places()?;
     let consumer = args.layout.consumers()?;
-    let layout = |format| Layout { format, credential: places.clone(), consumer: consumer.clone() };
+    let layout = |format| Layout::new(format, places.clone(), consumer.clone());
     let mut candidates = Vec::new();
     if args.layout.format.is_some() {
         candidates.push(Candidate::new(layout(args.layout.format()?))?);
     }
-    if candidates.iter().all(|candidate| candidate.layout.format != FormatSpec::Combined) {
+    if candidates.iter().all(|candidate| candidate.layout.formats != [FormatSpec::Combined]) {
         // A place that only the given format has says nothing about the preset.
         let combined = layout(FormatSpec::Combined);
         let bare = Layout { credential: Vec::new(), consumer: Vec::new(), ..combined.clone() };
@@ -78,7 +78,7 @@ struct Candidate {
 impl Candidate {
     fn new(layout: Layout) -> Result<Self, Failure> {
         let parser = if layout.credential.is_empty() {
-            LineParser::without_key(layout.format.clone())
+            LineParser::without_key(&layout)
         } else {
             LineParser::compile(&layout)
         };
@@ -86,9 +86,9 @@ impl Candidate {
     }
 
     fn name(&self) -> &'static str {
-        match self.layout.format {
+        match self.layout.formats[0] {
             FormatSpec::Combined => "combined",
-            FormatSpec::Nginx(_) => "the given log_format",
+            _ => "the given log_format",
         }
     }
 }

@@ -55,13 +55,13 @@ impl LayoutFlags {
                      parameter can show it: add `--credential query:NAME`, for example \
                      `--credential query:api_key` (`keydrain explain FILE` lists the parameters)"
                 }
-                FormatSpec::Nginx(_) => {
+                _ => {
                     "where does a line show the key? add `--credential field:NAME` (a variable of \
                      the format, without `$`) or `--credential query:NAME`"
                 }
             }));
         }
-        Ok(Layout { format, credential, consumer: self.consumers()? })
+        Ok(Layout::new(format, credential, self.consumers()?))
     }
 }
 

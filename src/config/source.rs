@@ -110,7 +110,7 @@ fn read_layout(table: &mut Table<'_>, report: &mut Report) -> (Layout, Option<Li
     });
     let consumer: Vec<String> = consumer.collect();
 
-    let layout = Layout { format: format.unwrap_or(FormatSpec::Combined), credential, consumer };
+    let layout = Layout::new(format.unwrap_or(FormatSpec::Combined), credential, consumer);
     if report.len() > problems_before {
         return (layout, None);
     }

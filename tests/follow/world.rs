@@ -144,11 +144,11 @@ impl World {
 
     fn source(&self) -> FileSource {
         let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
-        let layout = Layout {
-            format: FormatSpec::Combined,
-            credential: vec![Place::Query("api_key".to_owned())],
-            consumer: vec!["remote_user".to_owned()],
-        };
+        let layout = Layout::new(
+            FormatSpec::Combined,
+            vec![Place::Query("api_key".to_owned())],
+            vec!["remote_user".to_owned()],
+        );
         let raw = RawKey::new(KEY.as_bytes().to_vec());
         let fingerprint = secret.fingerprint(raw.expose());
         let tracked = vec![TrackedKey { fingerprint, raw: Some(raw) }];

@@ -66,11 +66,11 @@ pub fn secret() -> Arc<FingerprintSecret> {
 
 /// Returns the format of the lines.
 pub fn layout() -> Layout {
-    Layout {
-        format: FormatSpec::Nginx(
+    Layout::new(
+        FormatSpec::Nginx(
             "$remote_addr $remote_user $key_name $msec \"$request\" $status".to_owned(),
         ),
-        credential: vec![Place::Field("key_name".to_owned())],
-        consumer: vec!["remote_user".to_owned(), "remote_addr".to_owned()],
-    }
+        vec![Place::Field("key_name".to_owned())],
+        vec!["remote_user".to_owned(), "remote_addr".to_owned()],
+    )
 }

@@ -68,9 +68,9 @@ fn source_block(
     candidate: &Candidate,
     places: &[String],
 ) -> io::Result<()> {
-    let format = match &candidate.layout.format {
-        FormatSpec::Combined => "\"combined\"".to_owned(),
+    let format = match &candidate.layout.formats[0] {
         FormatSpec::Nginx(template) => format!("{{ nginx = {} }}", toml_string(template)),
+        _ => "\"combined\"".to_owned(),
     };
     write_source(out, path, &format, places, &consumers(candidate))
 }
@@ -129,9 +129,9 @@ fn family(path: &Path) -> (String, String) {
 
 /// Says that the log cannot show a key, and which change of nginx makes it show the key's name.
 fn server_change(out: &mut impl Write, path: &Path, candidate: &Candidate) -> io::Result<()> {
-    let template = match &candidate.layout.format {
-        FormatSpec::Combined => crate::engine::parse::COMBINED.to_owned(),
+    let template = match &candidate.layout.formats[0] {
         FormatSpec::Nginx(template) => template.clone(),
+        _ => crate::engine::parse::COMBINED.to_owned(),
     };
     let template = format!("{template} \"$key_name\"");
     writeln!(out, "these lines show no key, so nothing can be proved from them: no line with the")?;

@@ -6,6 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
+
+use super::wrap::Wrapping;
+
 /// Most places of the key that one layout may list.
 pub const MAX_PLACES: usize = 4;
 
@@ -14,8 +18,29 @@ pub const MAX_PLACES: usize = 4;
 pub enum FormatSpec {
     /// The `combined` preset of nginx and Apache.
     Combined,
-    /// An nginx `log_format` string, with `escape=default`.
+    /// Apache's `common`: `combined` without referrer and user agent.
+    Common,
+    /// An nginx `log_format`: its string, or the whole directive as it stands in the config.
     Nginx(String),
+    /// An Apache `LogFormat`: its string, or the whole directive as it stands in the config.
+    Apache(String),
+    /// One JSON object per line.
+    Json(JsonSpec),
+    /// AWS CloudTrail, in any of the shapes it is delivered in.
+    CloudTrail,
+}
+
+/// Where the fields of a JSON format stand: dotted paths such as `request.headers.X-Api-Key.0`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JsonSpec {
+    /// Path of the event time. `None`: the wrapper's time counts.
+    pub time: Option<String>,
+    /// Path of the status. `None`: every request was accepted.
+    pub status: Option<String>,
+    /// Places of the key when the layout names none.
+    pub credential: Vec<Place>,
+    /// Paths of the consumer when the layout names none.
+    pub consumer: Vec<String>,
 }
 
 /// Where a line shows the key: `query:NAME` or `field:NAME`.
@@ -56,13 +81,33 @@ impl FromStr for Place {
 /// What is declared of a line: its format, where the key stands and who presents it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The format.
-    pub format: FormatSpec,
-    /// Places of the key, first one that is not empty. At least one, at most [`MAX_PLACES`].
+    /// The formats, at least one: a record is read with the first that fits.
+    pub formats: Vec<FormatSpec>,
+    /// The wrappers around a record.
+    pub wrapping: Wrapping,
+    /// The zone of times that carry none.
+    pub zone: Option<TimeZone>,
+    /// Places of the key, first one that is not empty. At least one, at most [`MAX_PLACES`];
+    /// empty: the format's own default.
     pub credential: Vec<Place>,
     /// Fields of the consumer (`field:` already removed), first one that is not empty.
-    /// Empty: the preset's own default; a custom format has none.
+    /// Empty: the format's own default; a custom text format has none.
     pub consumer: Vec<String>,
+}
+
+impl Layout {
+    /// Makes the layout of one format, wrappers detected, its times with a zone.
+    pub fn new(format: FormatSpec, credential: Vec<Place>, consumer: Vec<String>) -> Self {
+        Self { formats: vec![format], wrapping: Wrapping::Detect, zone: None, credential, consumer }
+    }
+
+    /// Returns the places of the key in lines of `format`: those declared, else the format's own.
+    pub fn places<'a>(&'a self, format: &'a FormatSpec) -> &'a [Place] {
+        match format {
+            FormatSpec::Json(spec) if self.credential.is_empty() => &spec.credential,
+            _ => &self.credential,
+        }
+    }
 }
 
 /// A layout that cannot be compiled.

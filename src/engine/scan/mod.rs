@@ -10,6 +10,8 @@
 
 pub mod lines;
 
+pub mod records;
+
 mod intern;
 mod known;
 pub mod matcher;

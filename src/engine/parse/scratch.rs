@@ -1,0 +1,93 @@
+//! Buffers that one record after another is read with, and what a format found in a record.
+//!
+//! A value stands in the record itself or, decoded, in a buffer: a [`Text`] says where. So a format
+//! that does not fit leaves nothing borrowed behind, and the next one can be tried.
+
+use zeroize::Zeroizing;
+
+use super::event::{AccessEvent, Keys};
+use super::json::Found;
+use super::layout::MAX_PLACES;
+use super::template::FieldSpan;
+use crate::engine::time::Timestamp;
+use crate::engine::usage::Outcome;
+
+/// Buffers that one record after another is read with; wiped when dropped.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) wrapped: super::wrap::Buffers,
+    pub(super) work: Work,
+}
+
+/// The buffers of a format.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Fields of a template.
+    pub spans: Vec<FieldSpan>,
+    /// Values of a JSON record.
+    pub found: Found,
+    /// A value between two steps of decoding.
+    pub unescaped: Zeroizing<Vec<u8>>,
+    /// Decoded values that the facts point to, one after the other.
+    pub decoded: Zeroizing<Vec<u8>>,
+}
+
+/// Where a value stands: `[from, to)` of the record, or of [`Work::decoded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    /// In the record as it was logged.
+    Record(FieldSpan),
+    /// In the buffer.
+    Decoded(FieldSpan),
+}
+
+/// What a format found in a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// Event time.
+    pub event_at: Timestamp,
+    /// What became of the request.
+    pub outcome: Outcome,
+    /// Who presented the key, and whether that names somebody.
+    pub consumer: Option<(Text, bool)>,
+    /// Keys in the order of the places; `None` where a place has none.
+    pub keys: [Option<Text>; MAX_PLACES],
+    /// The service's id of the event.
+    pub event_id: Option<Text>,
+    /// The key that was issued.
+    pub issued: Option<Text>,
+}
+
+impl Facts {
+    /// Returns facts of which nothing but time and outcome is known.
+    pub fn new(event_at: Timestamp, outcome: Outcome) -> Self {
+        Self {
+            event_at,
+            outcome,
+            consumer: None,
+            keys: [None; MAX_PLACES],
+            event_id: None,
+            issued: None,
+        }
+    }
+
+    /// Looks the facts up in the record and the buffer they were found with.
+    pub fn event<'a>(&self, record: &'a [u8], decoded: &'a [u8]) -> AccessEvent<'a> {
+        let text = |text: Text| match text {
+            Text::Record((from, to)) => &record[from..to],
+            Text::Decoded((from, to)) => &decoded[from..to],
+        };
+        let mut keys = Keys::default();
+        for key in self.keys.into_iter().flatten() {
+            keys.push(text(key));
+        }
+        AccessEvent {
+            event_at: self.event_at,
+            outcome: self.outcome,
+            consumer: self.consumer.map(|(name, named)| (text(name), named)),
+            keys,
+            event_id: self.event_id.map(text),
+            issued: self.issued.map(text),
+        }
+    }
+}
