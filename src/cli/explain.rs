@@ -199,7 +199,7 @@ impl Finding {
 
     fn count_parameters(&mut self, candidate: &Candidate, line: &[u8]) {
         for (field, value) in candidate.parser.fields(line).unwrap_or_default() {
-            for name in query_parameters(field, value) {
+            for name in query_parameters(&field, &value) {
                 if let Some(count) = self.parameters.get_mut(name) {
                     *count += 1;
                 } else if self.parameters.len() < MAX_PARAMETERS {
@@ -222,7 +222,7 @@ fn write_fields(
     let wide = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     writeln!(out, "\nline {number}")?;
     for (name, value) in fields {
-        writeln!(out, "  {name:wide$}  {}", mask::field(name, value))?;
+        writeln!(out, "  {name:wide$}  {}", mask::field(&name, &value))?;
     }
     let outcome = match event.outcome {
         Outcome::Accepted => "accepted",

@@ -4,6 +4,8 @@
 
 use memchr::memchr;
 
+use super::json;
+
 /// Which escapes a format's server writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escapes {
@@ -11,10 +13,19 @@ pub enum Escapes {
     Nginx,
     /// The same or Apache's: also `\"`, `\\`, `\n`, `\t`, `\r`, `\b`, `\v`.
     NginxOrApache,
+    /// nginx `escape=json`: as in a JSON string.
+    Json,
+    /// nginx `escape=none`: nothing is escaped.
+    None,
 }
 
 /// Appends `text` with its log escapes undone to `out`.
 pub fn unescape(escapes: Escapes, text: &[u8], out: &mut Vec<u8>) {
+    match escapes {
+        Escapes::Json => return json::unescape_lossy(text, out),
+        Escapes::None => return out.extend_from_slice(text),
+        Escapes::Nginx | Escapes::NginxOrApache => {}
+    }
     let mut rest = text;
     while let Some(at) = memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
@@ -57,6 +68,17 @@ pub fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
+/// Appends `bytes[from..to]` with `%HH` decoded to `bytes` itself; `+` and broken sequences stay.
+pub fn percent_decode_within(bytes: &mut Vec<u8>, from: usize, to: usize) {
+    let mut at = from;
+    while at < to {
+        let digits = (at + 3 <= to).then(|| [bytes[at + 1], bytes[at + 2]]);
+        let decoded = digits.filter(|_| bytes[at] == b'%').and_then(|digits| hex_byte(&digits));
+        bytes.push(decoded.unwrap_or(bytes[at]));
+        at += if decoded.is_some() { 3 } else { 1 };
+    }
+}
+
 fn hex_byte(digits: &[u8]) -> Option<u8> {
     let high = char::from(digits[0]).to_digit(16)?;
     let low = char::from(digits[1]).to_digit(16)?;
@@ -89,5 +111,8 @@ mod tests {
         let mut out = Vec::new();
         percent_decode(b"a%2Bb+c%zz%4%", &mut out);
         assert_eq!(out, b"a+b+c%zz%4%");
+        let mut within = b"k=a%2Bb+c%zz%4%".to_vec();
+        percent_decode_within(&mut within, 2, 15);
+        assert_eq!(within[15..], out);
     }
 }

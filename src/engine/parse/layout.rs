@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use jiff::tz::TimeZone;
 
+use super::cloudtrail;
+use super::consumer_map::ConsumerMap;
 use super::wrap::Wrapping;
 
 /// Most places of the key that one layout may list.
@@ -93,19 +95,35 @@ pub struct Layout {
     /// Fields of the consumer (`field:` already removed), first one that is not empty.
     /// Empty: the format's own default; a custom text format has none.
     pub consumer: Vec<String>,
+    /// Names for what those fields hold.
+    pub consumer_map: ConsumerMap,
 }
 
 impl Layout {
     /// Makes the layout of one format, wrappers detected, its times with a zone.
     pub fn new(format: FormatSpec, credential: Vec<Place>, consumer: Vec<String>) -> Self {
-        Self { formats: vec![format], wrapping: Wrapping::Detect, zone: None, credential, consumer }
+        Self {
+            formats: vec![format],
+            wrapping: Wrapping::Detect,
+            zone: None,
+            credential,
+            consumer,
+            consumer_map: ConsumerMap::default(),
+        }
+    }
+
+    /// Tells whether a wrapper that must be there may give a record its time.
+    pub fn has_arrival(&self) -> bool {
+        matches!(&self.wrapping, Wrapping::Declared(wrappers) if !wrappers.is_empty())
     }
 
     /// Returns the places of the key in lines of `format`: those declared, else the format's own.
-    pub fn places<'a>(&'a self, format: &'a FormatSpec) -> &'a [Place] {
+    pub fn places(&self, format: &FormatSpec) -> Vec<Place> {
         match format {
-            FormatSpec::Json(spec) if self.credential.is_empty() => &spec.credential,
-            _ => &self.credential,
+            _ if !self.credential.is_empty() => self.credential.clone(),
+            FormatSpec::Json(spec) => spec.credential.clone(),
+            FormatSpec::CloudTrail => vec![Place::Field(cloudtrail::CREDENTIAL.to_owned())],
+            _ => Vec::new(),
         }
     }
 }
@@ -140,16 +158,46 @@ pub enum LayoutError {
         "the format opens a quote that it never closes: check that the whole `log_format` string was pasted"
     )]
     UnterminatedQuote,
-    /// Escaping that the parser does not undo.
-    #[error(
-        "the format begins with `{0}`: only escape=default can be read; drop it from the server's log_format"
-    )]
+    /// No escaping that nginx has.
+    #[error("nginx has no `{0}`: write escape=default, escape=json or escape=none")]
     Escape(String),
+    /// A decoded value without escapes.
+    #[error(
+        "with escape=none, `${0}` lets a client write whole lines: log `$request_uri` in its place, or use escape=json"
+    )]
+    Unescaped(String),
+    /// A directive that is broken off.
+    #[error(
+        "the directive is not whole: paste all of it, from `log_format` or `LogFormat` to its end, or only the string in quotes"
+    )]
+    Directive,
+    /// A directive of a format string that is not known.
+    #[error("`{0}` is no directive of Apache's LogFormat: check the string")]
+    Apache(String),
+    /// A pattern of a time that cannot be read back.
+    #[error(
+        "a time such as `{0}` cannot be read back: use `%t` or `%{{%Y-%m-%dT%H:%M:%S%z}}t` in the server's LogFormat"
+    )]
+    TimePattern(String),
+    /// A local time, and no zone.
+    #[error(
+        "the format logs a time without a zone: add `zone = \"Europe/Berlin\"`, or `%z` to the server's LogFormat"
+    )]
+    NoZone,
     /// No time.
     #[error(
         "the format logs no time: add `$msec`, `$time_iso8601` or `[$time_local]` to the server's log_format"
     )]
     NoTime,
+    /// No path of the time.
+    #[error("the format names no time: add `time = \"…\"`, the path of the field that holds it")]
+    NoTimePath,
+    /// A text that is no path.
+    #[error(transparent)]
+    Path(super::json::NotAPath),
+    /// Too many paths.
+    #[error("the format names {0} paths, at most 64 can be: list only those that are needed")]
+    TooManyPaths(usize),
     /// No place of the key.
     #[error(
         "no place of the key is named: add `query:NAME` (a query parameter) or `field:NAME` (a field of the format)"

@@ -9,6 +9,7 @@ use super::escape::{self, Escapes};
 use super::layout::{LayoutError, Place};
 use super::request;
 use super::template::Template;
+use super::value::Holding;
 
 /// A place of the key, resolved to a variable of the template.
 #[derive(Debug)]
@@ -21,11 +22,15 @@ pub enum KeyPlace {
         variable: usize,
         /// Name of the parameter.
         name: Vec<u8>,
+        /// How its value holds the key.
+        holding: Holding,
     },
     /// A whole variable.
     Field {
         /// Number of the variable.
         variable: usize,
+        /// How its value holds the key.
+        holding: Holding,
     },
 }
 
@@ -34,25 +39,29 @@ pub enum KeyPlace {
 pub enum QueryText {
     /// `$request`: method, target and version.
     Request,
-    /// `$request_uri`: the target.
+    /// `$request_uri`: the target, or its end from the `?` on.
     Target,
     /// `$args`, `$query_string`.
     Query,
 }
 
 /// Variables that hold a query, best first.
-const QUERY_FIELDS: [(&str, QueryText); 4] = [
+const QUERY_FIELDS: [(&str, QueryText); 5] = [
     ("request", QueryText::Request),
     ("request_uri", QueryText::Target),
     ("args", QueryText::Query),
     ("query_string", QueryText::Query),
+    ("query", QueryText::Target),
 ];
 
 impl KeyPlace {
     /// Finds the variable of a declared place.
     pub fn resolve(template: &Template, place: &Place) -> Result<Self, LayoutError> {
         match place {
-            Place::Field(name) => Ok(Self::Field { variable: known_field(template, name)? }),
+            Place::Field(name) => Ok(Self::Field {
+                variable: known_field(template, name)?,
+                holding: Holding::of_field(name),
+            }),
             Place::Query(name) if name.bytes().any(|byte| b"&=# \t".contains(&byte)) => {
                 Err(LayoutError::QueryName { name: name.clone() })
             }
@@ -61,7 +70,8 @@ impl KeyPlace {
                     .iter()
                     .find_map(|&(field, text)| Some((template.position(field)?, text)))
                     .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
-                Ok(Self::Query { text, variable, name: name.clone().into_bytes() })
+                let holding = Holding::of_parameter(name);
+                Ok(Self::Query { text, variable, name: name.clone().into_bytes(), holding })
             }
         }
     }
@@ -69,7 +79,14 @@ impl KeyPlace {
     /// Returns the number of the variable that holds the key.
     pub fn variable(&self) -> usize {
         match *self {
-            Self::Query { variable, .. } | Self::Field { variable } => variable,
+            Self::Query { variable, .. } | Self::Field { variable, .. } => variable,
+        }
+    }
+
+    /// Returns how the decoded value holds the key.
+    pub fn holding(&self) -> Holding {
+        match *self {
+            Self::Query { holding, .. } | Self::Field { holding, .. } => holding,
         }
     }
 
@@ -113,6 +130,13 @@ impl QueryText {
             Self::Target => request::query(text),
             Self::Query => Some(request::without_fragment(text)),
         }
+    }
+
+    /// Returns where in `text` the still percent-encoded value of the parameter `name` stands.
+    pub fn parameter_span(self, text: &[u8], name: &[u8]) -> Option<(usize, usize)> {
+        let value = self.parameter(text, name)?;
+        let from = value.as_ptr() as usize - text.as_ptr() as usize;
+        Some((from, from + value.len()))
     }
 
     /// Returns the still percent-encoded value of the parameter `name`.

@@ -13,12 +13,14 @@
 
 use std::ops::Range;
 
+use jiff::tz::TimeZone;
 use memchr::{memchr, memchr2, memmem};
 
 use super::escape::Escapes;
-use super::instant::{self, LOCAL_LEN};
+use super::instant::{self, TimeForm};
 use super::layout::LayoutError;
-use super::variables::{self, Shape};
+use super::variables::Shape;
+use crate::engine::time::Timestamp;
 
 /// Where a value stands in its line: `[from, to)`.
 pub type FieldSpan = (usize, usize);
@@ -36,10 +38,23 @@ pub struct Template {
     escapes: Escapes,
     /// Whether more fields may follow the last one, after a space.
     open_ended: bool,
+    /// Number of quotes in all literals.
+    quotes: usize,
+    /// The zone of times that carry none.
+    zone: Option<TimeZone>,
+}
+
+/// A format taken apart: `lead variable literal variable literal …`.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// Literal text before the first variable.
+    pub lead: Vec<u8>,
+    /// Each variable with the literal text after it.
+    pub after: Vec<(Variable, Vec<u8>)>,
 }
 
 /// A variable of the format.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// Its name in lower case, without `$`.
     pub name: String,
@@ -60,28 +75,34 @@ struct Group {
 }
 
 impl Template {
-    /// Compiles an nginx `log_format` string.
-    pub fn compile(text: &str, escapes: Escapes, open_ended: bool) -> Result<Self, LayoutError> {
-        let pieces = pieces(text)?;
-        let (variables, literals): (Vec<_>, Vec<_>) = pieces.after.into_iter().unzip();
+    /// Compiles the pieces of a format. `zone` is that of times that carry none.
+    pub fn compile(
+        pieces: Pieces,
+        escapes: Escapes,
+        open_ended: bool,
+        zone: Option<TimeZone>,
+    ) -> Result<Self, LayoutError> {
+        let (variables, literals): (Vec<Variable>, Vec<_>) = pieces.after.into_iter().unzip();
         if variables.is_empty() {
             return Err(LayoutError::NoVariable);
         }
         for (pair, literal) in variables.windows(2).zip(&literals) {
             if literal.is_empty() {
                 let [first, second] = pair else { continue };
-                return Err(LayoutError::Touching { first: first.clone(), second: second.clone() });
+                return Err(LayoutError::Touching {
+                    first: first.name.clone(),
+                    second: second.name.clone(),
+                });
             }
         }
-        if text.bytes().filter(|&byte| byte == b'"').count() % 2 != 0 {
+        let quotes = |literal: &[u8]| literal.iter().filter(|&&byte| byte == b'"').count();
+        let quotes =
+            quotes(&pieces.lead) + literals.iter().map(|literal| quotes(literal)).sum::<usize>();
+        if quotes % 2 != 0 {
             return Err(LayoutError::UnterminatedQuote);
         }
-        let variables: Vec<Variable> = variables
-            .into_iter()
-            .map(|name| Variable { shape: variables::shape(&name), name })
-            .collect();
         let groups = groups(literals);
-        Ok(Self { variables, lead: pieces.lead, groups, escapes, open_ended })
+        Ok(Self { variables, lead: pieces.lead, groups, escapes, open_ended, quotes, zone })
     }
 
     /// Lists the variables in the order of the format.
@@ -99,12 +120,22 @@ impl Template {
         self.escapes
     }
 
+    /// Reads a time of this format.
+    pub fn time(&self, form: TimeForm, text: &[u8]) -> Option<Timestamp> {
+        instant::read(form, text, self.zone.as_ref())
+    }
+
+    /// Tells whether a client may choose how a line begins.
+    pub fn starts_with_free_text(&self) -> bool {
+        self.lead.is_empty() && self.variables[0].shape == Shape::Free
+    }
+
     /// Finds every variable in `line`; `None` when the line does not have this form.
     ///
     /// `spans` is resized to one span per variable.
     pub fn split(&self, line: &[u8], spans: &mut Vec<FieldSpan>) -> Option<()> {
         spans.resize(self.variables.len(), (0, 0));
-        if !line.starts_with(&self.lead) {
+        if !line.starts_with(&self.lead) || !self.has_one_reading(line) {
             return None;
         }
         let mut at = self.lead.len();
@@ -126,11 +157,16 @@ impl Template {
         complete.then_some(())
     }
 
+    /// Tells whether the quotes of a line without escapes can only be the format's own.
+    fn has_one_reading(&self, line: &[u8]) -> bool {
+        self.escapes != Escapes::None || memchr::memchr_iter(b'"', line).count() == self.quotes
+    }
+
     /// Finds the first quote that is not escaped.
     fn find_quote(&self, text: &[u8]) -> Option<usize> {
         match self.escapes {
-            Escapes::Nginx => memchr(b'"', text),
-            Escapes::NginxOrApache => {
+            Escapes::Nginx | Escapes::None => memchr(b'"', text),
+            Escapes::NginxOrApache | Escapes::Json => {
                 let mut at = 0;
                 loop {
                     at += memchr2(b'"', b'\\', text.get(at..)?)?;
@@ -150,6 +186,9 @@ impl Template {
         (from, to): FieldSpan,
         spans: &mut [FieldSpan],
     ) -> Option<()> {
+        if self.escapes == Escapes::None && !self.splits_one_way(group, &line[from..to]) {
+            return None;
+        }
         let (mut first, mut last) = (group.variables.start, group.variables.end - 1);
         let (mut from, mut to) = (from, to);
         let shape = |index: usize| self.variables[index].shape;
@@ -184,6 +223,21 @@ impl Template {
         group.variables.clone().all(fits).then_some(())
     }
 
+    /// Tells whether the separators in a text without escapes can only be the format's own: each
+    /// comes as often as the format writes it.
+    fn splits_one_way(&self, group: &Group, text: &[u8]) -> bool {
+        let spaced_times = self.variables[group.variables.clone()]
+            .iter()
+            .filter(|variable| variable.shape == Shape::Time(TimeForm::Local))
+            .count();
+        group.separators.iter().all(|separator| {
+            let count = |text: &[u8]| memmem::find_iter(text, separator).count();
+            let written: usize = group.separators.iter().map(|other| count(other)).sum();
+            let in_times = if separator == b" " { spaced_times } else { 0 };
+            count(text) == written + in_times
+        })
+    }
+
     /// Returns the length of the value of `index` when a time is to follow: up to the first
     /// separator that has a readable time and that time's own separator behind it.
     fn time_behind(&self, group: &Group, index: usize, text: &[u8]) -> Option<usize> {
@@ -196,7 +250,7 @@ impl Template {
             let rest = &text[at + before.len()..];
             let window = &rest[..rest.len().min(LONGEST_TIME + after.len())];
             prefix_len(Shape::Time(form), window, after)
-                .is_some_and(|len| instant::read(form, &window[..len]).is_some())
+                .is_some_and(|len| self.time(form, &window[..len]).is_some())
         })
     }
 }
@@ -210,7 +264,7 @@ impl Group {
 /// Returns how long the value at the start of `text` is, with `separator` right after it.
 fn prefix_len(shape: Shape, text: &[u8], separator: &[u8]) -> Option<usize> {
     let known = match shape {
-        Shape::Time(instant::TimeForm::Local) => Some(LOCAL_LEN),
+        Shape::Time(form) => form.len(),
         Shape::List => Some(list_len(text)),
         _ => None,
     };
@@ -222,7 +276,7 @@ fn prefix_len(shape: Shape, text: &[u8], separator: &[u8]) -> Option<usize> {
 /// Returns where the value at the end of `text` begins, with `separator` right before it.
 fn suffix_start(shape: Shape, text: &[u8], separator: &[u8]) -> Option<usize> {
     let known = match shape {
-        Shape::Time(instant::TimeForm::Local) => text.len().checked_sub(LOCAL_LEN),
+        Shape::Time(form) => form.len().and_then(|len| text.len().checked_sub(len)),
         _ => None,
     };
     known
@@ -281,33 +335,4 @@ fn groups(literals: Vec<Vec<u8>>) -> Vec<Group> {
         start = index + 1;
     }
     groups
-}
-
-/// A format string taken apart: `lead $variable literal $variable literal …`.
-struct Pieces {
-    lead: Vec<u8>,
-    after: Vec<(String, Vec<u8>)>,
-}
-
-fn pieces(text: &str) -> Result<Pieces, LayoutError> {
-    let mut parts = text.split('$');
-    let lead = parts.next().unwrap_or_default();
-    let mut at = lead.len();
-    let mut after = Vec::new();
-    for part in parts {
-        let (name, literal) = variable(part).ok_or(LayoutError::Variable { at })?;
-        after.push((name.to_ascii_lowercase(), literal.as_bytes().to_vec()));
-        at += 1 + part.len();
-    }
-    Ok(Pieces { lead: lead.as_bytes().to_vec(), after })
-}
-
-/// Splits `name…` or `{name}…`, as it stands after a `$`, into the name and the text behind.
-fn variable(part: &str) -> Option<(&str, &str)> {
-    let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    let (name, rest) = match part.strip_prefix('{') {
-        Some(braced) => braced.split_once('}')?,
-        None => part.split_at(part.find(|char| !is_name(char)).unwrap_or(part.len())),
-    };
-    (!name.is_empty() && name.chars().all(is_name)).then_some((name, rest))
 }

@@ -2,19 +2,24 @@
 
 use super::escape::Escapes;
 use super::event::RejectReason;
-use super::instant::{self, TimeForm};
+use super::instant::TimeForm;
 use super::layout::{FormatSpec, Layout, LayoutError};
 use super::place::{KeyPlace, known_field};
 use super::scratch::{Facts, Text, Work};
 use super::template::{FieldSpan, Template};
-use super::value::is_given;
+use super::value::{is_given, reduce_to_key};
 use super::variables::{self, Shape};
+use super::{Field, apache, nginx};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
 
 /// The layout that nginx calls `combined` and Apache's `LogFormat` of that name equals.
 pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" \
      $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+
+/// Apache's `LogFormat` of that name.
+const COMMON: &str =
+    "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
 
 /// Consumer fields of a format with the usual names when none are declared.
 const DEFAULT_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
@@ -23,7 +28,8 @@ const DEFAULT_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
 #[derive(Debug)]
 pub struct TextFormat {
     template: Template,
-    time: (usize, TimeForm),
+    /// The event time; without one the wrapper's time counts.
+    time: Option<(usize, TimeForm)>,
     status: Option<usize>,
     places: Vec<KeyPlace>,
     /// Fields of the consumer, and whether each names somebody.
@@ -33,13 +39,23 @@ pub struct TextFormat {
 impl TextFormat {
     /// Compiles a format with the places and fields of its layout.
     pub fn compile(format: &FormatSpec, layout: &Layout) -> Result<Self, LayoutError> {
+        let zone = layout.zone.clone();
         let template = match format {
             FormatSpec::Nginx(text) => {
-                Template::compile(without_escape(text)?, Escapes::Nginx, false)?
+                let format = nginx::parse(text)?;
+                Template::compile(format.pieces, format.escapes, false, zone)?
             }
-            _ => Template::compile(COMBINED, Escapes::NginxOrApache, true)?,
+            FormatSpec::Apache(text) => {
+                let pieces = apache::parse(text, zone.as_ref())?;
+                Template::compile(pieces, Escapes::NginxOrApache, false, zone)?
+            }
+            FormatSpec::Common => preset(COMMON)?,
+            _ => preset(COMBINED)?,
         };
-        let time = time_variable(&template).ok_or(LayoutError::NoTime)?;
+        let time = time_variable(&template);
+        if time.is_none() && !layout.has_arrival() {
+            return Err(LayoutError::NoTime);
+        }
         let places = layout.credential.iter().map(|place| KeyPlace::resolve(&template, place));
         let places = places.collect::<Result<Vec<_>, _>>()?;
         // What the format does not log cannot name anybody: all are one pool then.
@@ -64,14 +80,17 @@ impl TextFormat {
     pub fn read(
         &self,
         record: &[u8],
-        _arrival: Option<Timestamp>,
+        arrival: Option<Timestamp>,
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
         let Work { spans, unescaped, decoded, .. } = work;
         self.template.split(record, spans).ok_or(RejectReason::Form)?;
         let field = |(from, to): FieldSpan| &record[from..to];
-        let (variable, form) = self.time;
-        let event_at = instant::read(form, field(spans[variable])).ok_or(RejectReason::Time)?;
+        let event_at = match self.time {
+            Some((variable, form)) => self.template.time(form, field(spans[variable])),
+            None => arrival,
+        };
+        let event_at = event_at.ok_or(RejectReason::Time)?;
         let outcome = match self.status {
             Some(index) => outcome(field(spans[index])).ok_or(RejectReason::Status)?,
             None => Outcome::Accepted,
@@ -84,9 +103,15 @@ impl TextFormat {
         for (key, place) in facts.keys.iter_mut().zip(&self.places) {
             let from = decoded.len();
             place.read(escapes, field(spans[place.variable()]), unescaped, decoded);
-            *key = is_given(&decoded[from..]).then_some(Text::Decoded((from, decoded.len())));
+            *key = reduce_to_key(place.holding(), decoded, from)
+                .then_some(Text::Decoded((from, decoded.len())));
         }
         Ok(facts)
+    }
+
+    /// Tells whether a client may choose how a line begins.
+    pub fn starts_with_free_text(&self) -> bool {
+        self.template.starts_with_free_text()
     }
 
     /// Iterates over the names of the fields, in the format's order.
@@ -95,13 +120,11 @@ impl TextFormat {
     }
 
     /// Names every field with its raw value in `record`, in the format's order.
-    pub fn fields<'a>(
-        &'a self,
-        record: &'a [u8],
-    ) -> Result<Vec<(&'a str, &'a [u8])>, RejectReason> {
+    pub fn fields(&self, record: &[u8]) -> Result<Vec<Field>, RejectReason> {
         let mut spans = Vec::new();
         self.template.split(record, &mut spans).ok_or(RejectReason::Form)?;
-        Ok(self.field_names().zip(spans.iter().map(|&(from, to)| &record[from..to])).collect())
+        let values = spans.iter().map(|&(from, to)| record[from..to].to_vec());
+        Ok(self.field_names().map(str::to_owned).zip(values).collect())
     }
 
     /// Names the fields of the consumer that are looked at.
@@ -133,13 +156,7 @@ fn time_variable(template: &Template) -> Option<(usize, TimeForm)> {
     })
 }
 
-/// Drops the one `escape=` parameter that can be read from the front of a format string.
-fn without_escape(text: &str) -> Result<&str, LayoutError> {
-    match text.split_once(char::is_whitespace) {
-        Some(("escape=default", rest)) => Ok(rest.trim_start()),
-        Some((parameter, _)) if parameter.starts_with("escape=") => {
-            Err(LayoutError::Escape(parameter.to_owned()))
-        }
-        _ => Ok(text),
-    }
+/// Compiles a preset: escaped by nginx or Apache, and more fields may follow.
+fn preset(format: &str) -> Result<Template, LayoutError> {
+    Template::compile(nginx::parse(format)?.pieces, Escapes::NginxOrApache, true, None)
 }

@@ -1,8 +1,32 @@
 //! What a decoded value means: a key, somebody's name, or nothing.
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memchr;
+use zeroize::Zeroizing;
+
+/// Longest `user:password` of a `Basic` header, encoded. A longer one is no key.
+const LONGEST_BASIC: usize = 4096;
+
 /// Tells whether a value stands for something: the servers write `-` for nothing.
 pub fn is_given(value: &[u8]) -> bool {
     !matches!(value, [] | [b'-'])
+}
+
+/// Tells whether a server or a gateway put this in the place of a secret.
+fn is_redacted(value: &[u8]) -> bool {
+    let inner = match value {
+        [b'[', inner @ .., b']']
+        | [b'<', inner @ .., b'>']
+        | [b'(', inner @ .., b')']
+        | [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    };
+    inner.is_empty()
+        || inner.eq_ignore_ascii_case(b"redacted")
+        || inner == b"HIDDEN_DUE_TO_SECURITY_REASONS"
+        || (inner.len() >= 3 && inner.iter().all(|&byte| byte == b'*'))
 }
 
 /// How the value at a place holds the key.
@@ -16,8 +40,168 @@ pub enum Holding {
     PresignedScope,
 }
 
+impl Holding {
+    /// Returns how a header or a field with this name holds a key: `Authorization`,
+    /// `http_proxy_authorization` and the like are taken apart.
+    pub fn of_field(name: &str) -> Self {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        let name = name.strip_prefix("http_").unwrap_or(&name);
+        match name {
+            "authorization" | "proxy_authorization" => Self::Authorization,
+            _ => Self::Whole,
+        }
+    }
+
+    /// Returns how the query parameter with this name holds a key.
+    pub fn of_parameter(name: &str) -> Self {
+        if name == "X-Amz-Credential" { Self::PresignedScope } else { Self::Whole }
+    }
+}
+
 /// Reduces `value[from..]`, a decoded value, to the key in it; returns whether there is one.
-/// A redacted value is none.
-pub fn reduce_to_key(_holding: Holding, value: &mut Vec<u8>, from: usize) -> bool {
-    is_given(&value[from..])
+/// An empty or redacted value is none.
+pub fn reduce_to_key(holding: Holding, value: &mut Vec<u8>, from: usize) -> bool {
+    if !is_given(&value[from..]) || is_redacted(&value[from..]) {
+        return false;
+    }
+    match holding {
+        Holding::Whole => return true,
+        Holding::PresignedScope => cut_scope(value, from),
+        Holding::Authorization => cut_scheme(value, from),
+    }
+    is_given(&value[from..]) && !is_redacted(&value[from..])
+}
+
+/// Leaves what stands before the first `/`.
+fn cut_scope(value: &mut Vec<u8>, from: usize) {
+    if let Some(len) = memchr(b'/', &value[from..]) {
+        value.truncate(from + len);
+    }
+}
+
+/// Leaves the key of `Bearer KEY`, the user of `Basic base64(user:password)`, the key id of AWS's
+/// signatures. Of another scheme the whole header is the key.
+fn cut_scheme(value: &mut Vec<u8>, from: usize) {
+    let header = &value[from..];
+    let Some(end) = memchr(b' ', header) else { return };
+    let scheme = &header[..end];
+    let start = end + header[end..].iter().take_while(|&&byte| byte == b' ').count();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        value.drain(from..from + start);
+    } else if scheme.eq_ignore_ascii_case(b"basic") {
+        let user = basic_user(&header[start..]);
+        value.truncate(from);
+        if let Some(user) = user {
+            value.extend_from_slice(&user);
+        }
+    } else if scheme.starts_with(b"AWS4-") {
+        const CREDENTIAL: &[u8] = b"Credential=";
+        match memchr::memmem::find(&header[start..], CREDENTIAL) {
+            Some(at) => {
+                value.drain(from..from + start + at + CREDENTIAL.len());
+                cut_scope(value, from);
+            }
+            None => value.truncate(from),
+        }
+    } else if scheme == b"AWS" {
+        value.drain(from..from + start);
+        if let Some(len) = memchr(b':', &value[from..]) {
+            value.truncate(from + len);
+        }
+    }
+}
+
+/// Returns the user of `base64(user:password)` (RFC 7617).
+fn basic_user(encoded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    const CONFIG: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
+    if encoded.len() > LONGEST_BASIC {
+        return None;
+    }
+    let mut pair = Zeroizing::new(Vec::with_capacity(encoded.len()));
+    let decoded = STANDARD.decode_vec(encoded, &mut pair);
+    if decoded.is_err() {
+        pair.clear();
+        URL_SAFE.decode_vec(encoded, &mut pair).ok()?;
+    }
+    let len = memchr(b':', &pair)?;
+    pair.truncate(len);
+    Some(pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(holding: Holding, value: &str, expected: Option<&str>) {
+        let mut buffer = [b"before", value.as_bytes()].concat();
+        let is_key = reduce_to_key(holding, &mut buffer, 6);
+        let key = is_key.then(|| String::from_utf8_lossy(&buffer[6..]).into_owned());
+        assert_eq!(key.as_deref(), expected, "{value}");
+        assert_eq!(&buffer[..6], b"before");
+    }
+
+    #[test]
+    fn a_redacted_value_is_no_key() {
+        for value in [
+            "",
+            "-",
+            "REDACTED",
+            "redacted",
+            "[REDACTED]",
+            "<redacted>",
+            "***",
+            "********",
+            "[]",
+            "\"\"",
+            "HIDDEN_DUE_TO_SECURITY_REASONS",
+        ] {
+            check(Holding::Whole, value, None);
+            check(Holding::Authorization, &format!("Bearer {value}"), None);
+        }
+        for value in ["**", "null", "REDACTED2", "a***"] {
+            check(Holding::Whole, value, Some(value));
+        }
+    }
+
+    #[test]
+    fn an_authorization_header_holds_its_key_behind_the_scheme() {
+        let check = |value, expected| check(Holding::Authorization, value, expected);
+        check("Bearer tok-1", Some("tok-1"));
+        check("bearer   tok 1", Some("tok 1"));
+        check("Basic c2tfbGl2ZTpwYXNz", Some("sk_live"));
+        check("basic dXNlcjo", Some("user"));
+        check("Basic dXNlcg==", None); // no colon
+        check("Basic ???", None);
+        check("Basic OnBhc3M=", None); // no user
+        check(
+            "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20240501/eu-west-1/s3/aws4_request, SignedHeaders=host",
+            Some("AKIAEXAMPLE"),
+        );
+        check("AWS4-HMAC-SHA256 SignedHeaders=host", None);
+        check("AWS AKIAEXAMPLE:signature", Some("AKIAEXAMPLE"));
+        check("Token abc", Some("Token abc"));
+        check("raw-key", Some("raw-key"));
+        check("Bearer ", None);
+    }
+
+    #[test]
+    fn a_presigned_scope_holds_its_key_before_the_first_slash() {
+        let scope = "AKIAEXAMPLE/20240501/eu-west-1/s3/aws4_request";
+        check(Holding::PresignedScope, scope, Some("AKIAEXAMPLE"));
+        check(Holding::PresignedScope, "AKIAEXAMPLE", Some("AKIAEXAMPLE"));
+        check(Holding::PresignedScope, "/x", None);
+    }
+
+    #[test]
+    fn the_name_of_a_place_tells_how_it_holds_the_key() {
+        for name in ["Authorization", "http_authorization", "Proxy-Authorization"] {
+            assert_eq!(Holding::of_field(name), Holding::Authorization, "{name}");
+        }
+        assert_eq!(Holding::of_field("http_x_authorization"), Holding::Whole);
+        assert_eq!(Holding::of_parameter("X-Amz-Credential"), Holding::PresignedScope);
+        assert_eq!(Holding::of_parameter("x-amz-credential"), Holding::Whole);
+    }
 }

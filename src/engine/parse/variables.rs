@@ -72,6 +72,17 @@ fn is_list(name: &str) -> bool {
     name.starts_with("upstream_") && !client_text.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Tells whether the field with this name, the last of a path, names somebody: an address or a
+/// user agent does not.
+pub fn path_names_somebody(name: &str) -> bool {
+    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+    let letters = letters.to_ascii_lowercase();
+    let ends =
+        ["ip", "ips", "ipaddress", "addr", "address", "useragent", "remotehost", "clienthost"];
+    let whole = ["host", "peer", "xforwardedfor", "forwarded", "forwardedfor", "port"];
+    !ends.iter().any(|end| letters.ends_with(end)) && !whole.contains(&letters.as_str())
+}
+
 /// Tells whether the variable names somebody: an address or a user agent does not.
 pub fn names_somebody(name: &str) -> bool {
     !matches!(

@@ -12,6 +12,9 @@ pub mod lines;
 
 pub mod records;
 
+mod documents;
+mod parts;
+
 mod intern;
 mod known;
 pub mod matcher;

@@ -1,15 +1,21 @@
-//! Where records begin and end: lines, or the objects of JSON documents.
+//! Where records begin and end: lines, lines in parts, or the objects of JSON documents.
 //!
 //! A record is what one event is read from. Cutting the bytes into chunks elsewhere changes no
 //! record.
 
+use super::documents::DocumentFramer;
 use super::lines::{Line, LineAssembler};
+use super::parts::{self, PartFramer};
 
 /// How the bytes of a log are cut into records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// A line is a record.
     Lines,
+    /// A line is a record or, where a container runtime has split it, a part of one.
+    Parts,
+    /// A JSON object is a record, alone or in an array, over as many lines as it takes.
+    Documents,
 }
 
 /// A record that came out of a [`Framer`].
@@ -24,28 +30,43 @@ pub enum Record<'a> {
     Cut(&'a [u8]),
 }
 
-/// Puts records together from chunks that are cut anywhere; holds at most one record.
+/// Puts records together from chunks that are cut anywhere; holds a bounded number of records.
 #[derive(Debug)]
-pub struct Framer {
-    lines: LineAssembler,
+pub enum Framer {
+    /// For [`Framing::Lines`].
+    Lines(LineAssembler),
+    /// For [`Framing::Parts`].
+    Parts(PartFramer),
+    /// For [`Framing::Documents`].
+    Documents(DocumentFramer),
 }
 
 impl Framer {
     /// Makes a framer for the start of a log.
     pub fn new(framing: Framing) -> Self {
         match framing {
-            Framing::Lines => Self { lines: LineAssembler::default() },
+            Framing::Lines => Self::Lines(LineAssembler::default()),
+            Framing::Parts => Self::Parts(PartFramer::default()),
+            Framing::Documents => Self::Documents(DocumentFramer::default()),
         }
     }
 
     /// Gives every record that ends in `chunk` to `take`.
     pub fn feed(&mut self, chunk: &[u8], mut take: impl FnMut(Record<'_>)) {
-        self.lines.feed(chunk, |line| take(line.into()));
+        match self {
+            Self::Lines(lines) => lines.feed(chunk, |line| take(line.into())),
+            Self::Parts(parts) => parts.feed(chunk, take),
+            Self::Documents(documents) => documents.feed(chunk, take),
+        }
     }
 
     /// Gives what is left at the end of the log to `take`.
     pub fn finish(self, mut take: impl FnMut(Record<'_>)) {
-        self.lines.finish(|line| take(line.into()));
+        match self {
+            Self::Lines(lines) => lines.finish(|line| take(line.into())),
+            Self::Parts(parts) => parts.finish(take),
+            Self::Documents(documents) => documents.finish(take),
+        }
     }
 }
 
@@ -58,10 +79,13 @@ impl<'a> From<Line<'a>> for Record<'a> {
     }
 }
 
-/// Returns the length of the longest start of `block` that ends where a record ends; 0 if none
-/// ends in it. What comes before `block` must end where a record ends.
+/// Returns the length of the longest start of `block` that ends where a record ends, so that the
+/// rest can be framed on its own; 0 if there is no such place. What comes before `block` must end
+/// where a record ends. Always 0 for documents: what surrounds a record decides how it is read.
 pub fn boundary(framing: Framing, block: &[u8]) -> usize {
     match framing {
         Framing::Lines => memchr::memrchr(b'\n', block).map_or(0, |at| at + 1),
+        Framing::Parts => parts::boundary(block),
+        Framing::Documents => 0,
     }
 }

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::engine::scan::records::Framing;
 use crate::engine::time::Timestamp;
 
 /// A program that wraps lines.
@@ -27,6 +28,19 @@ pub enum Wrapping {
     Declared(Vec<Wrapper>),
 }
 
+impl Wrapping {
+    /// Returns how wrapped lines are cut into records: a container runtime splits long ones.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Self::Detect => Framing::Parts,
+            Self::Declared(wrappers) => match wrappers.first() {
+                Some(Wrapper::Docker | Wrapper::Cri) => Framing::Parts,
+                _ => Framing::Lines,
+            },
+        }
+    }
+}
+
 /// Buffers for unwrapped records; wiped when dropped.
 #[derive(Default)]
 pub struct Buffers {
@@ -34,12 +48,15 @@ pub struct Buffers {
     pub texts: [Zeroizing<Vec<u8>>; 2],
 }
 
-/// Takes the wrappers off a record: the record within and the time of the outermost wrapper that
-/// has one.
+/// What a wrapper holds: the record within, and the time of the outermost wrapper that has one.
+pub type Unwrapped<'a> = (&'a [u8], Option<Timestamp>);
+
+/// Takes the wrappers off a record. `None` when a declared wrapper is not there, or when wrappers
+/// are detected and none is.
 pub fn unwrap<'a>(
     _wrapping: &Wrapping,
-    record: &'a [u8],
+    _record: &'a [u8],
     _buffers: &'a mut Buffers,
-) -> (&'a [u8], Option<Timestamp>) {
-    (record, None)
+) -> Option<Unwrapped<'a>> {
+    None
 }

@@ -1,7 +1,13 @@
-//! The three ways nginx and Apache write a time, read from bytes of fixed form.
+//! The ways servers write a time, read from bytes of fixed form.
 //!
 //! Strict: a day that the month does not have, a missing digit or zone is `None`, never a guess.
 //! A leap second `:60` counts as `:59`, as in jiff, which is the oracle of the tests.
+
+mod any_form;
+
+use jiff::tz::TimeZone;
+
+pub use any_form::any_form;
 
 use crate::engine::time::Timestamp;
 
@@ -14,17 +20,33 @@ pub enum TimeForm {
     Iso8601,
     /// `$msec`: seconds since 1970 with a fraction, `1431857103.123`.
     Seconds,
+    /// Any form that can be told from its text; always this many bytes.
+    Fixed(u8),
 }
 
 /// Length of every `$time_local`.
-pub const LOCAL_LEN: usize = 26;
+const LOCAL_LEN: usize = 26;
+
+impl TimeForm {
+    /// Returns the length of every such time, where all have the same.
+    pub fn len(self) -> Option<usize> {
+        match self {
+            Self::Local => Some(LOCAL_LEN),
+            Self::Fixed(len) => Some(usize::from(len)),
+            Self::Iso8601 | Self::Seconds => None,
+        }
+    }
+}
 
 /// Reads the whole of `text`; `None` when it is no such time or lies outside 1677 to 2262.
-pub fn read(form: TimeForm, text: &[u8]) -> Option<Timestamp> {
+/// `zone` is that of times that carry none.
+pub fn read(form: TimeForm, text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     match form {
         TimeForm::Local => local(text),
         TimeForm::Iso8601 => iso8601(text),
         TimeForm::Seconds => seconds(text),
+        TimeForm::Fixed(len) if text.len() == usize::from(len) => any_form(text, zone),
+        TimeForm::Fixed(_) => None,
     }
 }
 
@@ -181,27 +203,27 @@ mod tests {
 
     #[test]
     fn a_day_that_the_month_lacks_is_no_time() {
-        assert!(read(TimeForm::Local, b"29/Feb/2016:00:00:00 +0000").is_some());
+        assert!(read(TimeForm::Local, b"29/Feb/2016:00:00:00 +0000", None).is_some());
         for bad in ["29/Feb/2015:00:00:00 +0000", "31/Apr/2015:00:00:00 +0000"] {
-            assert_eq!(read(TimeForm::Local, bad.as_bytes()), None, "{bad}");
+            assert_eq!(read(TimeForm::Local, bad.as_bytes(), None), None, "{bad}");
         }
     }
 
     #[test]
     fn a_leap_second_counts_as_the_second_before() {
-        let at = read(TimeForm::Iso8601, b"2016-12-31T23:59:60Z");
+        let at = read(TimeForm::Iso8601, b"2016-12-31T23:59:60Z", None);
         assert_eq!(at, "2016-12-31T23:59:59Z".parse().ok());
     }
 
     #[test]
     fn a_zone_moves_the_instant() {
-        let at = read(TimeForm::Local, b"25/Oct/2016:14:49:33 +0200");
+        let at = read(TimeForm::Local, b"25/Oct/2016:14:49:33 +0200", None);
         assert_eq!(at, "2016-10-25T12:49:33Z".parse().ok());
     }
 
     #[test]
     fn seconds_take_a_fraction_of_up_to_nine_digits() {
-        let at = |text: &str| read(TimeForm::Seconds, text.as_bytes());
+        let at = |text: &str| read(TimeForm::Seconds, text.as_bytes(), None);
         assert_eq!(at("1431857103.5"), Some(Timestamp::from_nanos(1_431_857_103_500_000_000)));
         assert_eq!(at("1431857103"), Some(Timestamp::from_seconds(1_431_857_103)));
         for bad in ["", ".5", "1.", "-1", "1e3", "99999999999", "9999999999", "1.1234567890"] {
@@ -224,7 +246,7 @@ mod tests {
                 names[month],
             );
             let expected = oracle("%d/%b/%Y:%H:%M:%S %z", &text);
-            prop_assert_eq!(read(TimeForm::Local, text.as_bytes()), expected, "{}", text);
+            prop_assert_eq!(read(TimeForm::Local, text.as_bytes(), None), expected, "{}", text);
         }
 
         #[test]
@@ -237,14 +259,14 @@ mod tests {
                 "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"
             );
             prop_assert_eq!(
-                read(TimeForm::Iso8601, text.as_bytes()), text.parse().ok(), "{}", text
+                read(TimeForm::Iso8601, text.as_bytes(), None), text.parse().ok(), "{}", text
             );
         }
 
         #[test]
         fn no_bytes_make_it_fail(text in prop::collection::vec(any::<u8>(), 0..40)) {
             for form in [TimeForm::Local, TimeForm::Iso8601, TimeForm::Seconds] {
-                let _ = read(form, &text);
+                let _ = read(form, &text, None);
             }
         }
 
@@ -255,7 +277,7 @@ mod tests {
             let mut text = b"17/May/2015:10:05:03 +0000".to_vec();
             text[at] = byte;
             let shown = String::from_utf8(text.clone()).expect("ASCII");
-            if let Some(read) = read(TimeForm::Local, &text) {
+            if let Some(read) = read(TimeForm::Local, &text, None) {
                 prop_assert_eq!(Some(read), oracle("%d/%b/%Y:%H:%M:%S %z", &shown), "{}", shown);
             }
         }
