@@ -20,6 +20,11 @@ pub struct LayoutFlags {
 }
 
 impl LayoutFlags {
+    /// Tells whether any of the flags was given.
+    pub fn is_given(&self) -> bool {
+        self.format.is_some() || !self.credential.is_empty() || !self.consumer.is_empty()
+    }
+
     /// Returns the declared format; `combined` when none is.
     pub fn format(&self) -> Result<FormatSpec, Failure> {
         self.format.as_deref().map_or(Ok(FormatSpec::Combined), format)

@@ -117,6 +117,11 @@ impl Layout {
         matches!(&self.wrapping, Wrapping::Declared(wrappers) if !wrappers.is_empty())
     }
 
+    /// Tells whether the keys are public ids by the format's own nature: `CloudTrail` logs ids.
+    pub fn has_public_keys(&self) -> bool {
+        self.formats.iter().all(|format| *format == FormatSpec::CloudTrail)
+    }
+
     /// Returns the places of the key in lines of `format`: those declared, else the format's own.
     pub fn places(&self, format: &FormatSpec) -> Vec<Place> {
         match format {
