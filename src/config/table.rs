@@ -295,7 +295,7 @@ impl<'d> Table<'d> {
 }
 
 /// Refuses something that other versions of keydrain understand.
-pub(super) fn unsupported(what: &str, span: &Span, report: &mut Report) {
+fn unsupported(what: &str, span: &Span, report: &mut Report) {
     let message = format!("`{what}` is not supported by this version of keydrain");
     report.problem(span, message, "remove it");
 }

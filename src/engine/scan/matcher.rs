@@ -14,6 +14,7 @@ pub use super::known::TrackedKey;
 use super::known::{KnownKeys, Slot};
 use super::lines::{MAX_LINE_BYTES, lines};
 use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret};
+use crate::engine::parse::consumer_map::ConsumerMap;
 use crate::engine::parse::{AccessEvent, LineParser, RejectReason, Scratch};
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::{Consumer, LineCount, RejectedKey, Tally, UsageCell};
@@ -114,7 +115,7 @@ impl Matcher {
                 self.parser.parse(line, &mut self.scratch)
             };
             match parsed {
-                Ok(event) => count.event(&event, &mut self.known),
+                Ok(event) => count.event(&event, self.parser.consumer_map(), &mut self.known),
                 Err(_) => count.reject(line, &self.known),
             }
         }
@@ -126,8 +127,12 @@ impl Matcher {
 struct Count {
     context: ChunkContext,
     usage: ChunkUsage,
-    /// Raw bytes of named consumers.
+    /// Names of consumers: mapped ones and, as raw bytes, those of the log.
     consumers: Interner,
+    /// Raw bytes of consumers that were looked up in the map.
+    looked_up: Interner,
+    /// The name of each of them.
+    mapped: Vec<Option<Symbol>>,
     cells: HashMap<(Slot, Option<Symbol>, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
@@ -144,18 +149,20 @@ impl Count {
             context,
             usage,
             consumers: Interner::default(),
+            looked_up: Interner::default(),
+            mapped: Vec::new(),
             cells: HashMap::new(),
             minutes: BTreeMap::new(),
             rejected: BTreeMap::new(),
         }
     }
 
-    fn event(&mut self, event: &AccessEvent<'_>, known: &mut KnownKeys) {
+    fn event(&mut self, event: &AccessEvent<'_>, map: &ConsumerMap, known: &mut KnownKeys) {
         let event_at = event.event_at;
         let arrival = self.context.arrival;
         let future = event_at > arrival.plus(self.context.future_tolerance);
         self.usage.future_event |= future;
-        let tracked = self.presentations(event, future, known);
+        let tracked = self.presentations(event, future, map, known);
         if !tracked && !event.keys.is_empty() {
             self.usage.other_keys += 1;
         }
@@ -171,6 +178,7 @@ impl Count {
         &mut self,
         event: &AccessEvent<'_>,
         future: bool,
+        map: &ConsumerMap,
         known: &mut KnownKeys,
     ) -> bool {
         let mut counted: [Option<Slot>; crate::engine::parse::MAX_PLACES] = Default::default();
@@ -192,10 +200,7 @@ impl Count {
             self.usage.late_by = self.usage.late_by.max(Some(late_by));
         }
         let effective_at = if late || future { self.context.arrival } else { event.event_at };
-        let consumer = match event.consumer {
-            Some((name, true)) => Some(self.consumers.intern(name)),
-            _ => None,
-        };
+        let consumer = event.consumer.and_then(|(raw, named)| self.consumer(raw, named, map));
         let one = Tally::one(event.outcome, event.event_at, effective_at);
         for slot in counted.into_iter().flatten() {
             self.cells
@@ -204,6 +209,21 @@ impl Count {
                 .or_insert(one);
         }
         true
+    }
+
+    /// Returns the name of a consumer, looked up once however often it comes.
+    fn consumer(&mut self, raw: &[u8], named: bool, map: &ConsumerMap) -> Option<Symbol> {
+        if !map.is_empty() {
+            let symbol = self.looked_up.intern(raw);
+            if symbol.index() == self.mapped.len() {
+                let name = map.name_of(raw);
+                self.mapped.push(name.map(|name| self.consumers.intern(name.as_bytes())));
+            }
+            if let Some(name) = self.mapped[symbol.index()] {
+                return Some(name);
+            }
+        }
+        named.then(|| self.consumers.intern(raw))
     }
 
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
