@@ -67,7 +67,7 @@ fn of_table(entries: &DeTable<'_>, span: Span, report: &mut Report) -> Option<Fo
     let mut table = Table::new(entries, span.clone(), "a format");
     let nginx = table.string("nginx", report).map(Spanned::into_inner).map(FormatSpec::Nginx);
     let apache = table.string("apache", report).map(Spanned::into_inner).map(FormatSpec::Apache);
-    let json = table.table("json", "{ json = { time = \"ts\" } }", report);
+    let json = table.table("json", "a JSON format", report);
     let json = json.map(|table| FormatSpec::Json(json_spec(table, report)));
     let given = ["nginx", "apache", "json"].into_iter().filter(|kind| table.is_given(kind)).count();
     match given {

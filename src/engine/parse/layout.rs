@@ -205,7 +205,7 @@ pub enum LayoutError {
     #[error("the format names {0} paths, at most 64 can be: list only those that are needed")]
     TooManyPaths(usize),
     /// No format, or too many.
-    #[error("{0} formats are named, at least 1 and at most {MAX_FORMATS} can be")]
+    #[error("{0} formats are named: name at least 1 and at most {MAX_FORMATS}")]
     Formats(usize),
     /// No place of the key.
     #[error(
