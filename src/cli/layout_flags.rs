@@ -33,19 +33,15 @@ impl LayoutFlags {
     /// Returns the layout as declared, `combined` when no format is; a place of the key may be
     /// missing.
     pub fn declared(&self) -> Result<Layout, Failure> {
-        let mut text = String::new();
-        for (key, values) in [
-            ("format", &self.format),
-            ("credential", &self.credential),
-            ("consumer", &self.consumer),
-            ("wrapped", &self.wrapped),
-        ] {
-            text.push_str(&list(key, values)?);
-        }
-        if let Some(zone) = &self.zone {
-            text.push_str(&format!("zone = {}\n", toml_string(zone)));
-        }
-        config::read_layout(&text).map_err(|problems| {
+        let zone = self.zone.iter().map(|zone| format!("zone = {}\n", toml_string(zone)));
+        let lines = [
+            list("format", &self.format)?,
+            list("credential", &self.credential)?,
+            list("consumer", &self.consumer)?,
+            list("wrapped", &self.wrapped)?,
+            zone.collect(),
+        ];
+        config::read_layout(&lines.concat()).map_err(|problems| {
             let texts = problems.iter().map(|one| format!("{}: {}", one.message, one.fix));
             Failure::usage(texts.collect::<Vec<_>>().join("; "))
         })

@@ -70,11 +70,11 @@ impl PatternKind {
 pub struct Pattern {
     kind: PatternKind,
     text: String,
-    test: Test,
+    compiled: Compiled,
 }
 
 #[derive(Clone)]
-enum Test {
+enum Compiled {
     Network(IpNet),
     Prefix,
     Expression(Regex),
@@ -124,13 +124,13 @@ impl Pattern {
         if text.len() > MAX_PATTERN_LEN {
             return Err(PatternError::TooLong(text.len()));
         }
-        let test = match kind {
-            PatternKind::Cidr => Test::Network(network(text)?),
-            PatternKind::Prefix => Test::Prefix,
-            PatternKind::Glob => Test::Expression(expression(&of_glob(text))?),
-            PatternKind::Regex => Test::Expression(expression(text)?),
+        let compiled = match kind {
+            PatternKind::Cidr => Compiled::Network(network(text)?),
+            PatternKind::Prefix => Compiled::Prefix,
+            PatternKind::Glob => Compiled::Expression(expression(&of_glob(text))?),
+            PatternKind::Regex => Compiled::Expression(expression(text)?),
         };
-        Ok(Self { kind, text: text.to_owned(), test })
+        Ok(Self { kind, text: text.to_owned(), compiled })
     }
 
     /// Returns how it is written.
@@ -145,10 +145,10 @@ impl Pattern {
 
     /// Tells whether it fits `raw`, which is `address` where it is one.
     fn fits(&self, raw: &[u8], address: Option<IpAddr>) -> bool {
-        match &self.test {
-            Test::Network(network) => address.is_some_and(|address| network.contains(&address)),
-            Test::Prefix => raw.starts_with(self.text.as_bytes()),
-            Test::Expression(expression) => expression.is_match(raw),
+        match &self.compiled {
+            Compiled::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            Compiled::Prefix => raw.starts_with(self.text.as_bytes()),
+            Compiled::Expression(expression) => expression.is_match(raw),
         }
     }
 }

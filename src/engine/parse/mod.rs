@@ -82,7 +82,7 @@ const WRITTEN_LATE: Duration = Duration::from_secs(30);
 /// The longest request that is expected: a line stamped at its start is written at its end.
 const LONGEST_REQUEST: Duration = Duration::from_mins(5);
 
-/// How late CloudTrail delivers an event: 10 min are the most that was measured.
+/// How late AWS delivers an event of its trail: 10 min are the most that was measured.
 const DELIVERED_LATE: Duration = Duration::from_mins(15);
 
 /// The name of a field and its raw value in a record.
