@@ -21,7 +21,7 @@ fn run(files: &[&Path], flags: &[&str]) -> Result<(Exit, String, String), Failur
     let arguments = ["scan"].into_iter().chain(files).chain(flags.iter().copied());
     let cli = Cli::try_parse_from(arguments).expect("valid flags");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = scan::run(&cli.args, &mut out, &mut err)?;
+    let exit = scan::run(&cli.args, None, &mut out, &mut err)?;
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ok((exit, text(out), text(err)))
 }

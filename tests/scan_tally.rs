@@ -40,7 +40,7 @@ fn said(tally: &ScanTally) -> Said {
     let numbers = |counts: Counts| (counts.accepted, counts.denied, counts.failed);
     Said {
         totals: *tally.totals(),
-        keys: tally.keys().map(|(key, totals)| (key.to_vec(), *totals)).collect(),
+        keys: tally.keys().map(|(key, totals)| (key.to_vec(), totals)).collect(),
         pairs: tally.pairs().map(|(key, name)| (key.to_vec(), name.to_vec())).collect(),
         cells: tally
             .cells()

@@ -30,6 +30,12 @@ pub struct LayoutFlags {
 }
 
 impl LayoutFlags {
+    /// Tells whether any of the flags was given.
+    pub fn is_given(&self) -> bool {
+        let lists = [&self.format, &self.credential, &self.consumer, &self.wrapped];
+        self.zone.is_some() || lists.iter().any(|list| !list.is_empty())
+    }
+
     /// Returns the layout as declared, `combined` when no format is; a place of the key may be
     /// missing.
     pub fn declared(&self) -> Result<Layout, Failure> {

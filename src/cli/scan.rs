@@ -3,17 +3,20 @@
 //! What counts is defined in `engine/scan/tally.rs`; here are flags, files and the exit code. An
 //! input that cannot be read to its end is named in the answer and makes the exit code 3.
 
+mod naming;
 mod report;
 
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use self::naming::{Naming, Shown};
 use crate::cli::layout_flags::LayoutFlags;
 use crate::cli::log_input::{LogInput, distinct};
 use crate::cli::{Exit, Failure, Output};
+use crate::config::{Config, Source};
 use crate::engine::credential::FingerprintSecret;
-use crate::engine::parse::{LineParser, RejectReason, Scratch};
+use crate::engine::parse::{Layout, LineParser, RejectReason, Scratch};
 use crate::engine::scan::lines::{Line, LineAssembler};
 use crate::engine::scan::tally::{ScanTally, TallyOptions, WindowLength};
 use crate::engine::time::Timestamp;
@@ -22,8 +25,12 @@ use crate::engine::time::Timestamp;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Log files, plain or gzip; `-` is standard input.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "source", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Read the lines as this source of the config file (`--config`) declares, and its files if
+    /// none is named.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
     /// The layout of the lines.
     #[command(flatten)]
     pub layout: LayoutFlags,
@@ -85,27 +92,28 @@ pub(crate) struct Inputs {
     pub incomplete: Vec<String>,
 }
 
-/// How a key is shown.
-pub(crate) enum Showing {
-    /// As it is.
-    Public,
-    /// As its fingerprint.
-    Secret(FingerprintSecret),
+/// What is scanned, how it is read and how it is shown.
+struct Task {
+    files: Vec<PathBuf>,
+    layout: Layout,
+    naming: Naming,
 }
 
-/// Runs the command: the answer goes to `out`, remarks for people go to `err`.
-pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Exit, Failure> {
-    let parser = LineParser::compile(&args.layout.layout()?).map_err(Failure::usage)?;
+/// Runs the command: the answer goes to `out`, remarks for people go to `err`. `config` is the
+/// config file if one was named: its keys are shown by their names.
+pub fn run(
+    args: &Args,
+    config: Option<&Path>,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let Task { files, layout, naming } = Task::of(args, config)?;
+    let parser = LineParser::compile(&layout).map_err(Failure::usage)?;
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
     {
         return Err(Failure::usage("`--since` must lie before `--until`: no time is between them"));
     }
-    let showing = if args.public {
-        Showing::Public
-    } else {
-        Showing::Secret(fingerprint_secret(args.state.as_deref())?)
-    };
     let mut tally = ScanTally::new(TallyOptions {
         window: match args.by {
             None | Some(By::Minute) => WindowLength::Minute,
@@ -116,8 +124,9 @@ pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Ex
         since: args.since,
         until: args.until,
     });
-    let inputs = read_inputs(&args.files, &parser, &mut tally, err);
-    let report = report::Report::new(&tally, &inputs, &showing);
+    let inputs = read_inputs(&files, &parser, &mut tally, err);
+    let shown = Shown::new(&tally, &naming, parser.consumer_map());
+    let report = report::Report::new(&tally, &inputs, &shown, &naming);
     let written = match args.output {
         Output::Json => report.write_json(out),
         Output::Csv => report.write_csv(out),
@@ -212,6 +221,70 @@ fn remark(tally: &ScanTally, err: &mut impl Write) {
 /// Writes one remark. A closed stderr is no reason to stop: the answer is on stdout.
 fn tell(err: &mut impl Write, remark: std::fmt::Arguments<'_>) {
     let _ = writeln!(err, "keydrain: {remark}");
+}
+
+impl Task {
+    fn of(args: &Args, config: Option<&Path>) -> Result<Self, Failure> {
+        let config = config.map(Config::load).transpose().map_err(Failure::usage)?;
+        let source = config.as_ref().map(|config| source(args, config)).transpose()?.flatten();
+        if let (None, Some(name)) = (source, &args.source) {
+            return Err(Failure::usage(format!(
+                "`--source {name}` is a source of a config file: name the file with `--config FILE`"
+            )));
+        }
+        let layout = match source {
+            Some(source) => source.layout.clone(),
+            None => args.layout.layout()?,
+        };
+        let files = match source {
+            Some(source) if args.files.is_empty() => {
+                source.paths.iter().map(PathBuf::from).collect()
+            }
+            _ => args.files.clone(),
+        };
+        let public = args.public || layout.has_public_keys();
+        let naming = naming(args.state.as_deref(), config.as_ref(), public)?;
+        Ok(Self { files, layout, naming })
+    }
+}
+
+/// Returns the source of the config that says how the lines are read: the one that was named, or
+/// the only one where the flags say nothing.
+fn source<'a>(args: &Args, config: &'a Config) -> Result<Option<&'a Source>, Failure> {
+    let names = || {
+        let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+        names.join(", ")
+    };
+    match (&args.source, config.sources.as_slice()) {
+        (Some(_), _) if args.layout.is_given() => Err(Failure::usage(
+            "`--source` says how the lines are read: leave `--format`, `--credential` and the like out",
+        )),
+        (Some(name), sources) => {
+            let found = sources.iter().find(|source| source.name.as_str() == name);
+            let unknown =
+                || Failure::usage(format!("the config has no source `{name}`: it has {}", names()));
+            found.ok_or_else(unknown).map(Some)
+        }
+        (None, _) if args.layout.is_given() => Ok(None),
+        (None, [only]) => Ok(Some(only)),
+        (None, _) => Err(Failure::usage(format!(
+            "which source do these lines belong to? add `--source NAME` ({})",
+            names()
+        ))),
+    }
+}
+
+fn naming(state: Option<&Path>, config: Option<&Config>, public: bool) -> Result<Naming, Failure> {
+    let Some(config) = config else {
+        return match (public, state) {
+            (true, _) => Ok(Naming::public()),
+            (false, state) => Ok(Naming::keyed(fingerprint_secret(state)?, false)),
+        };
+    };
+    let dir = state.unwrap_or(&config.state_dir);
+    let mut naming = Naming::keyed(fingerprint_secret(Some(dir))?, public);
+    naming.name_keys(config).map_err(Failure::usage)?;
+    Ok(naming)
 }
 
 /// Loads the user's fingerprint secret, or makes it.

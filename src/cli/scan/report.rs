@@ -1,21 +1,24 @@
 //! The answer of `scan`: sorted rows, written as a table, JSON (`keydrain/scan/v1`) or CSV.
 //!
-//! Raw keys come in and only fingerprints go out, unless the keys were declared public.
+//! Raw keys come in and only what [`Naming`] shows goes out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use serde::Serialize;
+use hashbrown::HashMap;
+use serde::{Serialize, Serializer};
 
-use super::{Inputs, Showing};
-use crate::engine::credential::ConsumerName;
+use super::Inputs;
+use super::naming::{Naming, Shown};
 use crate::engine::parse::RejectReason;
-use crate::engine::scan::tally::{Cell, Counts, KeyTotals, ScanTally};
+use crate::engine::scan::tally::{Counts, KeyTotals, ScanTally};
 use crate::engine::time::Timestamp;
 
 /// The whole answer. The serialised form is a contract.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct Report<'a> {
     schema: &'static str,
     bytes: u64,
     lines: u64,
@@ -24,10 +27,12 @@ pub struct Report {
     duplicates: u64,
     rejects: Rejects,
     incomplete: Vec<String>,
-    first_event: Option<String>,
-    last_event: Option<String>,
-    keys: Vec<KeyRow>,
-    usage: Vec<UsageRow>,
+    #[serde(serialize_with = "time_or_null")]
+    first_event: Option<Timestamp>,
+    #[serde(serialize_with = "time_or_null")]
+    last_event: Option<Timestamp>,
+    keys: Vec<KeyRow<'a>>,
+    usage: Vec<Row<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,49 +41,53 @@ struct Rejects {
     by_reason: BTreeMap<&'static str, u64>,
 }
 
+/// One key. Keys that were issued to it have rows of their own and are summed up in `derived`.
 #[derive(Debug, Serialize)]
-struct KeyRow {
-    key: String,
+struct KeyRow<'a> {
+    key: &'a str,
     hint: Option<String>,
-    first_seen: String,
-    last_seen: String,
-    #[serde(flatten)]
-    counts: CountColumns,
+    #[serde(flatten, serialize_with = "key_totals")]
+    totals: KeyTotals,
     consumers: u64,
+    /// The key that it was issued to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derived: Option<Derived>,
+    #[serde(skip)]
+    consumer_names: BTreeSet<&'a str>,
+    /// The key at the beginning of the line of parents.
+    #[serde(skip)]
+    root: Option<String>,
 }
 
+/// What the keys did that were issued to one key, and those issued to them.
 #[derive(Debug, Serialize)]
-struct UsageRow {
-    window: String,
-    key: String,
-    consumer: Option<String>,
-    #[serde(flatten)]
-    counts: CountColumns,
+struct Derived {
+    keys: u64,
+    #[serde(flatten, serialize_with = "key_totals")]
+    totals: KeyTotals,
 }
 
+/// One cell of usage.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct CountColumns {
-    accepted: u64,
-    denied: u64,
-    failed: u64,
+struct Row<'a> {
+    #[serde(serialize_with = "time")]
+    window: Timestamp,
+    key: &'a str,
+    consumer: Option<&'a str>,
+    #[serde(flatten, serialize_with = "counts")]
+    counts: Counts,
 }
 
-impl From<Counts> for CountColumns {
-    fn from(counts: Counts) -> Self {
-        let Counts { accepted, denied, failed } = counts;
-        Self { accepted, denied, failed }
-    }
-}
-
-impl CountColumns {
-    fn texts(self) -> [String; 3] {
-        [self.accepted, self.denied, self.failed].map(|count| count.to_string())
-    }
-}
-
-impl Report {
+impl<'a> Report<'a> {
     /// Makes the answer of a finished tally.
-    pub fn new(tally: &ScanTally, inputs: &Inputs, showing: &Showing) -> Self {
+    pub fn new(
+        tally: &'a ScanTally,
+        inputs: &Inputs,
+        shown: &'a Shown<'a>,
+        naming: &Naming,
+    ) -> Self {
         let totals = tally.totals();
         let by_reason = RejectReason::ALL
             .iter()
@@ -86,21 +95,19 @@ impl Report {
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| (reason.as_str(), count))
             .collect();
-        let labels: HashMap<&[u8], String> =
-            tally.keys().map(|(raw, _)| (raw, showing.label(raw))).collect();
         Self {
             schema: "keydrain/scan/v1",
             bytes: inputs.bytes,
             lines: totals.lines,
             events: totals.events,
             keyless: totals.keyless,
-            duplicates: 0,
+            duplicates: totals.duplicates,
             rejects: Rejects { total: totals.rejects.iter().sum(), by_reason },
             incomplete: inputs.incomplete.clone(),
-            first_event: totals.span.map(|(first, _)| first.to_string()),
-            last_event: totals.span.map(|(_, last)| last.to_string()),
-            keys: key_rows(tally, showing, &labels),
-            usage: usage_rows(tally, &labels),
+            first_event: totals.span.map(|(first, _)| first),
+            last_event: totals.span.map(|(_, last)| last),
+            keys: key_rows(tally, shown, naming),
+            usage: usage_rows(tally, shown),
         }
     }
 
@@ -114,184 +121,111 @@ impl Report {
     pub fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"window,key,consumer,accepted,denied,failed\n")?;
         for row in &self.usage {
-            let consumer = quoted(row.consumer.as_deref().unwrap_or_default());
-            let counts = row.counts.texts().join(",");
-            writeln!(out, "{},{},{consumer},{counts}", row.window, quoted(&row.key))?;
+            let (key, consumer) = (quoted(row.key), quoted(row.consumer.unwrap_or_default()));
+            let Counts { accepted, denied, failed } = row.counts;
+            writeln!(out, "{},{key},{consumer},{accepted},{denied},{failed}", row.window)?;
         }
         Ok(())
     }
-
-    /// Writes the totals, the keys and who uses them, `top` rows of each, most used first.
-    pub fn write_table(&self, out: &mut impl Write, top: usize, windows: bool) -> io::Result<()> {
-        let Self { lines, events, keyless, .. } = self;
-        let rejects = self.rejects.total;
-        writeln!(out, "{lines} lines: {events} with a key, {keyless} without, {rejects} rejected")?;
-        if let (Some(first), Some(last)) = (&self.first_event, &self.last_event) {
-            writeln!(out, "keys seen from {first} to {last}")?;
-        }
-        for name in &self.incomplete {
-            writeln!(out, "incomplete: {}", printable(name))?;
-        }
-        self.write_keys(out, top)?;
-        self.write_usage(out, top, windows)
-    }
-
-    fn write_keys(&self, out: &mut impl Write, top: usize) -> io::Result<()> {
-        let header =
-            ["KEY", "HINT", "FIRST SEEN", "LAST SEEN", "ACCEPTED", "DENIED", "FAILED", "CONSUMERS"];
-        let mut keys: Vec<&KeyRow> = self.keys.iter().collect();
-        keys.sort_by_key(|row| std::cmp::Reverse(total(row.counts)));
-        let rows = keys.iter().take(top).map(|row| {
-            let [accepted, denied, failed] = row.counts.texts();
-            [
-                printable(&row.key),
-                printable(row.hint.as_deref().unwrap_or("-")),
-                row.first_seen.clone(),
-                row.last_seen.clone(),
-                accepted,
-                denied,
-                failed,
-                row.consumers.to_string(),
-            ]
-        });
-        write_columns(out, header, rows.collect(), 4)?;
-        write_rest(out, keys.len(), top, "keys")
-    }
-
-    fn write_usage(&self, out: &mut impl Write, top: usize, windows: bool) -> io::Result<()> {
-        let mut sums: BTreeMap<(&str, &str, Option<&str>), CountColumns> = BTreeMap::new();
-        for row in &self.usage {
-            let window = if windows { row.window.as_str() } else { "all" };
-            let sum = sums
-                .entry((window, &row.key, row.consumer.as_deref()))
-                .or_insert(Counts::default().into());
-            sum.accepted += row.counts.accepted;
-            sum.denied += row.counts.denied;
-            sum.failed += row.counts.failed;
-        }
-        let mut sums: Vec<_> = sums.into_iter().collect();
-        sums.sort_by_key(|&((window, ..), counts)| {
-            (window.to_owned(), std::cmp::Reverse(total(counts)))
-        });
-        let header = ["WINDOW", "KEY", "CONSUMER", "ACCEPTED", "DENIED", "FAILED"];
-        let rows = sums.iter().take(top).map(|&((window, key, consumer), counts)| {
-            let [accepted, denied, failed] = counts.texts();
-            let consumer = printable(consumer.unwrap_or("-"));
-            [window.to_owned(), printable(key), consumer, accepted, denied, failed]
-        });
-        write_columns(out, header, rows.collect(), 3)?;
-        write_rest(out, sums.len(), top, "rows")
-    }
 }
 
-impl Showing {
-    /// Returns how a key is shown.
-    fn label(&self, raw: &[u8]) -> String {
-        match self {
-            Self::Public => text(raw),
-            Self::Secret(secret) => secret.fingerprint(raw).to_string(),
-        }
-    }
-
-    fn hint(&self, raw: &[u8]) -> Option<String> {
-        match self {
-            Self::Public => None,
-            Self::Secret(_) => hint(raw),
-        }
-    }
-}
-
-fn key_rows(tally: &ScanTally, showing: &Showing, labels: &HashMap<&[u8], String>) -> Vec<KeyRow> {
+fn key_rows<'a>(tally: &'a ScanTally, shown: &'a Shown<'a>, naming: &Naming) -> Vec<KeyRow<'a>> {
     // Two spellings of raw bytes may show as one text: they are one row then.
-    let mut consumers: HashMap<&str, BTreeSet<String>> = HashMap::new();
-    for (key, consumer) in tally.pairs() {
-        consumers.entry(&labels[key]).or_default().insert(text(consumer));
-    }
-    let mut sums: BTreeMap<&str, (KeyTotals, Option<String>)> = BTreeMap::new();
+    let mut rows: BTreeMap<&str, KeyRow<'a>> = BTreeMap::new();
+    let mut derived: HashMap<String, Derived> = HashMap::new();
     for (raw, totals) in tally.keys() {
-        sums.entry(&labels[raw])
-            .and_modify(|(sum, _)| {
-                sum.first_seen = sum.first_seen.min(totals.first_seen);
-                sum.last_seen = sum.last_seen.max(totals.last_seen);
-                sum.counts.add(totals.counts);
-            })
-            .or_insert_with(|| (*totals, showing.hint(raw)));
+        let (key, hint) = &shown.keys[raw];
+        let label = |raw: &[u8]| match shown.keys.get(raw) {
+            Some((label, _)) => label.clone(),
+            None => naming.show(raw).0,
+        };
+        let parent = tally.lineage().parent(raw).map(label);
+        let root = parent.as_ref().map(|_| label(tally.lineage().root(raw)));
+        if let Some(root) = &root {
+            let sum = derived.entry(root.clone()).or_insert_with(|| Derived {
+                keys: 0,
+                totals: KeyTotals { counts: Counts::default(), ..totals },
+            });
+            sum.keys += 1;
+            sum.totals.add(totals);
+        }
+        rows.entry(key).and_modify(|row| row.totals.add(totals)).or_insert_with(|| KeyRow {
+            key,
+            hint: hint.clone(),
+            totals,
+            consumers: 0,
+            parent,
+            derived: None,
+            consumer_names: BTreeSet::new(),
+            root,
+        });
     }
-    sums.into_iter()
-        .map(|(key, (totals, hint))| KeyRow {
-            key: key.to_owned(),
-            hint,
-            first_seen: totals.first_seen.to_string(),
-            last_seen: totals.last_seen.to_string(),
-            counts: totals.counts.into(),
-            consumers: consumers.get(key).map_or(0, |names| names.len() as u64),
-        })
-        .collect()
-}
-
-fn usage_rows(tally: &ScanTally, labels: &HashMap<&[u8], String>) -> Vec<UsageRow> {
-    let mut sums: BTreeMap<(Timestamp, &str, Option<String>), Counts> = BTreeMap::new();
-    for (Cell { window, key, consumer }, counts) in tally.cells() {
-        sums.entry((window, &labels[key], consumer.map(text))).or_default().add(counts);
+    for (key, consumer) in tally.pairs() {
+        if let Some(row) = rows.get_mut(shown.keys[key].0.as_str()) {
+            row.consumer_names.insert(&shown.consumers[consumer]);
+        }
     }
-    sums.into_iter()
-        .map(|((window, key, consumer), counts)| UsageRow {
-            window: window.to_string(),
-            key: key.to_owned(),
-            consumer,
-            counts: counts.into(),
-        })
-        .collect()
-}
-
-/// Returns raw log bytes as text: what is no UTF-8 as `\xHH`.
-fn text(raw: &[u8]) -> String {
-    ConsumerName::from_bytes(raw).as_str().to_owned()
-}
-
-/// Prefixes that vendors put before a secret: they tell the kind of key and nothing of it.
-const KNOWN_PREFIXES: [&str; 22] = [
-    "sk_live_",
-    "sk_test_",
-    "rk_live_",
-    "rk_test_",
-    "pk_live_",
-    "pk_test_",
-    "whsec_",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "glpat-",
-    "xoxb-",
-    "xoxp-",
-    "AKIA",
-    "ASIA",
-    "AIza",
-    "npm_",
-    "pypi-",
-    "sk-",
-];
-
-/// A secret shorter than this has no hint: too much of it would show.
-const SHORTEST_HINTED: usize = 20;
-
-/// Returns what tells a person which key it is: the known prefix and the last four characters.
-fn hint(raw: &[u8]) -> Option<String> {
-    let key = std::str::from_utf8(raw).ok()?;
-    if key.chars().count() < SHORTEST_HINTED {
-        return None;
+    for row in rows.values_mut() {
+        row.consumers = row.consumer_names.len() as u64;
+        row.derived = derived.remove(row.key);
     }
-    let last =
-        key.get(key.len() - 4..).filter(|last| last.bytes().all(|b| b.is_ascii_graphic()))?;
-    let prefix = KNOWN_PREFIXES.iter().find(|prefix| key.starts_with(**prefix)).unwrap_or(&"");
-    Some(format!("{prefix}…{last}"))
+    rows.into_values().collect()
 }
 
-fn total(counts: CountColumns) -> u64 {
-    counts.accepted + counts.denied + counts.failed
+fn usage_rows<'a>(tally: &'a ScanTally, shown: &'a Shown<'a>) -> Vec<Row<'a>> {
+    let cells = tally.cells().map(|(cell, counts)| Row {
+        window: cell.window,
+        key: &shown.keys[cell.key].0,
+        consumer: cell.consumer.map(|consumer| shown.consumers[consumer].as_str()),
+        counts,
+    });
+    let mut rows: Vec<Row<'a>> = cells.collect();
+    let cell = |row: &Row<'a>| (row.window, row.key, row.consumer);
+    rows.sort_unstable_by(|a, b| cell(a).cmp(&cell(b)));
+    rows.dedup_by(|more, kept| {
+        let same = cell(more) == cell(kept);
+        if same {
+            kept.counts.add(more.counts);
+        }
+        same
+    });
+    rows
+}
+
+fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+fn time_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn counts<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Columns {
+        accepted: u64,
+        denied: u64,
+        failed: u64,
+    }
+    let Counts { accepted, denied, failed } = *counts;
+    Columns { accepted, denied, failed }.serialize(serializer)
+}
+
+fn key_totals<S: Serializer>(totals: &KeyTotals, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Columns {
+        #[serde(serialize_with = "time")]
+        first_seen: Timestamp,
+        #[serde(serialize_with = "time")]
+        last_seen: Timestamp,
+        #[serde(flatten, serialize_with = "counts")]
+        counts: Counts,
+    }
+    let KeyTotals { first_seen, last_seen, counts } = *totals;
+    Columns { first_seen, last_seen, counts }.serialize(serializer)
 }
 
 /// Quotes a CSV field where it must be.
@@ -302,80 +236,9 @@ fn quoted(field: &str) -> String {
     field.to_owned()
 }
 
-/// Longest text in a column of the table, in characters.
-const WIDEST: usize = 60;
-
-/// Returns a text that is safe on a terminal: no control characters, of bounded width.
-fn printable(text: &str) -> String {
-    let mut out = String::new();
-    for (index, char) in text.chars().enumerate() {
-        if index == WIDEST {
-            out.push('…');
-            break;
-        }
-        if char.is_control() {
-            out.extend(char.escape_default());
-        } else {
-            out.push(char);
-        }
-    }
-    out
-}
-
-/// Writes an empty line, a header and aligned rows; columns from `numbers` on are right-aligned.
-fn write_columns<const N: usize>(
-    out: &mut impl Write,
-    header: [&str; N],
-    rows: Vec<[String; N]>,
-    numbers: usize,
-) -> io::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let table: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| {
-        table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    writeln!(out)?;
-    for row in &table {
-        let mut line = String::new();
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(width - cell.chars().count());
-            let gap = if column == 0 { "" } else { "  " };
-            let (before, after) = if column < numbers { ("", &*pad) } else { (&*pad, "") };
-            line.extend([gap, before, cell, after]);
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
-fn write_rest(out: &mut impl Write, count: usize, top: usize, what: &str) -> io::Result<()> {
-    if count > top {
-        writeln!(out, "… and {} more {what}: --top, --output json", count - top)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hint_shows_the_known_prefix_and_four_characters_of_a_long_secret_only() {
-        assert_eq!(hint(b"sk_live_0123456789abx7Qa").as_deref(), Some("sk_live_…x7Qa"));
-        assert_eq!(hint(b"0123456789012345678z").as_deref(), Some("…678z"));
-        assert_eq!(hint(b"sk_live_0123456789z"), None, "19 characters");
-        assert_eq!(hint(b"01234567890123456789\xff"), None);
-        assert_eq!(hint(b"01234567890123456789\x1b[2J"), None);
-    }
-
-    #[test]
-    fn control_characters_of_a_log_do_not_reach_a_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
-        assert_eq!(printable(&"x".repeat(70)).chars().count(), WIDEST + 1);
-    }
 
     #[test]
     fn csv_fields_are_quoted_where_they_must_be() {

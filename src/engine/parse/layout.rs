@@ -120,6 +120,11 @@ impl Layout {
         matches!(&self.wrapping, Wrapping::Declared(wrappers) if !wrappers.is_empty())
     }
 
+    /// Tells whether the keys are public ids by the format's own nature: `CloudTrail` logs ids.
+    pub fn has_public_keys(&self) -> bool {
+        self.formats.iter().all(|format| *format == FormatSpec::CloudTrail)
+    }
+
     /// Returns the places of the key in lines of `format`: those that it declares for itself, else
     /// those of the layout, else its preset's.
     pub fn places(&self, format: &FormatSpec) -> Vec<Place> {

@@ -60,6 +60,11 @@ impl Interner {
         self.texts.iter().map(|text| &self.blocks[text.block][text.from..text.to])
     }
 
+    /// Iterates over the symbols in order of first sight.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol> {
+        (0..self.texts.len()).map(|index| Symbol(u32::try_from(index).expect("as numbered")))
+    }
+
     /// Returns the symbol of `text` if it was seen.
     pub fn find(&self, text: &[u8]) -> Option<Symbol> {
         let hash = self.hasher.hash_one(text);

@@ -15,6 +15,9 @@ pub mod records;
 mod documents;
 mod parts;
 
+mod event_id;
+pub mod lineage;
+
 mod intern;
 mod known;
 pub mod matcher;

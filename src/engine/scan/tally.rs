@@ -1,11 +1,14 @@
 //! The counting of `scan`: every key, by consumer and window.
 //!
 //! Texts are interned, so a line allocates only when it shows a new key, consumer or window.
-//! Tallies of parts of a log merge to the tally of the whole in any order.
+//! Tallies of parts of a log merge to the tally of the whole: in any order, but for events with an
+//! id of their own, of which the first one merged counts and any other is a duplicate.
 
 use hashbrown::{HashMap, HashSet};
 
+use super::event_id::EventId;
 use super::intern::{Interner, Symbol};
+use super::lineage::Lineage;
 use crate::engine::parse::{AccessEvent, RejectReason};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
@@ -86,7 +89,7 @@ impl Counts {
     }
 }
 
-/// Totals of a scan. Law: lines = events + keyless + rejects.
+/// Totals of a scan. Law: lines = events + keyless + duplicates + rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Lines read; with `since` or `until`, well-formed lines outside are not among them.
@@ -95,6 +98,8 @@ pub struct Totals {
     pub events: u64,
     /// Well-formed lines without one.
     pub keyless: u64,
+    /// Well-formed lines whose event id was read before.
+    pub duplicates: u64,
     /// Lines not understood, indexed as [`RejectReason::ALL`]. They have no time, so `since` and
     /// `until` leave none out.
     pub rejects: [u64; RejectReason::ALL.len()],
@@ -130,10 +135,25 @@ pub struct ScanTally {
     options: TallyOptions,
     totals: Totals,
     keys: Interner,
-    key_totals: Vec<KeyTotals>,
+    /// Totals of each key; `None` while all that is known of it waits.
+    key_totals: Vec<Option<KeyTotals>>,
     consumers: Interner,
     pairs: HashSet<(Symbol, Symbol)>,
     cells: HashMap<(Timestamp, Symbol, Option<Symbol>), Counts>,
+    /// Ids of the events that were counted.
+    ids: HashSet<EventId>,
+    /// Events with an id, in their order: they count when this tally is merged into another.
+    waiting: Vec<(EventId, Sighting)>,
+    lineage: Lineage,
+}
+
+/// A well-formed line, its texts interned.
+#[derive(Clone, Copy)]
+struct Sighting {
+    at: Timestamp,
+    outcome: Outcome,
+    key: Option<Symbol>,
+    consumer: Option<Symbol>,
 }
 
 impl ScanTally {
@@ -143,24 +163,56 @@ impl ScanTally {
     }
 
     /// Counts a well-formed line. The first key of its places is the one that counts.
+    ///
+    /// One with an event id counts when this tally is [merged](Self::merge) into another.
     pub fn event(&mut self, event: &AccessEvent<'_>) {
+        let key = event.keys.first();
+        if let (Some(parent), Some(child)) = (key, event.issued) {
+            // Outside the time asked for, too: a session outlives the request that began it.
+            self.lineage.link(child, parent);
+        }
         let at = event.event_at;
         let outside = self.options.since.is_some_and(|since| at < since)
             || self.options.until.is_some_and(|until| at >= until);
         if outside {
             return;
         }
+        let key = key.map(|key| self.key_symbol(key));
+        let consumer = event.consumer.filter(|_| key.is_some());
+        let consumer = consumer.map(|(name, _)| self.consumers.intern(name));
+        let sighting = Sighting { at, outcome: event.outcome, key, consumer };
+        match event.event_id {
+            Some(id) => self.waiting.push((EventId::of(id), sighting)),
+            None => self.count(sighting),
+        }
+    }
+
+    /// Returns the symbol of a key; a new one has no presentation yet.
+    fn key_symbol(&mut self, key: &[u8]) -> Symbol {
+        let symbol = self.keys.intern(key);
+        if symbol.index() == self.key_totals.len() {
+            self.key_totals.push(None);
+        }
+        symbol
+    }
+
+    fn add_totals(&mut self, key: Symbol, more: KeyTotals) {
+        match &mut self.key_totals[key.index()] {
+            Some(totals) => totals.add(more),
+            unknown => *unknown = Some(more),
+        }
+    }
+
+    fn count(&mut self, Sighting { at, outcome, key, consumer }: Sighting) {
         self.totals.lines += 1;
-        let Some(key) = event.keys.first() else {
+        let Some(key) = key else {
             self.totals.keyless += 1;
             return;
         };
         self.totals.events += 1;
         self.totals.span = Some(widened(self.totals.span, at, at));
-        let counts = Counts::one(event.outcome);
-        let key = self.keys.intern(key);
-        self.key(key, KeyTotals { first_seen: at, last_seen: at, counts });
-        let consumer = event.consumer.map(|(name, _)| self.consumers.intern(name));
+        let counts = Counts::one(outcome);
+        self.add_totals(key, KeyTotals { first_seen: at, last_seen: at, counts });
         if let Some(consumer) = consumer {
             self.pairs.insert((key, consumer));
         }
@@ -177,21 +229,14 @@ impl ScanTally {
 
     /// Adds the tally of another part, made with the same options.
     pub fn merge(&mut self, other: &Self) {
-        self.totals.lines += other.totals.lines;
-        self.totals.events += other.totals.events;
-        self.totals.keyless += other.totals.keyless;
-        for (rejects, more) in self.totals.rejects.iter_mut().zip(other.totals.rejects) {
-            *rejects += more;
-        }
-        if let Some((first, last)) = other.totals.span {
-            self.totals.span = Some(widened(self.totals.span, first, last));
-        }
-        let keys: Vec<Symbol> = other.keys.iter().map(|key| self.keys.intern(key)).collect();
+        self.totals.add(&other.totals);
+        let keys: Vec<Symbol> = other.keys.iter().map(|key| self.key_symbol(key)).collect();
         let consumers: Vec<Symbol> =
             other.consumers.iter().map(|name| self.consumers.intern(name)).collect();
-        // New keys have the next numbers in this order.
         for (&key, totals) in keys.iter().zip(&other.key_totals) {
-            self.key(key, *totals);
+            if let Some(totals) = *totals {
+                self.add_totals(key, totals);
+            }
         }
         for (key, consumer) in &other.pairs {
             self.pairs.insert((keys[key.index()], consumers[consumer.index()]));
@@ -199,6 +244,20 @@ impl ScanTally {
         for ((window, key, consumer), counts) in &other.cells {
             let consumer = consumer.map(|consumer| consumers[consumer.index()]);
             self.cells.entry((*window, keys[key.index()], consumer)).or_default().add(*counts);
+        }
+        self.lineage.merge(&other.lineage);
+        self.ids.extend(&other.ids);
+        for &(id, sighting) in &other.waiting {
+            if self.ids.insert(id) {
+                self.count(Sighting {
+                    key: sighting.key.map(|key| keys[key.index()]),
+                    consumer: sighting.consumer.map(|consumer| consumers[consumer.index()]),
+                    ..sighting
+                });
+            } else {
+                self.totals.lines += 1;
+                self.totals.duplicates += 1;
+            }
         }
     }
 
@@ -208,8 +267,18 @@ impl ScanTally {
     }
 
     /// Iterates over the raw keys with their totals, in order of first sight.
-    pub fn keys(&self) -> impl Iterator<Item = (&[u8], &KeyTotals)> {
-        self.keys.iter().zip(&self.key_totals)
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], KeyTotals)> {
+        self.keys.iter().zip(&self.key_totals).filter_map(|(key, totals)| Some((key, (*totals)?)))
+    }
+
+    /// Iterates over the raw texts of consumers, in order of first sight.
+    pub fn consumers(&self) -> impl Iterator<Item = &[u8]> {
+        self.consumers.iter()
+    }
+
+    /// Returns which keys were issued to which.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// Iterates over the distinct pairs of raw key and consumer, in no order.
@@ -224,16 +293,29 @@ impl ScanTally {
             (Cell { window, key: self.keys.get(key), consumer }, counts)
         })
     }
+}
 
-    fn key(&mut self, key: Symbol, more: KeyTotals) {
-        match self.key_totals.get_mut(key.index()) {
-            Some(totals) => {
-                totals.first_seen = totals.first_seen.min(more.first_seen);
-                totals.last_seen = totals.last_seen.max(more.last_seen);
-                totals.counts.add(more.counts);
-            }
-            None => self.key_totals.push(more),
+impl Totals {
+    fn add(&mut self, more: &Self) {
+        self.lines += more.lines;
+        self.events += more.events;
+        self.keyless += more.keyless;
+        self.duplicates += more.duplicates;
+        for (rejects, more) in self.rejects.iter_mut().zip(more.rejects) {
+            *rejects += more;
         }
+        if let Some((first, last)) = more.span {
+            self.span = Some(widened(self.span, first, last));
+        }
+    }
+}
+
+impl KeyTotals {
+    /// Adds what is known of the same key elsewhere.
+    pub fn add(&mut self, more: Self) {
+        self.first_seen = self.first_seen.min(more.first_seen);
+        self.last_seen = self.last_seen.max(more.last_seen);
+        self.counts.add(more.counts);
     }
 }
 
