@@ -18,10 +18,9 @@ const HOLE_BYTES: usize = 4096;
 /// the longest line: CR and LF do not count.
 pub const OVERLONG_BYTES: usize = MAX_LINE_BYTES + 2 + HOLE_BYTES;
 
-/// Bytes in which a record that began with a whole line ends, or is given up: its first line, the
-/// text after it in which its end is looked for (`engine/scan/parts.rs`), and a line that is broken
-/// off there.
-pub const PENDING_BYTES: usize = OVERLONG_BYTES + (2 << 20) + OVERLONG_BYTES;
+/// Bytes in which a record of several lines ends, or is broken off: longer than any that a server
+/// writes. What follows such a record in its parts would be read as one of its own.
+pub const PENDING_BYTES: usize = 16 << 20;
 
 /// What comes after the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +231,10 @@ mod tests {
         let endless = [b"Pa\n".as_slice(), &vec![b'x'; PENDING_BYTES]].concat();
         assert_eq!(piece(&endless[..PENDING_BYTES - 1]), None);
         assert_eq!(piece(&endless), Some(Piece::Lines(3)));
-        let parts = b"Pa\n".repeat(PENDING_BYTES / 3 + 1);
+        let mut part = vec![b'P'; MAX_LINE_BYTES];
+        part.push(b'\n');
+        assert_eq!(piece(&part.repeat(15)), None);
+        let parts = part.repeat(16);
         assert_eq!(piece(&parts), Some(Piece::Lines(parts.len())));
     }
 
