@@ -59,7 +59,7 @@ pub use scratch::Scratch;
 use scratch::{Facts, Work};
 pub use text::COMBINED;
 use text::TextFormat;
-use wrap::Wrapping;
+use wrap::{Layers, Unwrapping, Wrapping};
 
 use crate::engine::scan::records::Framing;
 use crate::engine::time::Timestamp;
@@ -94,19 +94,6 @@ enum Format {
     Text(TextFormat),
     Json(JsonFormat),
     CloudTrail(CloudTrailFormat),
-}
-
-/// Whether a record is looked at with its wrappers or without.
-#[derive(Debug)]
-enum Unwrapping {
-    /// As it stands alone: nothing wraps it, or a client may choose how it begins.
-    Never,
-    /// Without them alone.
-    Always(Wrapping),
-    /// Without them where a wrapper is detected, else as it stands.
-    First(Wrapping),
-    /// As it stands and, where no format fits, without a detected wrapper.
-    Last(Wrapping),
 }
 
 impl LineParser {
@@ -151,11 +138,10 @@ impl LineParser {
     pub fn framing(&self) -> Framing {
         let is_document = |format: &Format| matches!(format, Format::CloudTrail(_));
         match &self.wrapping {
-            Unwrapping::First(_) if self.formats.iter().any(is_document) => Framing::Documents,
+            Unwrapping::Detected if self.formats.iter().any(is_document) => Framing::Documents,
+            Unwrapping::Detected => Wrapping::Detect.framing(),
+            Unwrapping::Declared(wrappers) => Wrapping::framing_of(wrappers),
             Unwrapping::Never => Framing::Lines,
-            Unwrapping::First(wrapping)
-            | Unwrapping::Last(wrapping)
-            | Unwrapping::Always(wrapping) => wrapping.framing(),
         }
     }
 
@@ -182,27 +168,25 @@ impl LineParser {
         scratch: &'a mut Scratch,
     ) -> Result<AccessEvent<'a>, RejectReason> {
         let Scratch { wrapped, work } = scratch;
-        let as_it_stands = match &self.wrapping {
-            Unwrapping::Never | Unwrapping::Last(_) => self.read(record, None, work),
-            Unwrapping::Always(_) | Unwrapping::First(_) => Err(RejectReason::Form),
-        };
-        let refusal = match as_it_stands {
-            Ok(facts) => return Ok(facts.event(record, &work.decoded)),
-            Err(reason) => reason,
-        };
-        let unwrapped = match &self.wrapping {
-            Unwrapping::Never => None,
-            Unwrapping::Always(wrapping)
-            | Unwrapping::First(wrapping)
-            | Unwrapping::Last(wrapping) => wrap::unwrap(wrapping, record, wrapped),
-        };
-        let (record, arrival) = match (unwrapped, &self.wrapping) {
-            (Some(unwrapped), _) => unwrapped,
-            (None, Unwrapping::First(_)) => (record, None),
-            (None, _) => return Err(refusal),
-        };
-        let facts = self.read(record, arrival, work)?;
-        Ok(facts.event(record, &work.decoded))
+        let mut layers = Layers::new(record, wrapped);
+        let facts = self.read_within(&mut layers, work)?;
+        Ok(facts.event(layers.into_record(), &work.decoded))
+    }
+
+    /// Returns what the formats read of a record: what is within its wrappers, or itself.
+    pub fn unwrapped(&self, record: &[u8]) -> Vec<u8> {
+        let mut scratch = Scratch::default();
+        let Scratch { wrapped, work } = &mut scratch;
+        let mut layers = Layers::new(record, wrapped);
+        // A record that no format fits is told as far as it was unwrapped.
+        let _ = self.read_within(&mut layers, work);
+        layers.into_record().to_vec()
+    }
+
+    /// Reads a record without the wrappers that are taken off.
+    fn read_within(&self, layers: &mut Layers<'_>, work: &mut Work) -> Result<Facts, RejectReason> {
+        let read = |layers: &Layers<'_>| self.read(layers.record(), layers.arrival(), work);
+        self.wrapping.read(&self.formats, layers, read)
     }
 
     /// Reads a record with the first format that fits.
@@ -292,31 +276,6 @@ impl Format {
             }
             Self::Json(format) => Box::new(format.consumer_fields()),
             Self::CloudTrail(format) => Box::new(format.consumer_fields()),
-        }
-    }
-}
-
-impl Unwrapping {
-    /// Tells how records of a layout are looked at.
-    ///
-    /// A text format is tried on a record as it stands first: a line that fits is what the server
-    /// wrote, whatever it looks like. JSON fits nearly every format, so a wrapper goes first there.
-    fn of(layout: &Layout, formats: &[Format]) -> Self {
-        let wrapping = layout.wrapping.clone();
-        match &wrapping {
-            Wrapping::Declared(wrappers) if wrappers.is_empty() => return Self::Never,
-            Wrapping::Declared(_) => return Self::Always(wrapping),
-            Wrapping::Detect => {}
-        }
-        let is_text = |format: &Format| matches!(format, Format::Text(_));
-        let is_free =
-            |format: &Format| matches!(format, Format::Text(text) if text.starts_with_free_text());
-        if formats.iter().any(is_free) {
-            Self::Never
-        } else if formats.iter().all(is_text) {
-            Self::Last(wrapping)
-        } else {
-            Self::First(wrapping)
         }
     }
 }

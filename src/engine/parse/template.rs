@@ -125,9 +125,9 @@ impl Template {
         instant::read(form, text, self.zone.as_ref())
     }
 
-    /// Tells whether a client may choose how a line begins.
-    pub fn starts_with_free_text(&self) -> bool {
-        self.lead.is_empty() && self.variables[0].shape == Shape::Free
+    /// Returns what every line begins with, and the variable that follows.
+    pub fn beginning(&self) -> (&[u8], &Variable) {
+        (&self.lead, &self.variables[0])
     }
 
     /// Finds every variable in `line`; `None` when the line does not have this form.

@@ -109,9 +109,9 @@ impl TextFormat {
         Ok(facts)
     }
 
-    /// Tells whether a client may choose how a line begins.
-    pub fn starts_with_free_text(&self) -> bool {
-        self.template.starts_with_free_text()
+    /// Returns the form of a line.
+    pub fn template(&self) -> &Template {
+        &self.template
     }
 
     /// Iterates over the names of the fields, in the format's order.

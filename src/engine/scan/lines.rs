@@ -84,7 +84,8 @@ impl LineAssembler {
     }
 }
 
-fn bounded(line: &[u8]) -> Line<'_> {
+/// Drops the CR of a line end, and the line if it is too long.
+pub(super) fn bounded(line: &[u8]) -> Line<'_> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() > MAX_LINE_BYTES { Line::TooLong } else { Line::Whole(line) }
 }

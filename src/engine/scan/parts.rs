@@ -1,27 +1,421 @@
 //! Lines that a container runtime has split into parts: put together again.
+//!
+//! ```text
+//! TIME stdout P abc \
+//! TIME stderr F x    } -> TIME stderr F x
+//! TIME stdout F def /     TIME stdout F abcdef
+//! ```
+//!
+//! What was put together is one line of the same wrapper, that of its last part, and comes where the
+//! last part stands. The two outputs of a container are apart from each other. Nothing but parts is
+//! held back. A record is broken off when its next part does not come within [`BREAK_OFF_BYTES`],
+//! and at the end of the log; it comes where that shows, before the line that shows it.
+//!
+//! A time in whole seconds with an offset is none of a runtime here: a server may begin its lines
+//! so, and a client write `stdout P` behind it.
 
-use super::lines::LineAssembler;
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+use zeroize::Zeroizing;
+
+use super::lines::{Line, LineAssembler, MAX_LINE_BYTES, bounded};
 use super::records::Record;
+use crate::engine::parse::wrap::{Found, Output, cri, docker};
 
-/// Puts parts together.
-#[derive(Debug, Default)]
+/// Most bytes of other lines between two parts of a record.
+pub const BREAK_OFF_BYTES: usize = 2 << 20;
+
+/// What a block that holds a part, or may hold one, has in it somewhere.
+static SIGNS_OF_PARTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+    [b" stdout P", b" stderr P", docker::BEGINNING].map(|sign: &[u8]| Finder::new(sign))
+});
+
+/// Puts parts together. Holds at most one line, and one record for each output of each runtime.
+#[derive(Default)]
 pub struct PartFramer {
     lines: LineAssembler,
+    joiner: Joiner,
+}
+
+impl std::fmt::Debug for PartFramer {
+    /// Tells nothing of the text: a key may stand in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartFramer").field("open", &self.joiner.open).finish_non_exhaustive()
+    }
 }
 
 impl PartFramer {
     /// Gives every record that ends in `chunk` to `take`.
     pub fn feed(&mut self, chunk: &[u8], mut take: impl FnMut(Record<'_>)) {
-        self.lines.feed(chunk, |line| take(line.into()));
+        let Self { lines, joiner } = self;
+        lines.feed(chunk, |line| joiner.line(line, &mut take));
     }
 
-    /// Gives what is left at the end of the log to `take`.
+    /// Gives what is left at the end of the log to `take`: records whose parts have not come, in
+    /// the order of their first parts, are cut.
     pub fn finish(self, mut take: impl FnMut(Record<'_>)) {
-        self.lines.finish(|line| take(line.into()));
+        let Self { lines, mut joiner } = self;
+        lines.finish(|line| joiner.line(line, &mut take));
+        joiner.break_off(|_| true, &mut take);
     }
 }
 
 /// See [`boundary`](super::records::boundary).
 pub fn boundary(block: &[u8]) -> usize {
-    memchr::memrchr(b'\n', block).map_or(0, |at| at + 1)
+    let end = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
+    let lines = &block[..end];
+    if !SIGNS_OF_PARTS.iter().any(|sign| sign.find(lines).is_some()) {
+        return end;
+    }
+    let mut joiner = Joiner::default();
+    let (mut at, mut boundary) = (0, 0);
+    while let Some(len) = memchr(b'\n', &lines[at..]) {
+        joiner.line(bounded(&lines[at..at + len]), &mut |_| ());
+        at += len + 1;
+        if joiner.open == 0 {
+            boundary = at;
+        }
+    }
+    boundary
+}
+
+/// Joins parts of lines.
+#[derive(Default)]
+struct Joiner {
+    /// One for each output of CRI, then of Docker.
+    pending: [Pending; 4],
+    /// Number of records of which more is to follow.
+    open: usize,
+    /// Number of parts that were read.
+    parts: u64,
+    found: Found,
+    joined: Zeroizing<Vec<u8>>,
+}
+
+/// A record of which more is to follow.
+#[derive(Default)]
+struct Pending {
+    is_open: bool,
+    text: Zeroizing<Vec<u8>>,
+    /// Whether it was told to be too long, and its text dropped.
+    is_too_long: bool,
+    /// Number of its first part.
+    first: u64,
+    /// Bytes of other lines since its last part.
+    distance: usize,
+}
+
+/// A line of a runtime: which record it goes on with, and where its text stands.
+struct Part {
+    index: usize,
+    from: usize,
+    to: usize,
+    is_last: bool,
+}
+
+impl Joiner {
+    fn line(&mut self, line: Line<'_>, take: &mut impl FnMut(Record<'_>)) {
+        let Line::Whole(line) = line else {
+            self.pass(MAX_LINE_BYTES, None, take);
+            return take(Record::TooLong);
+        };
+        if self.open == 0 && !cri::may_be_part(line) && !docker::may_be_part(line) {
+            return take(Record::Whole(line));
+        }
+        let part = self.part(line);
+        self.pass(line.len(), part.as_ref().map(|part| part.index), take);
+        match part {
+            Some(part) if !part.is_last => self.hold(line, &part, take),
+            Some(part) if self.pending[part.index].is_open => self.join(line, &part, take),
+            _ => take(Record::Whole(line)),
+        }
+    }
+
+    fn part(&mut self, line: &[u8]) -> Option<Part> {
+        let index = |output| usize::from(output == Output::Error);
+        if let Some(read) = cri::read(line).filter(|read| !read.has_servers_time) {
+            let from = line.len() - read.text.len();
+            return Some(Part {
+                index: index(read.output),
+                from,
+                to: line.len(),
+                is_last: !read.is_part,
+            });
+        }
+        let read = docker::read(line, &mut self.found)?;
+        let (from, to) = read.text;
+        Some(Part { index: 2 + index(read.output), from, to, is_last: !read.is_part })
+    }
+
+    /// Breaks off what is too far behind, once a line that goes on with `index` was read.
+    fn pass(&mut self, len: usize, index: Option<usize>, take: &mut impl FnMut(Record<'_>)) {
+        if self.open == 0 {
+            return;
+        }
+        for (number, pending) in self.pending.iter_mut().enumerate() {
+            let goes_on = Some(number) == index;
+            pending.distance = if goes_on { 0 } else { pending.distance + len + 1 };
+        }
+        self.break_off(|pending| pending.distance > BREAK_OFF_BYTES, take);
+    }
+
+    /// Gives up open records, the one that began first at first.
+    fn break_off(&mut self, is_lost: impl Fn(&Pending) -> bool, take: &mut impl FnMut(Record<'_>)) {
+        while self.open > 0 {
+            let lost =
+                self.pending.iter_mut().filter(|pending| pending.is_open && is_lost(pending));
+            let Some(pending) = lost.min_by_key(|pending| pending.first) else { return };
+            if !pending.is_too_long {
+                take(Record::Cut(&pending.text));
+            }
+            pending.close();
+            self.open -= 1;
+        }
+    }
+
+    /// Keeps the text of a part that more is to follow.
+    fn hold(&mut self, line: &[u8], part: &Part, take: &mut impl FnMut(Record<'_>)) {
+        self.parts += 1;
+        let pending = &mut self.pending[part.index];
+        if !pending.is_open {
+            pending.is_open = true;
+            pending.first = self.parts;
+            pending.distance = 0;
+            self.open += 1;
+        }
+        if pending.is_too_long {
+            return;
+        }
+        pending.text.extend_from_slice(&line[part.from..part.to]);
+        if pending.text.len() > MAX_LINE_BYTES {
+            pending.text.clear();
+            pending.is_too_long = true;
+            take(Record::TooLong);
+        }
+    }
+
+    /// Gives the record that ends with this part.
+    fn join(&mut self, line: &[u8], part: &Part, take: &mut impl FnMut(Record<'_>)) {
+        let pending = &mut self.pending[part.index];
+        if !pending.is_too_long {
+            if pending.text.len() + line.len() > MAX_LINE_BYTES {
+                take(Record::TooLong);
+            } else {
+                self.joined.clear();
+                self.joined.extend_from_slice(&line[..part.from]);
+                self.joined.extend_from_slice(&pending.text);
+                self.joined.extend_from_slice(&line[part.from..]);
+                take(Record::Whole(&self.joined));
+            }
+        }
+        pending.close();
+        self.open -= 1;
+    }
+}
+
+impl Pending {
+    /// Forgets the record; the buffer is kept.
+    fn close(&mut self) {
+        self.is_open = false;
+        self.is_too_long = false;
+        self.text.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a record is told as: its text, `~` before one that is cut, `!` for one too long.
+    fn told(record: Record<'_>) -> String {
+        match record {
+            Record::Whole(text) => String::from_utf8_lossy(text).into_owned(),
+            Record::TooLong => "!".to_owned(),
+            Record::Cut(text) => format!("~{}", String::from_utf8_lossy(text)),
+        }
+    }
+
+    fn framed(chunks: &[&[u8]]) -> Vec<String> {
+        let mut framer = PartFramer::default();
+        let mut records = Vec::new();
+        for chunk in chunks {
+            framer.feed(chunk, |record| records.push(told(record)));
+        }
+        framer.finish(|record| records.push(told(record)));
+        records
+    }
+
+    /// A line of CRI.
+    fn cri(rest: &str) -> String {
+        format!("2024-05-01T12:00:00.5Z {rest}\n")
+    }
+
+    /// A line of Docker.
+    fn docker(text: &str, output: &str) -> String {
+        format!(r#"{{"log":"{text}","stream":"{output}","time":"2024-05-01T12:00:00.5Z"}}"#) + "\n"
+    }
+
+    fn check(lines: &[String], expected: &[&str]) {
+        let expected: Vec<_> = expected.iter().map(|line| line.trim_end_matches('\n')).collect();
+        assert_eq!(framed(&[lines.concat().as_bytes()]), expected);
+    }
+
+    #[test]
+    fn parts_are_one_line_of_their_last_part() {
+        let last = "2024-05-01T12:00:01.5Z stdout F:t  c\n";
+        check(
+            &[cri("stdout P a"), cri("stdout P:x "), cri("stdout P b "), last.to_owned()],
+            &["2024-05-01T12:00:01.5Z stdout F:t ab  c"],
+        );
+        check(
+            &[docker(r"a\\n", "stdout"), docker("", "stdout"), docker(r"\u0041\n", "stdout")],
+            &[&docker(r"a\\n\u0041\n", "stdout")],
+        );
+        let broken = docker(r"a\", "stdout");
+        check(&[broken.clone(), docker(r"b\n", "stdout")], &[&broken, &docker(r"b\n", "stdout")]);
+    }
+
+    #[test]
+    fn the_outputs_of_a_container_are_apart() {
+        check(
+            &[
+                cri("stdout P a"),
+                cri("stderr P x"),
+                "other\n".to_owned(),
+                cri("stdout P b"),
+                cri("stderr F y"),
+                cri("stderr F z"),
+                cri("stdout F c"),
+            ],
+            &["other", &cri("stderr F xy"), &cri("stderr F z"), &cri("stdout F abc")],
+        );
+        check(
+            &[
+                docker("a", "stdout"),
+                docker("x", "stderr"),
+                docker(r"b\n", "stdout"),
+                docker(r"y\n", "stderr"),
+            ],
+            &[&docker(r"ab\n", "stdout"), &docker(r"xy\n", "stderr")],
+        );
+    }
+
+    #[test]
+    fn at_the_end_of_the_log_what_is_open_is_cut_in_the_order_of_its_beginning() {
+        check(
+            &[cri("stderr P x"), cri("stdout P a"), cri("stderr P y"), "2024-05-01".to_owned()],
+            &["2024-05-01", "~xy", "~a"],
+        );
+        check(
+            &[cri("stdout P a"), cri("stdout F b").trim_end().to_owned()],
+            &[&cri("stdout F ab")],
+        );
+    }
+
+    #[test]
+    fn a_record_whose_next_part_does_not_come_is_cut_once() {
+        let filler = format!("{}\n", "x".repeat((1 << 20) - 1));
+        let shown = filler.trim_end();
+        // Two lines are just near enough.
+        check(
+            &[cri("stdout P a"), filler.clone(), filler.clone(), cri("stdout F b")],
+            &[shown, shown, &cri("stdout F ab")],
+        );
+        check(
+            &[
+                cri("stdout P a"),
+                filler.clone(),
+                filler.clone(),
+                "y\n".to_owned(),
+                cri("stdout F b"),
+            ],
+            &[shown, shown, "~a", "y", &cri("stdout F b")],
+        );
+    }
+
+    #[test]
+    fn parts_that_follow_each_other_are_never_broken_off() {
+        let part = cri(&format!("stdout P {}", "x".repeat(1 << 19)));
+        let mut lines = vec![part; 9];
+        lines.extend([cri("stdout F 192.0.2.1 - - forged"), cri("stdout F next")]);
+        check(&lines, &["!", &cri("stdout F next")]);
+    }
+
+    #[test]
+    fn what_becomes_too_long_with_its_last_part_is_told_once() {
+        let half = "x".repeat(MAX_LINE_BYTES / 2);
+        let last = cri(&format!("stdout F {half}"));
+        let room = MAX_LINE_BYTES + 1 - last.len();
+        for (len, is_told) in [(room, false), (room + 1, true)] {
+            let first = cri(&format!("stdout P {}", "y".repeat(len)));
+            let records = framed(&[(first + &last).as_bytes()]);
+            assert_eq!(records.len(), 1);
+            assert_eq!(records[0] == "!", is_told, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_may_begin_a_line_with_is_no_part() {
+        let line = "2024-05-01T12:00:00+00:00 stdout P agent";
+        check(&[format!("{line}\n"), cri("stdout F b")], &[line, &cri("stdout F b")]);
+        let text = r#"192.0.2.1 - "2024-05-01T12:00:00.5Z stdout P a" {"log":"a""#;
+        check(&[format!("{text}\n"), cri("stdout F b")], &[text, &cri("stdout F b")]);
+    }
+
+    /// Logs of lines that are and are not parts, with lines long enough to break records off.
+    fn log() -> impl Strategy<Value = Vec<u8>> {
+        let far = format!("{}\n", "f".repeat(900_000));
+        let piece = prop_oneof![
+            9 => prop::sample::select(vec![
+                cri("stdout P a"),
+                cri("stdout F b"),
+                cri("stderr P:t c"),
+                cri("stderr F d"),
+                docker("e", "stdout"),
+                docker(r"f\n", "stdout"),
+                docker(r"g\\n", "stderr"),
+                docker(r"h\r\n", "stderr"),
+                "2024-05-01T12:00:00+02:00 stdout P i\n".to_owned(),
+                "{\"log\":\"j\"}\r\n".to_owned(),
+                "\n".to_owned(),
+                "k".to_owned(),
+            ]),
+            1 => Just(far),
+        ];
+        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn where_chunks_are_cut_changes_no_record(log in log(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(log.len() + 1)).collect();
+            cuts.extend([0, log.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &log[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(framed(&chunks), framed(&[&log]));
+        }
+
+        #[test]
+        fn what_follows_a_boundary_can_be_framed_on_its_own(log in log(), cut in any::<prop::sample::Index>()) {
+            let block = &log[..cut.index(log.len() + 1)];
+            let at = boundary(block);
+            let mut halves = framed(&[&log[..at]]);
+            halves.extend(framed(&[&log[at..]]));
+            prop_assert_eq!(halves, framed(&[&log]));
+        }
+
+        #[test]
+        fn a_log_without_parts_is_its_lines(log in "([a-z{}\" :-]{0,9}(\n|\r\n)){0,9}[a-z]{0,3}") {
+            let lines = super::super::lines::lines(log.as_bytes());
+            let lines: Vec<String> = lines.map(|line| told(Record::Whole(line))).collect();
+            prop_assert_eq!(framed(&[log.as_bytes()]), lines);
+            let end = log.rfind('\n').map_or(0, |at| at + 1);
+            prop_assert_eq!(boundary(log.as_bytes()), end);
+        }
+    }
 }

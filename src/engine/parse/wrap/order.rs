@@ -1,0 +1,132 @@
+//! Whether a record is read as it stands or without the wrapper that it seems to have.
+//!
+//! A line that its server wrote must never be taken for a wrapped one because of what a client
+//! sent, and a wrapped one never for the server's. So nothing is tried out: what the formats write
+//! at the beginning of a line decides. An address is no wrapper's beginning, so `{"log":"` before
+//! it is Docker's; where a client may choose the beginning, wrappers must be declared.
+
+use super::layers::{Layers, NotTaken, Sign};
+use super::{Wrapper, Wrapping};
+use crate::engine::parse::event::RejectReason;
+use crate::engine::parse::instant::TimeForm;
+use crate::engine::parse::template::Template;
+use crate::engine::parse::variables::Shape;
+use crate::engine::parse::{Format, Layout};
+
+/// Whether a record is looked at with its wrappers or without.
+#[derive(Debug)]
+pub enum Unwrapping {
+    /// As it stands alone: nothing wraps it, or a client may choose how it begins.
+    Never,
+    /// Without these alone, the outermost first.
+    Declared(Vec<Wrapper>),
+    /// Without those that only a wrapper can have written.
+    Detected,
+}
+
+/// What is done with a record that seems to be wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// A server may have written it: it is read.
+    Read,
+    /// It is read, and where no format fits, unwrapped.
+    ReadFirst,
+    /// It is unwrapped, and where that is no wrapper, read.
+    UnwrapFirst,
+}
+
+impl Unwrapping {
+    /// Tells how records of a layout are looked at.
+    pub fn of(layout: &Layout, formats: &[Format]) -> Self {
+        let is_chosen_by_client = |format: &Format| match format {
+            Format::Text(text) => begins_as_a_client_chooses(text.template()),
+            Format::Json(_) | Format::CloudTrail(_) => false,
+        };
+        match &layout.wrapping {
+            Wrapping::Declared(wrappers) if wrappers.is_empty() => Self::Never,
+            Wrapping::Declared(wrappers) => Self::Declared(wrappers.clone()),
+            Wrapping::Detect if formats.iter().any(is_chosen_by_client) => Self::Never,
+            Wrapping::Detect => Self::Detected,
+        }
+    }
+
+    /// Reads a record with `read`, which is given what stands within the wrappers that are taken
+    /// off. What `read` returned last, and [`RejectReason::Form`] for a part of a record.
+    pub fn read<T>(
+        &self,
+        formats: &[Format],
+        layers: &mut Layers<'_>,
+        mut read: impl FnMut(&Layers<'_>) -> Result<T, RejectReason>,
+    ) -> Result<T, RejectReason> {
+        match self {
+            Self::Never => read(layers),
+            Self::Declared(wrappers) => {
+                for &wrapper in wrappers {
+                    layers.take_off(wrapper).map_err(|_| RejectReason::Form)?;
+                }
+                read(layers)
+            }
+            Self::Detected => loop {
+                let Some(sign) = layers.sign() else { return read(layers) };
+                let turn = turn(sign, layers.record(), formats);
+                if turn == Turn::UnwrapFirst {
+                    match layers.take_off_detected(sign) {
+                        Ok(()) => continue,
+                        Err(NotTaken::Part) => return Err(RejectReason::Form),
+                        Err(NotTaken::Absent) => {}
+                    }
+                }
+                let facts = read(layers);
+                let is_read = facts.is_ok() || turn == Turn::Read;
+                // What begins like Docker's may be another's object.
+                let may_be_object = matches!(sign, Sign::Docker | Sign::Object);
+                if is_read || !may_be_object || layers.take_off(Wrapper::Journald).is_err() {
+                    return facts;
+                }
+            },
+        }
+    }
+}
+
+fn turn(sign: Sign, record: &[u8], formats: &[Format]) -> Turn {
+    let mut turn = Turn::UnwrapFirst;
+    for format in formats {
+        match format {
+            Format::Text(text) if may_begin(text.template(), sign, record) => return Turn::Read,
+            // Any object may have members of journald's names: what is declared goes first.
+            Format::Json(_) | Format::CloudTrail(_) if sign == Sign::Object => {
+                turn = Turn::ReadFirst;
+            }
+            Format::Text(_) | Format::Json(_) | Format::CloudTrail(_) => {}
+        }
+    }
+    turn
+}
+
+/// Tells whether a line may begin in any way.
+fn begins_as_a_client_chooses(template: &Template) -> bool {
+    let (lead, first) = template.beginning();
+    lead.is_empty()
+        && match first.shape {
+            // Names that the config gives, not the request.
+            Shape::Free => first.name != "server_name",
+            // Perhaps RFC 3339 with a fraction, and a client's text behind it.
+            Shape::Time(TimeForm::Fixed(len)) => len >= 20,
+            Shape::Token => first.name == "binary_remote_addr",
+            _ => false,
+        }
+}
+
+/// Tells whether a server may write a line of this form that has such a beginning.
+fn may_begin(template: &Template, sign: Sign, record: &[u8]) -> bool {
+    let (lead, first) = template.beginning();
+    if !lead.is_empty() {
+        return record.starts_with(lead);
+    }
+    match first.shape {
+        Shape::Time(TimeForm::Iso8601) => sign == Sign::Seconds,
+        // A request's method may be `May`.
+        Shape::Token => sign == Sign::Month,
+        _ => false,
+    }
+}
