@@ -6,8 +6,8 @@
 //!
 //! The raw text is what a client wrote, so every pattern is matched in time linear in its length.
 
+use core::net::{IpAddr, SocketAddr};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 use regex::bytes::{Regex, RegexBuilder};

@@ -189,8 +189,9 @@ impl Reading<'_> {
     fn too_long(&mut self, line: &[u8], pending: &mut Option<Vec<&[u8]>>) {
         self.count.reject(line, self.known);
         if lines(line).all(|line| line.len() <= MAX_LINE_BYTES) {
-            let parts = pending.take().unwrap_or_default();
-            parts.into_iter().for_each(|part| self.count.search(part, self.known));
+            for part in pending.take().unwrap_or_default() {
+                self.count.search(part, self.known);
+            }
         }
     }
 }
