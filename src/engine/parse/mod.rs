@@ -139,9 +139,7 @@ impl LineParser {
         let is_document = |format: &Format| matches!(format, Format::CloudTrail(_));
         match &self.wrapping {
             Unwrapping::Detected if self.formats.iter().any(is_document) => Framing::Documents,
-            Unwrapping::Detected => Wrapping::Detect.framing(),
-            Unwrapping::Declared(wrappers) => Wrapping::framing_of(wrappers),
-            Unwrapping::Never => Framing::Lines,
+            wrapping => wrapping.framing(),
         }
     }
 

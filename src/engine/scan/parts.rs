@@ -227,7 +227,6 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     /// What a record is told as: its text, `~` before one that is cut, `!` for one too long.
     fn told(record: Record<'_>) -> String {
@@ -363,59 +362,5 @@ mod tests {
         check(&[format!("{line}\n"), cri("stdout F b")], &[line, &cri("stdout F b")]);
         let text = r#"192.0.2.1 - "2024-05-01T12:00:00.5Z stdout P a" {"log":"a""#;
         check(&[format!("{text}\n"), cri("stdout F b")], &[text, &cri("stdout F b")]);
-    }
-
-    /// Logs of lines that are and are not parts, with lines long enough to break records off.
-    fn log() -> impl Strategy<Value = Vec<u8>> {
-        let far = format!("{}\n", "f".repeat(900_000));
-        let piece = prop_oneof![
-            9 => prop::sample::select(vec![
-                cri("stdout P a"),
-                cri("stdout F b"),
-                cri("stderr P:t c"),
-                cri("stderr F d"),
-                docker("e", "stdout"),
-                docker(r"f\n", "stdout"),
-                docker(r"g\\n", "stderr"),
-                docker(r"h\r\n", "stderr"),
-                "2024-05-01T12:00:00+02:00 stdout P i\n".to_owned(),
-                "{\"log\":\"j\"}\r\n".to_owned(),
-                "\n".to_owned(),
-                "k".to_owned(),
-            ]),
-            1 => Just(far),
-        ];
-        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(96))]
-
-        #[test]
-        fn where_chunks_are_cut_changes_no_record(log in log(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(log.len() + 1)).collect();
-            cuts.extend([0, log.len()]);
-            cuts.sort_unstable();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &log[cut[0]..cut[1]]).collect();
-            prop_assert_eq!(framed(&chunks), framed(&[&log]));
-        }
-
-        #[test]
-        fn what_follows_a_boundary_can_be_framed_on_its_own(log in log(), cut in any::<prop::sample::Index>()) {
-            let block = &log[..cut.index(log.len() + 1)];
-            let at = boundary(block);
-            let mut halves = framed(&[&log[..at]]);
-            halves.extend(framed(&[&log[at..]]));
-            prop_assert_eq!(halves, framed(&[&log]));
-        }
-
-        #[test]
-        fn a_log_without_parts_is_its_lines(log in "([a-z{}\" :-]{0,9}(\n|\r\n)){0,9}[a-z]{0,3}") {
-            let lines = super::super::lines::lines(log.as_bytes());
-            let lines: Vec<String> = lines.map(|line| told(Record::Whole(line))).collect();
-            prop_assert_eq!(framed(&[log.as_bytes()]), lines);
-            let end = log.rfind('\n').map_or(0, |at| at + 1);
-            prop_assert_eq!(boundary(log.as_bytes()), end);
-        }
     }
 }

@@ -31,7 +31,7 @@ pub enum Sign {
     /// `2024-05-01T12:00:00.123Z stdout `: CRI.
     Container,
     /// Any other time in RFC 3339: rsyslog's file.
-    Instant,
+    Stamp,
 }
 
 /// Why a wrapper cannot be taken off.
@@ -69,7 +69,7 @@ impl Sign {
                 let is_output = rest.starts_with(b"stdout ") || rest.starts_with(b"stderr ");
                 Some(match record[19] {
                     b'.' | b'Z' if is_output => Self::Container,
-                    b'.' | b'Z' => Self::Instant,
+                    b'.' | b'Z' => Self::Stamp,
                     _ => Self::Seconds,
                 })
             }
@@ -123,7 +123,7 @@ impl<'a> Layers<'a> {
                 Err(NotTaken::Absent) => self.take_off(Wrapper::Syslog),
                 taken => taken,
             },
-            Sign::Priority | Sign::Month | Sign::Instant => self.take_off(Wrapper::Syslog),
+            Sign::Priority | Sign::Month | Sign::Stamp => self.take_off(Wrapper::Syslog),
         }
     }
 

@@ -27,7 +27,6 @@ pub(super) use layers::Layers;
 pub(super) use order::Unwrapping;
 
 use super::instant::{self, TimeForm};
-use crate::engine::scan::records::Framing;
 use crate::engine::time::Timestamp;
 
 /// Most wrappers around one record that are detected.
@@ -63,25 +62,6 @@ pub enum Output {
     Standard,
     /// `stderr`.
     Error,
-}
-
-impl Wrapping {
-    /// Returns how wrapped lines are cut into records: a container runtime splits long ones. Its
-    /// parts are put together where it is the outermost wrapper.
-    pub fn framing(&self) -> Framing {
-        match self {
-            Self::Detect => Framing::Parts,
-            Self::Declared(wrappers) => Self::framing_of(wrappers),
-        }
-    }
-
-    /// Returns the same for wrappers that are declared.
-    pub(super) fn framing_of(wrappers: &[Wrapper]) -> Framing {
-        match wrappers.first() {
-            Some(Wrapper::Docker | Wrapper::Cri) => Framing::Parts,
-            _ => Framing::Lines,
-        }
-    }
 }
 
 impl Output {

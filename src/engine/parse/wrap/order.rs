@@ -12,6 +12,7 @@ use crate::engine::parse::instant::TimeForm;
 use crate::engine::parse::template::Template;
 use crate::engine::parse::variables::Shape;
 use crate::engine::parse::{Format, Layout};
+use crate::engine::scan::records::Framing;
 
 /// Whether a record is looked at with its wrappers or without.
 #[derive(Debug)]
@@ -47,6 +48,20 @@ impl Unwrapping {
             Wrapping::Declared(wrappers) => Self::Declared(wrappers.clone()),
             Wrapping::Detect if formats.iter().any(is_chosen_by_client) => Self::Never,
             Wrapping::Detect => Self::Detected,
+        }
+    }
+
+    /// Returns how lines are cut into records: a container runtime splits long ones, and its parts
+    /// are put together where it is the outermost wrapper. Where it is not, the first part is a
+    /// reject and the rest is read on its own.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Self::Detected => Framing::Parts,
+            Self::Declared(wrappers) => match wrappers.first() {
+                Some(Wrapper::Docker | Wrapper::Cri) => Framing::Parts,
+                _ => Framing::Lines,
+            },
+            Self::Never => Framing::Lines,
         }
     }
 

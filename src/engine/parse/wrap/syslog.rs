@@ -5,6 +5,7 @@
 //! <13>May  1 12:00:00 host app[pid]: text                           RFC 3164, perhaps without host
 //! May  1 12:00:00 host app[pid]: text                               rsyslog's traditional file
 //! 2024-05-01T12:00:00.123456+02:00 host app[pid]: text              rsyslog's file
+//! <13>2024-05-01T12:00:00.123456+02:00 host app[pid]: text          what rsyslog forwards
 //! ```
 //!
 //! `Mmm dd hh:mm:ss` has neither year nor zone. To guess them would put a use of a key into another
@@ -21,25 +22,26 @@ pub type Message<'a> = (Option<Timestamp>, &'a [u8]);
 
 /// Reads a message; `None` when it has another form.
 pub fn read(line: &[u8]) -> Option<Message<'_>> {
-    if line.first() == Some(&b'<') {
-        let rest = behind_priority(line)?;
-        return match rest.strip_prefix(b"1 ") {
-            Some(rest) => rfc5424(rest),
-            None => {
-                let rest = behind_month_and_clock(rest)?;
-                let text = match behind_host(rest) {
-                    Some(rest) => tagged(rest, false)?,
-                    None => tagged(rest, true)?,
-                };
-                Some((None, text))
-            }
-        };
+    let Some(rest) = behind_priority(line) else { return unversioned(line, true) };
+    match rest.strip_prefix(b"1 ") {
+        Some(rest) => rfc5424(rest),
+        _ => unversioned(rest, false),
     }
-    if let Some(rest) = behind_month_and_clock(line) {
-        return Some((None, tagged(behind_host(rest)?, true)?));
-    }
-    let (at, rest) = stamp(line)?;
-    Some((Some(at), tagged(behind_host(rest)?, true)?))
+}
+
+/// Reads a time, a host, a tag and a text. On the wire a sender may leave out its own name, or the
+/// space before the text; in a file rsyslog has put them in.
+fn unversioned(text: &[u8], is_in_file: bool) -> Option<Message<'_>> {
+    let (at, rest) = match behind_month_and_clock(text) {
+        Some(rest) => (None, rest),
+        None => stamp(text).map(|(at, rest)| (Some(at), rest))?,
+    };
+    let text = match behind_host(rest) {
+        Some(rest) => tagged(rest, is_in_file)?,
+        None if is_in_file => return None,
+        None => tagged(rest, true)?,
+    };
+    Some((at, text))
 }
 
 /// Reads `<PRI>`: 0 to 191 without leading zeros.
@@ -78,7 +80,7 @@ fn behind_host(text: &[u8]) -> Option<&[u8]> {
     // What a container wrote is not from a host of that name.
     let is_output = matches!(host, b"stdout" | b"stderr");
     let is_name = host.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    let colons = host.iter().filter(|&&byte| byte == b':').count();
+    let colons = memchr::memchr_iter(b':', host).count();
     let is_address =
         colons >= 2 && host.iter().all(|&byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
     ((is_name && !is_output) || is_address).then_some(rest)
@@ -319,6 +321,7 @@ mod tests {
     fn a_file_of_rsyslog_has_the_time_of_arrival() {
         check("2024-05-01T14:00:00.500000+02:00 host app[1]: a", Some((AT, "a")));
         check("2024-05-01T12:00:00.5Z host app: a#012b", Some((AT, "a#012b")));
+        check("<13>2024-05-01T12:00:00.5Z host app: a", Some((AT, "a")));
         for line in [
             "2024-05-01T12:00:00.5Z stdout app: a",
             "2024-05-01T12:00:00.5Z stdout F app: a",

@@ -1,0 +1,88 @@
+//! Laws of lines in parts: nothing depends on where a log is cut.
+
+use keydrain::engine::scan::lines::lines;
+use keydrain::engine::scan::records::{Framer, Framing, Record, boundary};
+use proptest::prelude::*;
+
+/// What a record is told as, with its text.
+fn told(record: Record<'_>) -> (&'static str, Vec<u8>) {
+    match record {
+        Record::Whole(text) => ("whole", text.to_vec()),
+        Record::TooLong => ("too long", Vec::new()),
+        Record::Cut(text) => ("cut", text.to_vec()),
+    }
+}
+
+fn framed(chunks: &[&[u8]]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut framer = Framer::new(Framing::Parts);
+    let mut records = Vec::new();
+    for chunk in chunks {
+        framer.feed(chunk, |record| records.push(told(record)));
+    }
+    framer.finish(|record| records.push(told(record)));
+    records
+}
+
+/// A line of CRI.
+fn cri(rest: &str) -> String {
+    format!("2024-05-01T12:00:00.5Z {rest}\n")
+}
+
+/// A line of Docker.
+fn docker(text: &str, output: &str) -> String {
+    format!(r#"{{"log":"{text}","stream":"{output}","time":"2024-05-01T12:00:00.5Z"}}"#) + "\n"
+}
+
+/// Logs of lines that are and are not parts, with lines long enough to break records off.
+fn log() -> impl Strategy<Value = Vec<u8>> {
+    let far = format!("{}\n", "f".repeat(900_000));
+    let piece = prop_oneof![
+        9 => prop::sample::select(vec![
+            cri("stdout P a"),
+            cri("stdout F b"),
+            cri("stderr P:t c"),
+            cri("stderr F d"),
+            docker("e", "stdout"),
+            docker(r"f\n", "stdout"),
+            docker(r"g\\n", "stderr"),
+            docker(r"h\r\n", "stderr"),
+            "2024-05-01T12:00:00+02:00 stdout P i\n".to_owned(),
+            "{\"log\":\"j\"}\r\n".to_owned(),
+            "\n".to_owned(),
+            "k".to_owned(),
+        ]),
+        2 => Just(far),
+    ];
+    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn where_chunks_are_cut_changes_no_record(log in log(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(log.len() + 1)).collect();
+        cuts.extend([0, log.len()]);
+        cuts.sort_unstable();
+        let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &log[cut[0]..cut[1]]).collect();
+        prop_assert_eq!(framed(&chunks), framed(&[&log]));
+    }
+
+    #[test]
+    fn what_follows_a_boundary_can_be_framed_on_its_own(log in log(), cut in any::<prop::sample::Index>()) {
+        let block = &log[..cut.index(log.len() + 1)];
+        let at = boundary(Framing::Parts, block);
+        let mut halves = framed(&[&log[..at]]);
+        halves.extend(framed(&[&log[at..]]));
+        prop_assert_eq!(halves, framed(&[&log]));
+    }
+
+    #[test]
+    fn a_log_without_parts_is_its_lines(log in "([a-z{}\" :-]{0,9}(\n|\r\n)){0,9}[a-z]{0,3}") {
+        let lines = lines(log.as_bytes());
+        let lines: Vec<_> = lines.map(|line| told(Record::Whole(line))).collect();
+        prop_assert_eq!(framed(&[log.as_bytes()]), lines);
+        let end = log.rfind('\n').map_or(0, |at| at + 1);
+        prop_assert_eq!(boundary(Framing::Parts, log.as_bytes()), end);
+    }
+}
