@@ -290,8 +290,8 @@ fn what_is_required_is_asked_for() {
             "1:1: [[source]] has no `name`; add `name = \"edge\"`",
             "1:1: [[source]] has no `paths`; name the live log and its rotated siblings: \
              `paths = [\"/var/log/nginx/access.log*\"]`",
-            "1:1: no place of the key is named; add `query:NAME` (a query parameter) or \
-             `field:NAME` (a field of the format)",
+            "1:1: no place of the key is named; add `credential = \"query:NAME\"`: this format logs \
+             no header, only a query parameter can show the key",
         ],
     );
     check(
@@ -444,15 +444,265 @@ fn a_layout_that_cannot_show_the_key_is_refused_at_its_line() {
             "5:12: `remote_user` is no field of the format; write `field:NAME`, as in `field:remote_user`",
         ],
     );
+}
+
+#[test]
+fn a_format_that_is_none_says_what_to_write() {
+    let formats = "write \"combined\", \"common\", \"cloudtrail\", the server's own directive as \
+                   { nginx = '…' } or { apache = '…' }, or { json = { time = \"…\", … } }";
+    for (line, at, what) in [
+        ("format = \"combine\"", "5:10", "unknown format \"combine\""),
+        ("format = [\"combined\", \"x\"]", "5:23", "unknown format \"x\""),
+        ("format = {}", "5:10", "the table names no format"),
+        ("format = []", "5:10", "`format` is empty"),
+        ("format = 1", "5:10", "a format is neither a string nor a table"),
+    ] {
+        check(&source(&format!("{line}\n")), &[&format!("{at}: {what}; {formats}")]);
+    }
+    let several = "{ nginx = '$msec', apache = '%t' }";
     check(
-        &layout("format = \"combine\"\ncredential = \"query:k\"\n"),
-        &["4:10: unknown format \"combine\"; write \"combined\" or the server's own directive: \
-           { nginx = '$remote_addr …' }"],
+        &source(&format!("format = {several}\n")),
+        &["5:10: the table names several formats; write a list of tables"],
+    );
+    let alone = "alone does not say what a line looks like";
+    for (name, fix) in [
+        ("nginx", "write { nginx = '…' } with the string of the server's `log_format`"),
+        ("apache", "write { apache = '…' } with the string of the server's `LogFormat`"),
+        (
+            "json",
+            "write { json = { time = \"ts\", status = \"status\", credential = \"…\" } } with the \
+             paths of these fields",
+        ),
+    ] {
+        let expected = format!("5:10: \"{name}\" {alone}; {fix}");
+        check(&source(&format!("format = \"{name}\"\n")), &[&expected]);
+    }
+    check(
+        &source("format = { json = { time = \"ts\", stauts = \"s\" } }\n"),
+        &["5:34: unknown key `stauts` in a JSON format; did you mean `status`?"],
     );
     check(
-        &layout("format = {}\ncredential = \"query:k\"\n"),
-        &["4:10: format has no `nginx`; paste the string of the server's `log_format`"],
+        &source("format = { json = { time = 1 } }\n"),
+        &["5:28: `time` is an integer; write a string in quotes"],
     );
+}
+
+#[test]
+fn a_format_without_a_place_of_the_key_says_what_its_lines_could_show() {
+    let base = "[[source]]\nname = \"e\"\npaths = [\"/x\"]\n";
+    for (format, fix) in [
+        (
+            "\"common\"",
+            "\"query:NAME\"`: this format logs no header, only a query parameter can show the key",
+        ),
+        (
+            "{ nginx = '$msec $http_a' }",
+            "\"field:NAME\"`: a variable of the format without its `$`, or `query:NAME`",
+        ),
+        (
+            "{ apache = '%t %{A}i' }",
+            "\"field:NAME\"`: `%{X-Api-Key}i` is `field:http_x_api_key`; or `query:NAME`",
+        ),
+        (
+            "{ json = { time = \"ts\" } }",
+            "\"field:PATH\"`: a path such as `field:request.headers.X-Api-Key.0`, or `query:NAME`",
+        ),
+    ] {
+        let at_table = format!("1:1: no place of the key is named; add `credential = {fix}");
+        check(&format!("{base}format = {format}\n"), &[&at_table]);
+        let at_list = format!("5:14: no place of the key is named; add `credential = {fix}");
+        check(&format!("{base}format = {format}\ncredential = []\n"), &[&at_list]);
+    }
+    check(&format!("{base}format = {{ json = {{ time = \"ts\", credential = \"key\" }} }}\n"), &[]);
+}
+
+#[test]
+fn an_apache_format_is_spoken_of_in_the_words_of_apache() {
+    let layout = |format: &str, lines: &str| {
+        format!("[[source]]\nname = \"e\"\npaths = [\"/x\"]\nformat = {format}\n{lines}\n")
+    };
+    check(
+        &layout("{ apache = '%h \"%r\"' }", "credential = \"query:k\""),
+        &["4:10: the format logs no time; add `%t` to the server's LogFormat"],
+    );
+    check(
+        &layout("{ apache = '%h %t' }", "credential = \"query:k\""),
+        &["5:14: the format does not log the request, so `query:k` can never show; \
+           add `\"%r\"` to the server's LogFormat, or name a `field:`"],
+    );
+    check(
+        &layout("{ apache = '%h %t' }", "credential = \"field:http_x_key\""),
+        &[
+            "5:14: the format does not log `http_x_key`; add its directive to the server's LogFormat \
+           (`%{X-Api-Key}i` is logged as `http_x_api_key`), or use one of remote_addr, time_local",
+        ],
+    );
+    check(
+        &layout(
+            "{ apache = '%h %t \"%r\"' }",
+            "credential = \"query:k\"\nconsumer = \"field:http_x\"",
+        ),
+        &["6:12: the format does not log `http_x`; add its directive to the server's LogFormat \
+           (`%{X-Api-Key}i` is logged as `http_x_api_key`), or use one of remote_addr, \
+           time_local, request"],
+    );
+    check(
+        &layout("{ apache = '%t %h%r' }", "credential = \"query:k\""),
+        &[
+            "4:10: nothing stands between the fields `remote_addr` and `request`, so no one can tell \
+           where one ends; put a space or quotes between them in the server's LogFormat",
+        ],
+    );
+    let local = layout("{ apache = '%{%F %T}t \"%r\"' }", "credential = \"query:k\"");
+    check(
+        &local,
+        &[
+            "4:10: the format logs a time without a zone; name the `zone`, as \"Europe/Berlin\", or \
+           add `%z` to the server's LogFormat",
+        ],
+    );
+    check(&format!("{local}zone = \"Europe/Berlin\"\n"), &[]);
+}
+
+#[test]
+fn of_several_formats_the_wrong_one_is_marked() {
+    let formats =
+        |list: &str| format!("[[source]]\nname = \"e\"\npaths = [\"/x\"]\nformat = {list}\n");
+    let no_time = formats("[\"combined\", { json = { status = \"s\" } }]");
+    check(
+        &format!("{no_time}credential = \"query:k\"\n"),
+        &[
+            "4:23: the format names no time; add `time = \"…\"`, the path of the field that holds it",
+        ],
+    );
+    check(&format!("{no_time}credential = \"query:k\"\nwrapped = \"docker\"\n"), &[]);
+    let path =
+        "`a..b` is no path; write `name.name.0`, and a name that holds a dot in double quotes";
+    check(
+        &formats("{ json = { time = \"ts\", credential = \"a..b\" } }"),
+        &[&format!("4:10: {path}")],
+    );
+    let json = formats("{ json = { time = \"ts\" } }");
+    check(&format!("{json}credential = \"field:a..b\"\n"), &[&format!("5:14: {path}")]);
+    check(
+        &format!("{json}credential = \"field:a\"\nconsumer = \"field:a..b\"\n"),
+        &[&format!("6:12: {path}")],
+    );
+    let many = "{ json = { time = \"ts\", credential = [\"a\", \"b\", \"c\", \"d\", \"e\"] } }";
+    check(
+        &formats(many),
+        &[
+            "4:10: 5 places of the key are named, at most 4 can be; list only those that clients use",
+        ],
+    );
+    let nine = format!("[{}]", ["\"combined\""; 9].join(", "));
+    check(
+        &format!("{}credential = \"query:k\"\n", formats(&nine)),
+        &["4:10: 9 formats are named; name at least 1 and at most 8"],
+    );
+}
+
+#[test]
+fn wrappers_and_zones_are_known_words() {
+    let words = "use syslog, docker, cri, journald, the outermost first, or \"none\" alone";
+    check(
+        &source("wrapped = [\"systemd\", \"dokcer\", \"cri\", \"cri\"]\n"),
+        &[
+            &format!("5:12: unknown wrapper \"systemd\"; {words}"),
+            "5:23: unknown wrapper \"dokcer\"; did you mean \"docker\"?",
+            "5:40: \"cri\" is named twice; remove one",
+        ],
+    );
+    check(
+        &source("wrapped = [\"none\", \"cri\"]\n"),
+        &[&format!("5:12: unknown wrapper \"none\"; {words}")],
+    );
+    check(
+        &source("zone = \"Berlin\"\n"),
+        &["5:8: unknown time zone \"Berlin\"; write a name of the IANA database, as \
+           \"Europe/Berlin\" or \"UTC\""],
+    );
+    for line in ["wrapped = []", "wrapped = \"none\"", "wrapped = \"docker\"", "zone = \"UTC\""] {
+        check(&source(&format!("{line}\n")), &[]);
+    }
+}
+
+#[test]
+fn a_consumer_map_has_names_patterns_and_known_sources() {
+    let map = |lines: &str| format!("{EDGE}[[consumer_map]]\n{lines}");
+    let add = "add `cidr = \"10.0.1.0/24\"`, `prefix = \"…\"`, `glob = \"…\"` or `regex = \"…\"`";
+    check(
+        &map(""),
+        &[
+            "5:1: [[consumer_map]] has no `name`; add `name = \"checkout\"`",
+            &format!("5:1: [[consumer_map]] has no pattern; {add}"),
+        ],
+    );
+    check(
+        &map("name = \"a\"\ncidr = []\n"),
+        &[&format!("5:1: [[consumer_map]] has no pattern; {add}")],
+    );
+    check(
+        &map(
+            "name = \"a\"\ncidr = [\"10.0.0.0/8\", \"10.0.1.5/24\", \"host: x\"]\nregex = \"a(\"\n\
+              prefix = \"\"\n",
+        ),
+        &[
+            "7:23: `cidr`: `10.0.1.5/24` may mean a range or one address; write `10.0.1.0/24` for \
+             the range or `10.0.1.5` for the address",
+            "7:38: `cidr`: `host: x` is no range of addresses; write `10.0.1.0/24`, \
+             `2001:db8::/32` or one address",
+            "8:9: `regex`: the regular expression cannot be read (unclosed group); correct it, or \
+             write a `prefix` or a `glob`",
+            "9:10: `prefix`: an empty pattern; write what it stands for, or remove it",
+        ],
+    );
+    check(
+        &map("name = \"a\"\ncdir = \"10.0.0.0/8\"\nglob = \"*\"\n"),
+        &["7:1: unknown key `cdir` in [[consumer_map]]; did you mean `cidr`?"],
+    );
+    check(
+        &map("name = \"a\"\nglob = \"*\"\nsources = [\"edgy\", \"cdn\"]\n"),
+        &[
+            "8:12: unknown source `edgy`; did you mean `edge`?",
+            "8:20: unknown source `cdn`; add a [[source]] of that name, or remove it to mean all \
+             sources",
+        ],
+    );
+    check(
+        &map("name = \"a\"\nglob = \"*\"\nsources = []\n"),
+        &["8:11: `sources` is empty; remove it to mean all sources"],
+    );
+    check(
+        &map("name = \"anonymous\"\nglob = \"*\"\n"),
+        &["6:8: `anonymous` is the name of all who have none; choose another name"],
+    );
+    let many = format!("[{}]", vec!["\"10.0.0.1\""; 4097].join(", "));
+    check(
+        &map(&format!("name = \"a\"\ncidr = {many}\n")),
+        &["5:1: more than 4096 patterns in all; join ranges, or use prefixes"],
+    );
+    check(
+        "consumer_map = 1\n",
+        &["1:16: `consumer_map` is an integer; write a list of tables: write [[consumer_map]]"],
+    );
+}
+
+#[test]
+fn a_consumer_map_is_for_all_sources_or_for_those_it_names() {
+    let text = format!(
+        "{EDGE}[[source]]\nname = \"cdn\"\npaths = [\"/y\"]\ncredential = \"query:k\"\n\
+         [[consumer_map]]\nname = \"one\"\ncidr = \"10.0.1.7\"\nsources = \"edge\"\n\
+         [[consumer_map]]\nname = \"all\"\ncidr = [\"10.0.1.0/24\"]\nprefix = \"pay-\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let name = |source: usize, raw: &str| {
+        config.sources[source].layout.consumer_map.name_of(raw.as_bytes()).map(str::to_owned)
+    };
+    assert_eq!(name(0, "10.0.1.7").as_deref(), Some("one"));
+    assert_eq!(name(1, "10.0.1.7").as_deref(), Some("all"));
+    assert_eq!(name(1, "pay-1").as_deref(), Some("all"));
+    assert_eq!(name(1, "10.0.2.7"), None);
 }
 
 #[test]
@@ -538,15 +788,20 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         ("evidence = \"positive-only\"", "evidence = \"positive-only\""),
         ("covered_by = \"edge\"", "covered_by"),
         ("streams = \"pooled\"", "streams = \"pooled\""),
-        ("format = \"json\"", "format = \"json\""),
-        ("format = \"cloudtrail\"", "format = \"cloudtrail\""),
     ] {
         let at = format!("5:{}", line.find('=').unwrap() + 3);
         check(&source(&format!("{line}\n")), &[&message(&at, what)]);
     }
+    let cloudtrail = "`cloudtrail` cannot be followed by this version of keydrain: it does not link \
+                      the keys of sessions to the key that they came from";
+    let fix = "remove the source; `keydrain scan` reads such files";
     check(
-        &source("format = { apache = '%h %l' }\n"),
-        &[&message("5:21", "format = { apache = … }")],
+        "[[source]]\nname = \"e\"\npaths = [\"/x\"]\nformat = \"cloudtrail\"\n",
+        &[&format!("4:10: {cloudtrail}; {fix}")],
+    );
+    check(
+        &source("format = [\"combined\", \"cloudtrail\"]\n"),
+        &[&format!("5:23: {cloudtrail}; {fix}")],
     );
     check(
         &credential("jobs = [ { consumer = \"b\", schedule = \"0 3 1 * *\" } ]\n"),
@@ -565,7 +820,6 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         check(&policy(&format!("{line}\n")), &[&message(&at, what)]);
     }
     check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
-    check("[[consumer_map]]\n", &[&message("1:1", "consumer_map")]);
     check(&policy("canary_period = \"900s\"\ncanary_share = [1e-2, 0.25]\nthreshold = 0.0\n"), &[]);
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
 }

@@ -153,6 +153,42 @@ fn an_over_long_line_is_a_reject_and_is_searched_for_keys() {
     assert_eq!((usage.reject_count, usage.rejected_keys.len(), usage.cells.len()), (1, 1, 0));
 }
 
+/// A line of Kubernetes' runtime.
+fn cri(tag: &str, text: &str) -> String {
+    format!("1970-01-01T00:01:00.5Z stdout {tag} {text}\n")
+}
+
+#[test]
+fn a_record_in_parts_is_one_line() {
+    let whole = line(60, "OLD", "bob", 200);
+    for at in 0..whole.len() {
+        let text = cri("P", &whole[..at]) + &cri("F", whole[at..].trim_end());
+        let usage = scan(&text);
+        assert_eq!((usage.line_count, usage.reject_count, usage.cells.len()), (1, 0, 1), "{text}");
+    }
+    let usage = scan(&(cri("P", "60.000 \"OL") + &cri("P", "D\" \"bob\"")));
+    assert_eq!((usage.line_count, usage.reject_count, usage.cells.len()), (1, 1, 0));
+    assert_eq!(usage.rejected_keys.len(), 1, "what was put together is searched");
+}
+
+#[test]
+fn what_is_dropped_of_a_record_that_is_too_long_is_searched_part_by_part() {
+    let filler = cri("P", &"x".repeat(MAX_LINE_BYTES / 2));
+    let event = cri("F", line(60, "NEW", "bob", 200).trim_end());
+    for at in 0..4 {
+        let mut parts = vec![filler.clone(); 4];
+        parts[at] = cri("P", "xOLDx");
+        let usage = scan(&(event.clone() + &parts.concat() + &cri("F", "x") + &event));
+        assert_eq!((usage.line_count, usage.reject_count), (3, 1), "{at}");
+        assert_eq!(usage.rejected_keys.len(), 1, "{at}");
+        assert_eq!(usage.cells.len(), 1);
+    }
+    let usage = scan(&(filler.repeat(3) + &cri("F", "OLD") + &event));
+    assert_eq!(usage.rejected_keys.len(), 1, "in its last part");
+    let usage = scan(&(filler.repeat(3) + &cri("F", "x") + &line(60, "OLD", "bob", 200)));
+    assert_eq!(usage.rejected_keys, [], "the line behind it is none of its parts");
+}
+
 #[test]
 fn a_key_tracked_later_is_found_from_then_on() {
     let mut matcher = matcher();

@@ -40,21 +40,17 @@ pub struct Args {
 
 /// Runs the command: exit 0 when the lines of every file can be read, else 3.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
-    let places = args.layout.places()?;
-    let consumer = args.layout.consumers()?;
-    let layout = |format| Layout::new(format, places.clone(), consumer.clone());
+    let declared = args.layout.declared()?;
+    let layout = |format| Layout { formats: vec![format], ..declared.clone() };
     let mut candidates = Vec::new();
-    if args.layout.format.is_some() {
-        candidates.push(Candidate::new(layout(args.layout.format()?))?);
+    if !args.layout.format.is_empty() {
+        candidates.push(Candidate::new(declared.clone())?);
     }
     if candidates.iter().all(|candidate| candidate.layout.formats != [FormatSpec::Combined]) {
         // A place that only the given format has says nothing about the preset.
         let combined = layout(FormatSpec::Combined);
         let bare = Layout { credential: Vec::new(), consumer: Vec::new(), ..combined.clone() };
-        candidates.push(match args.layout.format {
-            Some(_) => Candidate::new(bare)?,
-            None => Candidate::new(combined)?,
-        });
+        candidates.push(Candidate::new(if candidates.is_empty() { combined } else { bare })?);
     }
     let mut exit = Exit::Ok;
     for path in distinct(&args.files) {

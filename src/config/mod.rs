@@ -5,13 +5,15 @@
 //! problems. Reading the config opens no other file; secrets are read by [`Credential::resolve`].
 //!
 //! ```text
-//! text --toml--> table (spans) --source, credential, policy--> Config
+//! text --toml--> table (spans) --source, consumer map, credential, policy--> Config
 //!                      \--------------- report --------------> ConfigError::Invalid
 //! ```
 
+mod consumer_map;
 mod credential;
 mod error;
 mod key;
+mod layout;
 mod policy;
 mod report;
 mod server;
@@ -29,6 +31,7 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, Position, Problem};
 pub use key::{Key, KeyIdentity, MAX_KEY_LEN, NotAKey, ResolvedKey, read_key};
+pub use layout::{likely_place, read_layout};
 
 use crate::engine::credential::{CredentialName, SourceName};
 use crate::engine::parse::Layout;
@@ -79,7 +82,7 @@ pub struct Source {
     pub name: SourceName,
     /// Glob patterns, absolute (relative to the config's directory in the text); at least one.
     pub paths: Vec<String>,
-    /// What a line looks like; compiles.
+    /// What a line looks like, with the names for its consumers; compiles.
     pub layout: Layout,
     /// Lateness and silence.
     pub policy: SourcePolicy,
@@ -190,6 +193,8 @@ fn read(
         }
         sources.push(source);
     }
+    let tables = root.tables("consumer_map", "[[consumer_map]]", report);
+    consumer_map::read(tables, &mut sources, report);
     let mut credentials: Vec<Credential> = Vec::new();
     for table in root.tables("credential", "[[credential]]", report) {
         let span = table.span().clone();
@@ -200,7 +205,6 @@ fn read(
         }
         credentials.push(credential);
     }
-    root.refuse_unless("consumer_map", "[]", report);
     root.refuse_unless("probe", "[]", report);
     root.finish(report);
     Config { path: path.to_path_buf(), server, state_dir, sources, credentials }

@@ -1,19 +1,17 @@
 //! Reads `[[source]]`: which files, what a line looks like, how late and how silent it may be.
 //!
-//! The layout is compiled here once, so that a format that cannot show the key is an error of the
-//! config. A source with problems comes back with defaults in their place: it never leaves `parse`.
+//! A source with problems comes back with defaults in their place: it never leaves `parse`.
 
 use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeTable;
 
-use crate::config::report::{Report, Span};
-use crate::config::table::{Table, Value, unsupported};
-use crate::config::{Source, check_name};
+use crate::config::report::Report;
+use crate::config::table::Table;
+use crate::config::{Source, check_name, layout};
 use crate::engine::credential::SourceName;
-use crate::engine::parse::{FormatSpec, Layout, LayoutError, LineParser, Place};
+use crate::engine::parse::{FormatSpec, Layout, LineParser};
 use crate::engine::policy::SourcePolicy;
 
 const IDLE_AFTER: Duration = Duration::from_mins(5);
@@ -82,119 +80,25 @@ fn pattern(path: &Spanned<String>, base: &Path, report: &mut Report) -> Option<S
     Some(joined.components().collect::<std::path::PathBuf>().to_string_lossy().into_owned())
 }
 
-/// Reads format, places of the key and consumer fields, and compiles them.
+/// Reads and compiles what the lines look like.
 fn read_layout(table: &mut Table<'_>, report: &mut Report) -> (Layout, Option<LineParser>) {
     let problems_before = report.len();
-    let format = table.value("format");
-    let format_span = format.map_or_else(|| table.span().clone(), Spanned::span);
-    let format = format.and_then(|value| read_format(value, report));
-    let places = table.strings("credential", true, report);
-    let consumers = table.strings("consumer", true, report);
-    let span_of = |list: &Option<Spanned<Vec<Spanned<String>>>>| list.as_ref().map(Spanned::span);
-    let (places_span, consumers_span) = (span_of(&places), span_of(&consumers));
-
-    let places = places.into_iter().flat_map(Spanned::into_inner);
-    let credential = places.filter_map(|text| match text.get_ref().parse::<Place>() {
-        Ok(place) => Some(place),
-        Err(error) => problem_of(&error.to_string(), &text.span(), report),
-    });
-    let credential: Vec<Place> = credential.collect();
-    let consumers = consumers.into_iter().flat_map(Spanned::into_inner);
-    let consumer = consumers.filter_map(|text| match text.get_ref().strip_prefix("field:") {
-        Some(field) if !field.is_empty() => Some(field.to_owned()),
-        _ => {
-            let message = format!("`{}` is no field of the format", text.get_ref());
-            report.problem(&text.span(), message, "write `field:NAME`, as in `field:remote_user`");
-            None
-        }
-    });
-    let consumer: Vec<String> = consumer.collect();
-
-    let layout = Layout::new(format.unwrap_or(FormatSpec::Combined), credential, consumer);
-    if report.len() > problems_before {
-        return (layout, None);
-    }
-    match LineParser::compile(&layout) {
-        Ok(parser) => (layout, Some(parser)),
-        Err(error) => {
-            let span = match culprit(&error, &layout) {
-                Culprit::Format => format_span,
-                Culprit::Credential => places_span.unwrap_or_else(|| table.span().clone()),
-                Culprit::Consumer => consumers_span.unwrap_or(format_span),
-            };
-            problem_of::<()>(&error.to_string(), &span, report);
-            (layout, None)
+    let declared = layout::read(table, report);
+    for (format, span) in declared.layout.formats.iter().zip(&declared.formats) {
+        if *format == FormatSpec::CloudTrail {
+            report.problem(
+                span,
+                "`cloudtrail` cannot be followed by this version of keydrain: it does not link the keys of sessions to the key that they came from",
+                "remove the source; `keydrain scan` reads such files",
+            );
         }
     }
-}
-
-fn read_format(value: &Value<'_>, report: &mut Report) -> Option<FormatSpec> {
-    const EXPECTED: &str =
-        "write \"combined\" or the server's own directive: { nginx = '$remote_addr …' }";
-    let span = value.span();
-    if let Some(preset) = value.get_ref().as_str() {
-        match preset {
-            "combined" => return Some(FormatSpec::Combined),
-            "json" | "apache" | "cloudtrail" => {
-                unsupported(&format!("format = \"{preset}\""), &span, report);
-            }
-            _ => report.problem(&span, format!("unknown format \"{preset}\""), EXPECTED),
-        }
-        return None;
-    }
-    let Some(entries) = value.get_ref().as_table() else {
-        report.problem(&span, "`format` is neither a preset nor a table", EXPECTED);
-        return None;
+    let parser = if report.len() > problems_before {
+        None
+    } else {
+        layout::compile(&declared, table, report)
     };
-    read_directive(entries, span, report)
-}
-
-fn read_directive(entries: &DeTable<'_>, span: Span, report: &mut Report) -> Option<FormatSpec> {
-    let mut table = Table::new(entries, span.clone(), "format");
-    let found = table.string("nginx", report);
-    let mut refused = false;
-    for key in ["apache", "json"] {
-        if let Some(value) = table.value(key) {
-            unsupported(&format!("format = {{ {key} = … }}"), &value.span(), report);
-            refused = true;
-        }
-    }
-    if found.is_none() && !refused && !table.is_given("nginx") {
-        table.missing("nginx", "paste the string of the server's `log_format`", report);
-    }
-    table.finish(report);
-    found.map(|text| FormatSpec::Nginx(text.into_inner()))
-}
-
-/// The key of `[[source]]` that an error of the layout is about.
-enum Culprit {
-    Format,
-    Credential,
-    Consumer,
-}
-
-fn culprit(error: &LayoutError, layout: &Layout) -> Culprit {
-    match error {
-        LayoutError::UnknownField { field, .. } => {
-            if layout.credential.contains(&Place::Field(field.clone())) {
-                Culprit::Credential
-            } else {
-                Culprit::Consumer
-            }
-        }
-        LayoutError::NoPlace
-        | LayoutError::TooManyPlaces(_)
-        | LayoutError::NoQuery { .. }
-        | LayoutError::QueryName { .. } => Culprit::Credential,
-        _ => Culprit::Format,
-    }
-}
-
-/// Adds a problem from an engine's message, which reads `what is wrong: how to mend it`.
-fn problem_of<T>(message: &str, span: &Span, report: &mut Report) -> Option<T> {
-    let (what, fix) = message.split_once(": ").unwrap_or((message, "correct it"));
-    report.problem(span, what, fix);
-    None
+    (declared.layout, parser)
 }
 
 fn read_policy(

@@ -164,15 +164,19 @@ impl<'d> Table<'d> {
         report: &mut Report,
     ) -> Option<Spanned<Vec<Spanned<String>>>> {
         let expected = if or_one { "a string or a list of strings" } else { "a list of strings" };
-        if or_one && self.entries.get(key)?.get_ref().is_str() {
-            return self.string(key, report).map(|one| Spanned::new(one.span(), vec![one]));
+        let value = self.value(key)?;
+        if or_one && let Some(text) = value.get_ref().as_str() {
+            let one = Spanned::new(value.span(), text.to_owned());
+            return Some(Spanned::new(value.span(), vec![one]));
         }
-        let array = self.array(key, expected, report)?;
-        let texts = array.get_ref().iter().filter_map(|element| match element.get_ref().as_str() {
+        let Some(array) = value.get_ref().as_array() else {
+            return self.mistyped(key, value, expected, report);
+        };
+        let texts = array.iter().filter_map(|element| match element.get_ref().as_str() {
             Some(text) => Some(Spanned::new(element.span(), text.to_owned())),
             None => self.mistyped(key, element, expected, report),
         });
-        Some(Spanned::new(array.span(), texts.collect()))
+        Some(Spanned::new(value.span(), texts.collect()))
     }
 
     /// Returns the table `key`, which messages call `name`.
@@ -295,7 +299,7 @@ impl<'d> Table<'d> {
 }
 
 /// Refuses something that other versions of keydrain understand.
-pub(super) fn unsupported(what: &str, span: &Span, report: &mut Report) {
+fn unsupported(what: &str, span: &Span, report: &mut Report) {
     let message = format!("`{what}` is not supported by this version of keydrain");
     report.problem(span, message, "remove it");
 }

@@ -7,6 +7,7 @@ mod compressed;
 mod content;
 mod idle;
 mod looks;
+mod parts;
 mod restart;
 mod rotation;
 mod truncation;

@@ -31,6 +31,24 @@ pub fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Pieces, LayoutError>
     pieces.finish(zone)
 }
 
+/// Tells whether every time of a pasted format is that of the end of a request.
+pub fn logs_the_end(text: &str) -> bool {
+    let Ok(string) = unquoted(text) else { return false };
+    let mut rest = string.as_str();
+    let mut has_time = false;
+    while let Some(at) = rest.find('%') {
+        let Ok((directive, behind)) = directive(&rest[at..]) else { return false };
+        rest = behind;
+        if directive.letter == "t" {
+            has_time = true;
+            if !directive.argument.is_some_and(|argument| argument.starts_with("end:")) {
+                return false;
+            }
+        }
+    }
+    has_time
+}
+
 /// Returns the format string of `LogFormat "…" nickname`, or the text itself, config escapes undone.
 fn unquoted(text: &str) -> Result<String, LayoutError> {
     let trimmed = text.trim();

@@ -15,6 +15,9 @@ use super::wrap::Wrapping;
 /// Most places of the key that one layout may list.
 pub const MAX_PLACES: usize = 4;
 
+/// Most formats that one layout may list: a line may be tried with each of them.
+pub const MAX_FORMATS: usize = 8;
+
 /// Format as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormatSpec {
@@ -39,9 +42,9 @@ pub struct JsonSpec {
     pub time: Option<String>,
     /// Path of the status. `None`: every request was accepted.
     pub status: Option<String>,
-    /// Places of the key when the layout names none.
+    /// Places of the key. Empty: those of the layout.
     pub credential: Vec<Place>,
-    /// Paths of the consumer when the layout names none.
+    /// Paths of the consumer. Empty: those of the layout.
     pub consumer: Vec<String>,
 }
 
@@ -89,8 +92,8 @@ pub struct Layout {
     pub wrapping: Wrapping,
     /// The zone of times that carry none.
     pub zone: Option<TimeZone>,
-    /// Places of the key, first one that is not empty. At least one, at most [`MAX_PLACES`];
-    /// empty: the format's own default.
+    /// Places of the key, first one that is not empty. At most [`MAX_PLACES`]; empty: the format's
+    /// own default.
     pub credential: Vec<Place>,
     /// Fields of the consumer (`field:` already removed), first one that is not empty.
     /// Empty: the format's own default; a custom text format has none.
@@ -122,11 +125,12 @@ impl Layout {
         self.formats.iter().all(|format| *format == FormatSpec::CloudTrail)
     }
 
-    /// Returns the places of the key in lines of `format`: those declared, else the format's own.
+    /// Returns the places of the key in lines of `format`: those that it declares for itself, else
+    /// those of the layout, else its preset's.
     pub fn places(&self, format: &FormatSpec) -> Vec<Place> {
         match format {
+            FormatSpec::Json(spec) if !spec.credential.is_empty() => spec.credential.clone(),
             _ if !self.credential.is_empty() => self.credential.clone(),
-            FormatSpec::Json(spec) => spec.credential.clone(),
             FormatSpec::CloudTrail => vec![Place::Field(cloudtrail::CREDENTIAL.to_owned())],
             _ => Vec::new(),
         }
@@ -146,7 +150,9 @@ pub enum LayoutError {
         at: usize,
     },
     /// No variable at all.
-    #[error("the format has no variable: paste the string of the server's `log_format`")]
+    #[error(
+        "the format has no variable: paste the string of the server's `log_format` or `LogFormat`"
+    )]
     NoVariable,
     /// Two variables touch.
     #[error(
@@ -160,7 +166,7 @@ pub enum LayoutError {
     },
     /// An odd number of quotes.
     #[error(
-        "the format opens a quote that it never closes: check that the whole `log_format` string was pasted"
+        "the format opens a quote that it never closes: check that the whole string was pasted"
     )]
     UnterminatedQuote,
     /// No escaping that nginx has.
@@ -186,7 +192,7 @@ pub enum LayoutError {
     TimePattern(String),
     /// A local time, and no zone.
     #[error(
-        "the format logs a time without a zone: add `zone = \"Europe/Berlin\"`, or `%z` to the server's LogFormat"
+        "the format logs a time without a zone: name the `zone`, as \"Europe/Berlin\", or add `%z` to the server's LogFormat"
     )]
     NoZone,
     /// No time.
@@ -203,6 +209,9 @@ pub enum LayoutError {
     /// Too many paths.
     #[error("the format names {0} paths, at most 64 can be: list only those that are needed")]
     TooManyPaths(usize),
+    /// No format, or too many.
+    #[error("{0} formats are named: name at least 1 and at most {MAX_FORMATS}")]
+    Formats(usize),
     /// No place of the key.
     #[error(
         "no place of the key is named: add `query:NAME` (a query parameter) or `field:NAME` (a field of the format)"
@@ -239,4 +248,49 @@ pub enum LayoutError {
         /// The parameter that was asked for.
         name: String,
     },
+    /// [`Touching`](Self::Touching), said of an Apache format.
+    #[error(
+        "nothing stands between the fields `{first}` and `{second}`, so no one can tell where one ends: put a space or quotes between them in the server's LogFormat"
+    )]
+    ApacheTouching {
+        /// The first field.
+        first: String,
+        /// The one right after it.
+        second: String,
+    },
+    /// [`NoTime`](Self::NoTime), said of an Apache format.
+    #[error("the format logs no time: add `%t` to the server's LogFormat")]
+    ApacheNoTime,
+    /// [`UnknownField`](Self::UnknownField), said of an Apache format.
+    #[error(
+        "the format does not log `{field}`: add its directive to the server's LogFormat (`%{{X-Api-Key}}i` is logged as `http_x_api_key`), or use one of {known}"
+    )]
+    ApacheUnknownField {
+        /// The field that was asked for.
+        field: String,
+        /// The fields of the format.
+        known: String,
+    },
+    /// [`NoQuery`](Self::NoQuery), said of an Apache format.
+    #[error(
+        "the format does not log the request, so `query:{name}` can never show: add `\"%r\"` to the server's LogFormat, or name a `field:`"
+    )]
+    ApacheNoQuery {
+        /// The parameter that was asked for.
+        name: String,
+    },
+}
+
+impl LayoutError {
+    /// Says the same of an Apache format: what to change there is written in another way.
+    #[must_use]
+    pub fn in_words_of_apache(self) -> Self {
+        match self {
+            Self::Touching { first, second } => Self::ApacheTouching { first, second },
+            Self::NoTime => Self::ApacheNoTime,
+            Self::UnknownField { field, known } => Self::ApacheUnknownField { field, known },
+            Self::NoQuery { name } => Self::ApacheNoQuery { name },
+            other => other,
+        }
+    }
 }

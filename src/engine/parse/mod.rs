@@ -10,6 +10,8 @@
 
 mod layout;
 
+mod digest;
+
 mod event;
 
 mod scratch;
@@ -44,13 +46,14 @@ mod value;
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use cloudtrail::CloudTrailFormat;
 use consumer_map::ConsumerMap;
+use digest::digest;
 pub use event::{AccessEvent, Keys, RejectReason};
 use json::JsonFormat;
-pub use layout::{FormatSpec, JsonSpec, Layout, LayoutError, MAX_PLACES, NotAPlace, Place};
+pub use layout::{
+    FormatSpec, JsonSpec, Layout, LayoutError, MAX_FORMATS, MAX_PLACES, NotAPlace, Place,
+};
 pub use place::query_parameters;
 pub use scratch::Scratch;
 use scratch::{Facts, Work};
@@ -67,8 +70,20 @@ pub struct LineParser {
     formats: Vec<Format>,
     wrapping: Unwrapping,
     consumer_map: ConsumerMap,
+    default_lateness: Duration,
     digest: String,
 }
+
+/// How late a line is readable after its time when it is stamped as it is written: servers flush,
+/// and shippers deliver. For Apache's own `combined`, which is stamped at the start of a request,
+/// one declares more.
+const WRITTEN_LATE: Duration = Duration::from_secs(30);
+
+/// The longest request that is expected: a line stamped at its start is written at its end.
+const LONGEST_REQUEST: Duration = Duration::from_mins(5);
+
+/// How late AWS delivers an event of its trail: 10 min are the most that was measured.
+const DELIVERED_LATE: Duration = Duration::from_mins(15);
 
 /// The name of a field and its raw value in a record.
 pub type Field = (String, Vec<u8>);
@@ -96,14 +111,27 @@ impl LineParser {
     }
 
     fn build(layout: &Layout) -> Result<Self, LayoutError> {
-        if layout.credential.len() > MAX_PLACES {
-            return Err(LayoutError::TooManyPlaces(layout.credential.len()));
+        if layout.formats.is_empty() || layout.formats.len() > MAX_FORMATS {
+            return Err(LayoutError::Formats(layout.formats.len()));
+        }
+        for format in &layout.formats {
+            let places = layout.places(format).len();
+            if places > MAX_PLACES {
+                return Err(LayoutError::TooManyPlaces(places));
+            }
         }
         let formats = layout.formats.iter().map(|format| Format::compile(format, layout));
         let formats = formats.collect::<Result<Vec<_>, _>>()?;
         let digest = digest(layout, &formats);
         let wrapping = Unwrapping::of(layout, &formats);
-        Ok(Self { formats, wrapping, consumer_map: layout.consumer_map.clone(), digest })
+        let default_lateness = layout.formats.iter().map(default_lateness).max();
+        Ok(Self {
+            formats,
+            wrapping,
+            consumer_map: layout.consumer_map.clone(),
+            default_lateness: default_lateness.unwrap_or_default(),
+            digest,
+        })
     }
 
     /// Returns how the bytes of a log are cut into the records that [`parse`](Self::parse) reads.
@@ -122,7 +150,7 @@ impl LineParser {
 
     /// Returns how late a line may be readable after its event time when nothing is declared.
     pub fn default_lateness(&self) -> Duration {
-        self.formats.iter().map(Format::default_lateness).max().unwrap_or_default()
+        self.default_lateness
     }
 
     /// Returns a short text that is equal for equal layouts, whatever the version of the program,
@@ -200,7 +228,12 @@ impl Format {
         match format {
             FormatSpec::Json(spec) => JsonFormat::compile(spec, format, layout).map(Self::Json),
             FormatSpec::CloudTrail => CloudTrailFormat::compile(layout).map(Self::CloudTrail),
-            _ => TextFormat::compile(format, layout).map(Self::Text),
+            FormatSpec::Apache(_) | FormatSpec::Common => TextFormat::compile(format, layout)
+                .map(Self::Text)
+                .map_err(LayoutError::in_words_of_apache),
+            FormatSpec::Nginx(_) | FormatSpec::Combined => {
+                TextFormat::compile(format, layout).map(Self::Text)
+            }
         }
     }
 
@@ -214,13 +247,6 @@ impl Format {
             Self::Text(format) => format.read(record, arrival, work),
             Self::Json(format) => format.read(record, arrival, work),
             Self::CloudTrail(format) => format.read(record, arrival, work),
-        }
-    }
-
-    fn default_lateness(&self) -> Duration {
-        match self {
-            Self::Text(_) | Self::Json(_) => Duration::from_secs(30),
-            Self::CloudTrail(_) => Duration::from_mins(15),
         }
     }
 
@@ -252,6 +278,19 @@ impl Format {
     }
 }
 
+/// Returns how late a line of this format may be readable when nothing is declared.
+fn default_lateness(format: &FormatSpec) -> Duration {
+    let is_stamped_at_start = match format {
+        FormatSpec::Combined | FormatSpec::Nginx(_) => false,
+        FormatSpec::Common => true,
+        FormatSpec::Apache(text) => !apache::logs_the_end(text),
+        // Gateways differ, and a path does not tell. A wrapper stamps what is written.
+        FormatSpec::Json(spec) => spec.time.is_some(),
+        FormatSpec::CloudTrail => return DELIVERED_LATE,
+    };
+    if is_stamped_at_start { WRITTEN_LATE + LONGEST_REQUEST } else { WRITTEN_LATE }
+}
+
 /// Of the reasons of two formats, returns the one that tells more: a format whose form fits knows
 /// better what is wrong.
 fn telling(before: Option<RejectReason>, now: RejectReason) -> RejectReason {
@@ -260,48 +299,4 @@ fn telling(before: Option<RejectReason>, now: RejectReason) -> RejectReason {
         Some(RejectReason::Json) if now != RejectReason::Form => now,
         Some(before) => before,
     }
-}
-
-/// Hashes what of a layout decides how a line is read; each part is preceded by its length.
-fn digest(layout: &Layout, formats: &[Format]) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    for (spec, format) in layout.formats.iter().zip(formats) {
-        match spec {
-            FormatSpec::Combined => part("combined"),
-            FormatSpec::Common => part("common"),
-            FormatSpec::Nginx(text) => {
-                part("nginx");
-                part(text);
-            }
-            FormatSpec::Apache(text) => {
-                part("apache");
-                part(text);
-            }
-            FormatSpec::CloudTrail => part("cloudtrail"),
-            FormatSpec::Json(spec) => {
-                part("json");
-                part(spec.time.as_deref().unwrap_or_default());
-                part(spec.status.as_deref().unwrap_or_default());
-            }
-        }
-        for place in layout.places(spec) {
-            part("key");
-            part(&place.to_string());
-        }
-        for field in format.consumer_fields() {
-            part("consumer");
-            part(field);
-        }
-    }
-    if let Wrapping::Declared(wrappers) = &layout.wrapping {
-        part(&format!("wrapped {wrappers:?}"));
-    }
-    if let Some(zone) = &layout.zone {
-        part(&format!("zone {zone:?}"));
-    }
-    crate::engine::wording::hex(&hash.finalize()[..8])
 }

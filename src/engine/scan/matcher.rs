@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use memchr::memchr;
 
 use super::intern::{Interner, Symbol};
 pub use super::known::TrackedKey;
 use super::known::{KnownKeys, Slot};
 use super::lines::{MAX_LINE_BYTES, lines};
+use super::records::{Framer, Framing, Record};
 use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret};
-use crate::engine::parse::{AccessEvent, LineParser, RejectReason, Scratch};
+use crate::engine::parse::consumer_map::ConsumerMap;
+use crate::engine::parse::{AccessEvent, LineParser, Scratch};
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::{Consumer, LineCount, RejectedKey, Tally, UsageCell};
 
@@ -101,33 +104,124 @@ impl Matcher {
         self.known.longest_raw()
     }
 
-    /// Counts the lines of `chunk`: whole lines, of which the last may lack its LF.
+    /// Returns how a log is cut into the records of which [`scan`](Self::scan) takes whole ones.
+    pub fn framing(&self) -> Framing {
+        self.parser.framing()
+    }
+
+    /// Counts the lines of `chunk`: whole records, of which the last may lack its LF. A record that
+    /// lacks its end is a reject.
     ///
     /// A line longer than [`MAX_LINE_BYTES`] is a reject, so the head of an over-long line can be
-    /// passed as a last line of `MAX_LINE_BYTES + 1` bytes or more and its rest be skipped.
+    /// passed as a last line of `MAX_LINE_BYTES + 2` bytes or more and its rest be skipped.
     pub fn scan(&mut self, chunk: &[u8], context: &ChunkContext) -> ChunkUsage {
-        let mut count = Count::new(*context);
-        for line in lines(chunk) {
-            let parsed = if line.len() > MAX_LINE_BYTES {
-                Err(RejectReason::TooLong)
-            } else {
-                self.parser.parse(line, &mut self.scratch)
-            };
-            match parsed {
-                Ok(event) => count.event(&event, &mut self.known),
-                Err(_) => count.reject(line, &self.known),
+        let framing = self.parser.framing();
+        let Self { parser, known, scratch } = self;
+        let mut reading = Reading { parser, known, scratch, count: Count::new(*context) };
+        match framing {
+            Framing::Parts => reading.parts(chunk),
+            Framing::Lines | Framing::Documents => lines(chunk).for_each(|line| reading.line(line)),
+        }
+        let Reading { count, known, .. } = reading;
+        count.finish(known)
+    }
+}
+
+/// Reads the records of one chunk.
+struct Reading<'a> {
+    parser: &'a LineParser,
+    known: &'a mut KnownKeys,
+    scratch: &'a mut Scratch,
+    count: Count,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, line: &[u8]) {
+        if line.len() > MAX_LINE_BYTES {
+            return self.count.reject(line, self.known);
+        }
+        match self.parser.parse(line, self.scratch) {
+            Ok(event) => self.count.event(&event, self.parser.consumer_map(), self.known),
+            Err(_) => self.count.reject(line, self.known),
+        }
+    }
+
+    /// Reads lines of which some are parts of a record.
+    ///
+    /// What is dropped of a record that is too long is searched for keys part by part.
+    fn parts(&mut self, chunk: &[u8]) {
+        let mut framer = Framer::new(Framing::Parts);
+        // Lines that are no record yet, until one is given up as too long.
+        let mut pending: Option<Vec<&[u8]>> = Some(Vec::new());
+        let mut rest = chunk;
+        let mut line = rest;
+        while !rest.is_empty() {
+            (line, rest) = first_line(rest);
+            let mut found = Found::Nothing;
+            framer.feed(line, |record| self.record(record, &mut found));
+            match (found, &mut pending) {
+                (Found::Whole, _) => {}
+                (Found::TooLong, _) => self.too_long(line, &mut pending),
+                (Found::Nothing, Some(pending)) => pending.push(line),
+                (Found::Nothing, None) => self.count.search(line, self.known),
             }
         }
-        count.finish(&self.known)
+        let mut found = Found::Nothing;
+        framer.finish(|record| self.record(record, &mut found));
+        if found == Found::TooLong {
+            self.too_long(line, &mut pending);
+        }
     }
+
+    fn record(&mut self, record: Record<'_>, found: &mut Found) {
+        match record {
+            Record::Whole(text) => {
+                self.line(text);
+                *found = Found::Whole.max(*found);
+            }
+            Record::Cut(text) => self.count.reject(text, self.known),
+            Record::TooLong => *found = Found::TooLong,
+        }
+    }
+
+    /// Rejects the record that turned out too long with `line`: by this line alone, or with the
+    /// parts before it, which were dropped as well.
+    fn too_long(&mut self, line: &[u8], pending: &mut Option<Vec<&[u8]>>) {
+        self.count.reject(line, self.known);
+        if lines(line).all(|line| line.len() <= MAX_LINE_BYTES) {
+            for part in pending.take().unwrap_or_default() {
+                self.count.search(part, self.known);
+            }
+        }
+    }
+}
+
+/// What a line brought, what matters more comes later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// No record that it ends: it is a part of one.
+    Nothing,
+    /// A whole record.
+    Whole,
+    /// A record that is too long.
+    TooLong,
+}
+
+/// Splits off the first line with its end.
+fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(memchr(b'\n', text).map_or(text.len(), |end| end + 1))
 }
 
 /// The counts of one chunk while it is read.
 struct Count {
     context: ChunkContext,
     usage: ChunkUsage,
-    /// Raw bytes of named consumers.
+    /// Names of consumers: mapped ones and, as raw bytes, those of the log.
     consumers: Interner,
+    /// Raw bytes of consumers that were looked up in the map.
+    looked_up: Interner,
+    /// The name of each of them.
+    mapped: Vec<Option<Symbol>>,
     cells: HashMap<(Slot, Option<Symbol>, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
@@ -144,18 +238,20 @@ impl Count {
             context,
             usage,
             consumers: Interner::default(),
+            looked_up: Interner::default(),
+            mapped: Vec::new(),
             cells: HashMap::new(),
             minutes: BTreeMap::new(),
             rejected: BTreeMap::new(),
         }
     }
 
-    fn event(&mut self, event: &AccessEvent<'_>, known: &mut KnownKeys) {
+    fn event(&mut self, event: &AccessEvent<'_>, map: &ConsumerMap, known: &mut KnownKeys) {
         let event_at = event.event_at;
         let arrival = self.context.arrival;
         let future = event_at > arrival.plus(self.context.future_tolerance);
         self.usage.future_event |= future;
-        let tracked = self.presentations(event, future, known);
+        let tracked = self.presentations(event, future, map, known);
         if !tracked && !event.keys.is_empty() {
             self.usage.other_keys += 1;
         }
@@ -171,6 +267,7 @@ impl Count {
         &mut self,
         event: &AccessEvent<'_>,
         future: bool,
+        map: &ConsumerMap,
         known: &mut KnownKeys,
     ) -> bool {
         let mut counted: [Option<Slot>; crate::engine::parse::MAX_PLACES] = Default::default();
@@ -192,10 +289,7 @@ impl Count {
             self.usage.late_by = self.usage.late_by.max(Some(late_by));
         }
         let effective_at = if late || future { self.context.arrival } else { event.event_at };
-        let consumer = match event.consumer {
-            Some((name, true)) => Some(self.consumers.intern(name)),
-            _ => None,
-        };
+        let consumer = event.consumer.and_then(|(raw, named)| self.consumer(raw, named, map));
         let one = Tally::one(event.outcome, event.event_at, effective_at);
         for slot in counted.into_iter().flatten() {
             self.cells
@@ -206,17 +300,43 @@ impl Count {
         true
     }
 
+    /// Returns the name of a consumer, looked up once however often it comes.
+    fn consumer(&mut self, raw: &[u8], named: bool, map: &ConsumerMap) -> Option<Symbol> {
+        if !map.is_empty() {
+            let symbol = self.looked_up.intern(raw);
+            if symbol.index() == self.mapped.len() {
+                let name = map.name_of(raw);
+                self.mapped.push(name.map(|name| self.consumers.intern(name.as_bytes())));
+            }
+            if let Some(name) = self.mapped[symbol.index()] {
+                return Some(name);
+            }
+        }
+        named.then(|| self.consumers.intern(raw))
+    }
+
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
-        let arrival = self.context.arrival;
-        let at = self.usage.last_event.map_or(arrival, |last| last.min(arrival));
+        let at = self.reject_at();
         self.usage.reject_count += 1;
         let count = self.line(at);
         count.lines += 1;
         count.rejects += 1;
-        for key in known.search(line) {
+        self.search(line, known);
+    }
+
+    /// Looks for tracked keys in bytes of which no event is made.
+    fn search(&mut self, bytes: &[u8], known: &KnownKeys) {
+        let at = self.reject_at();
+        for key in known.search(bytes) {
             // Times of rejects never decrease within a generation: the last is the latest.
             self.rejected.insert(key, at);
         }
+    }
+
+    /// Returns the time of a reject: the latest event time before it, else its arrival.
+    fn reject_at(&self) -> Timestamp {
+        let arrival = self.context.arrival;
+        self.usage.last_event.map_or(arrival, |last| last.min(arrival))
     }
 
     fn line(&mut self, at: Timestamp) -> &mut LineCount {

@@ -1,19 +1,20 @@
 //! Bytes of a generation -> deltas, each with the range it accounts for.
 //!
 //! ```text
-//! read -> pieces (whole lines | rest of an over-long line | hole) -> one delta per piece
+//! read -> pieces (whole records | rest of an over-long line | hole) -> one delta per piece
 //! ```
 //!
 //! Ranges of one generation touch: a byte is in exactly one delta. Time is passed in.
 
 use std::time::Duration;
 
-use super::cut::{After, Piece, first_piece};
+use super::cut::{After, PENDING_BYTES, Piece, first_piece};
 use super::generation::{Generation, READ_BYTES, ReadOutcome, longer};
 use super::{Limits, Report};
 use crate::engine::coverage::{Gap, GapReason};
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher};
+use crate::engine::scan::records;
 use crate::engine::state::GenerationRecord;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{ByteRange, LineCount, RejectedKey, UsageDelta};
@@ -117,17 +118,18 @@ pub fn follow(
     }
 }
 
-/// Counts an unterminated rest as a line: nothing will ever come after it.
+/// Counts an unterminated rest as a record: nothing will ever come after it.
 pub fn finish(
     generation: &mut Generation,
     cursor: &mut Cursor,
     round: &mut Round<'_>,
     buffer: &mut Vec<u8>,
 ) -> std::io::Result<Turn> {
-    let wanted = longer(READ_BYTES).unwrap_or(READ_BYTES);
-    match generation.read(buffer, wanted)? {
-        ReadOutcome::Bytes { .. } => {
-            Ok(Turn::Read(consume(generation, cursor, round, buffer, After::Nothing)))
+    match generation.read(buffer, PENDING_BYTES)? {
+        ReadOutcome::Bytes { more, .. } => {
+            // More than a rest: the file grew just now.
+            let after = if more { After::More } else { After::Nothing };
+            Ok(Turn::Read(consume(generation, cursor, round, buffer, after)))
         }
         ReadOutcome::Skipped(bytes) => Ok(Turn::Read(bytes)),
         ReadOutcome::Changed => Ok(Turn::Changed),
@@ -143,8 +145,12 @@ fn consume(
     after: After,
 ) -> usize {
     let mut used = 0;
-    while let Some(piece) = first_piece(&bytes[used..], generation.record.inside_overlong, after) {
+    let framing = round.matcher.framing();
+    let boundary = |text: &[u8]| records::boundary(framing, text);
+    loop {
         let rest = &bytes[used..];
+        let inside = generation.record.inside_overlong;
+        let Some(piece) = first_piece(rest, inside, after, boundary) else { return used };
         used += match piece {
             Piece::Lines(len) => {
                 lines(generation, cursor, round, &rest[..len], false);
@@ -164,7 +170,6 @@ fn consume(
             }
         };
     }
-    used
 }
 
 fn lines(

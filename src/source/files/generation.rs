@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::compressed::{GzipEnd, GzipReader};
-use super::cut::OVERLONG_BYTES;
+use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
 use super::identity::{FileFacts, Window, same_file};
 use super::names::Age;
@@ -19,7 +19,7 @@ use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::FileId;
 
-/// Bytes read at a time, where no line is longer.
+/// Bytes read at a time, where no record is longer.
 pub const READ_BYTES: usize = 1 << 20;
 
 /// A generation of which bytes are still expected.
@@ -66,7 +66,7 @@ pub struct PlainBody {
     pub file: File,
     /// What `fstat` said last.
     pub facts: FileFacts,
-    /// End of the bytes that were looked at: beyond the offset if a line is not complete.
+    /// End of the bytes that were looked at: beyond the offset if a record is not complete.
     pub seen_to: u64,
 }
 
@@ -78,7 +78,7 @@ pub struct GzipBody {
     reader: GzipReader,
     /// Window over the bytes that are skipped on the way to the offset, until it is reached.
     skipping: Option<Window>,
-    /// Decompressed bytes from the offset on that make no whole line yet.
+    /// Decompressed bytes from the offset on that make no whole record yet.
     pub carry: Vec<u8>,
     /// Whether the bytes up to the end were looked at.
     pub drained: bool,
@@ -310,9 +310,9 @@ pub fn open_log(path: &Path, id: FileId) -> io::Result<(File, FileFacts)> {
     }
 }
 
-/// Returns how much to read when `wanted` bytes hold no whole line.
+/// Returns how much to read when `wanted` bytes hold no whole record.
 pub fn longer(wanted: usize) -> Option<usize> {
-    (wanted < OVERLONG_BYTES).then_some(OVERLONG_BYTES)
+    [OVERLONG_BYTES, PENDING_BYTES].into_iter().find(|longer| wanted < *longer)
 }
 
 /// Reads up to `wanted` bytes; `false` if the file ends before.

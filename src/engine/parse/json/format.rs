@@ -88,7 +88,7 @@ impl JsonFormat {
         let status = spec.status.as_deref().map(|text| paths.parse(text)).transpose()?;
         let places = layout.places(format).into_iter().map(|place| paths.place(&place));
         let places = places.collect::<Result<_, _>>()?;
-        let fields = if layout.consumer.is_empty() { &spec.consumer } else { &layout.consumer };
+        let fields = if spec.consumer.is_empty() { &layout.consumer } else { &spec.consumer };
         let consumer = fields.iter().map(|text| paths.consumer(text));
         let consumer = consumer.collect::<Result<_, _>>()?;
         let envelopes = ENVELOPES.map(|name| paths.add(Path::member(name)));

@@ -20,6 +20,13 @@ pub struct Path {
 #[error("`{0}` is no path: write `name.name.0`, and a name that holds a dot in double quotes")]
 pub struct NotAPath(String);
 
+impl NotAPath {
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Path {
     /// Returns the path of a member of the outermost object.
     pub fn member(name: &str) -> Self {

@@ -1,0 +1,116 @@
+//! Lines that a container runtime has split into parts.
+
+use crate::world::{World, append, gzip};
+
+/// What the runtime writes before a line or a part.
+fn tagged(tag: &str, text: &str) -> String {
+    format!("2024-05-01T12:00:00.123456789Z stdout {tag} {text}\n")
+}
+
+/// Ledger lines as the runtime writes them: whole, in two parts, in four, with a line of the other
+/// output between two parts.
+fn split_lines(world: &mut World, count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let line = world.line();
+        let line = line.trim_end();
+        let parts = [1, 2, 4][number % 3];
+        let step = line.len().div_ceil(parts);
+        for part in 0..parts {
+            let piece = &line[part * step..line.len().min((part + 1) * step)];
+            text.push_str(&tagged(if part + 1 == parts { "F" } else { "P" }, piece));
+            if part == 1 {
+                text.push_str("2024-05-01T12:00:00.5Z stderr F a remark\n");
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn a_line_in_parts_is_counted_once_wherever_the_writer_and_the_reader_stop() {
+    for (step, stops) in [(1, false), (23, true), (160, true), (4096, false)] {
+        let mut world = World::new(&["c.log"]);
+        let text = split_lines(&mut world, 9);
+        for piece in text.as_bytes().chunks(step) {
+            append(&world.path("c.log"), piece);
+            world.poll();
+            if stops {
+                world.stop();
+            }
+        }
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+        // Three of the nine lines are whole; each other one has a remark behind its second part.
+        assert_eq!((world.lines, world.rejects), (9 + 6, 6), "step {step}");
+        assert_eq!(world.open("c.log")[0].offset, text.len() as u64);
+    }
+}
+
+#[test]
+fn a_packed_log_with_parts_is_read_like_a_plain_one() {
+    let mut world = World::new(&["c.log"]);
+    world.limits.poll_bytes = 1;
+    let text = split_lines(&mut world, 30);
+    std::fs::write(world.path("c.log.1.gz"), gzip(text.as_bytes())).unwrap();
+    append(&world.path("c.log"), b"");
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn the_offset_stays_before_a_record_that_is_not_whole() {
+    let mut world = World::new(&["c.log"]);
+    let whole = tagged("F", world.line().trim_end());
+    append(&world.path("c.log"), whole.as_bytes());
+    let line = world.line();
+    let (head, tail) = line.trim_end().split_at(40);
+    append(&world.path("c.log"), tagged("P", head).as_bytes());
+    world.pass(3);
+    assert_eq!(world.open("c.log")[0].offset, whole.len() as u64);
+    assert!(world.stream_status("c.log").backlog > 0, "what is held back is known");
+    append(&world.path("c.log"), tagged("F", tail).as_bytes());
+    world.poll();
+    world.assert_ledger();
+    assert_eq!(world.stream_status("c.log").backlog, 0);
+}
+
+#[test]
+fn a_record_whose_end_never_comes_is_a_reject_that_is_searched_for_keys() {
+    let mut world = World::new(&["c.log*"]);
+    let line = world.line();
+    // The key is cut in two: only what was put together shows it.
+    let at = line.find("sk_live").expect("the key") + 9;
+    append(&world.path("c.log"), tagged("P", &line[..at]).as_bytes());
+    append(&world.path("c.log"), tagged("P", &line[at..line.len() - 5]).as_bytes());
+    world.poll();
+    world.rotate("c.log", 9);
+    world.write("c.log", 1);
+    world.pass(world.limits.rotation_grace.as_secs() + 3);
+    world.assert_ledger_without(&[0]);
+    world.assert_gaps(&[]);
+    assert_eq!((world.lines, world.rejects), (2, 1));
+    assert_eq!(world.deltas().flat_map(|delta| &delta.rejected_keys).count(), 1);
+    let bytes: u64 = world.deltas().map(|delta| delta.range.to - delta.range.from).sum();
+    let sizes = ["c.log", "c.log.1"].map(|name| std::fs::metadata(world.path(name)).unwrap().len());
+    assert_eq!(bytes, sizes.iter().sum::<u64>());
+}
+
+#[test]
+fn parts_that_never_end_do_not_stop_the_reading() {
+    let mut world = World::new(&["c.log"]);
+    let part = tagged("P", &"x".repeat(1 << 19));
+    for _ in 0..5 {
+        append(&world.path("c.log"), part.repeat(8).as_bytes());
+        world.poll();
+    }
+    let read = world.open("c.log")[0].offset;
+    assert!(read > 15 << 20, "only {read} bytes are read");
+    let whole = tagged("F", world.line().trim_end());
+    append(&world.path("c.log"), format!("{}{whole}", tagged("F", "end")).as_bytes());
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+    assert!(world.rejects > 0);
+}

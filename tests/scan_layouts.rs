@@ -1,0 +1,253 @@
+//! Declared layouts: flags say the same as a config, every part changes the digest, and a consumer
+//! map names who presents a key.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keydrain::cli::layout_flags::LayoutFlags;
+use keydrain::config::Config;
+use keydrain::engine::credential::{FingerprintSecret, RawKey};
+use keydrain::engine::parse::consumer_map::{ConsumerMap, Pattern, PatternKind, Rule};
+use keydrain::engine::parse::wrap::{Wrapper, Wrapping};
+use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
+use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
+use keydrain::engine::time::Timestamp;
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+/// Reads the layout of a source with these lines.
+fn from_config(lines: &str) -> Layout {
+    let text = format!("[[source]]\nname = \"e\"\npaths = [\"/x\"]\n{lines}\n");
+    let config = Config::parse(&text, Path::new("/k.toml"), &|_| None);
+    config.unwrap_or_else(|error| panic!("{error}")).sources.remove(0).layout
+}
+
+#[test]
+fn the_same_text_means_the_same_as_a_flag_and_in_a_config() {
+    for format in [
+        "\"combined\"",
+        "\"common\"",
+        "\"nginx:$msec \\\"$request\\\" $http_k\"",
+        "\"apache:%t \\\"%r\\\" %{K}i\"",
+        "{ nginx = '$msec \"$request\" $http_k' }",
+        "{ apache = 'LogFormat \"%t \\\"%r\\\" %{K}i\" x' }",
+        "{ json = { time = \"ts\", status = \"s\", credential = [\"a.0\", \"query:k\"], consumer = \"field:c\" } }",
+        "[\"combined\", { nginx = '$msec \"$request\"' }, { json = { time = \"ts\" } }]",
+    ] {
+        let config = from_config(&format!(
+            "format = {format}\ncredential = [\"query:k\"]\nzone = \"Europe/Berlin\"\n\
+             wrapped = [\"syslog\", \"docker\"]"
+        ));
+        let flags = LayoutFlags {
+            format: owned(&[format]),
+            credential: owned(&["query:k"]),
+            wrapped: owned(&["syslog", "docker"]),
+            zone: Some("Europe/Berlin".to_owned()),
+            ..LayoutFlags::default()
+        };
+        assert_eq!(flags.layout().expect(format), config, "{format}");
+    }
+    let plain = LayoutFlags {
+        format: owned(&["nginx:$msec \"$request\" $http_k", "apache:%t \"%r\" '%{K}i' \\"]),
+        credential: owned(&["field:http_k", "query:k"]),
+        consumer: owned(&["field:http_k"]),
+        wrapped: owned(&["none"]),
+        ..LayoutFlags::default()
+    };
+    let config = from_config(
+        "format = [{ nginx = '$msec \"$request\" $http_k' }, { apache = \"%t \\\"%r\\\" '%{K}i' \\\\\" }]\n\
+         credential = [\"field:http_k\", \"query:k\"]\nconsumer = \"field:http_k\"\nwrapped = []",
+    );
+    assert_eq!(plain.layout().expect("valid"), config);
+}
+
+#[test]
+fn the_parts_of_a_declared_layout_are_what_they_say() {
+    let layout = from_config(
+        "format = { json = { time = \"ts\", status = \"s\", credential = [\"a.0\", \"query:k\", \
+         \"field:b\"], consumer = [\"c\", \"field:d\"] } }\nwrapped = [\"cri\", \"journald\"]\n\
+         zone = \"Europe/Berlin\"",
+    );
+    let spec = JsonSpec {
+        time: Some("ts".into()),
+        status: Some("s".into()),
+        credential: vec![
+            Place::Field("a.0".into()),
+            Place::Query("k".into()),
+            Place::Field("b".into()),
+        ],
+        consumer: owned(&["c", "d"]),
+    };
+    assert_eq!(layout.formats, [FormatSpec::Json(spec)]);
+    assert_eq!(layout.wrapping, Wrapping::Declared(vec![Wrapper::Cri, Wrapper::Journald]));
+    assert_eq!(
+        layout.zone.and_then(|zone| zone.iana_name().map(str::to_owned)),
+        Some("Europe/Berlin".into())
+    );
+    assert_eq!(from_config("credential = \"query:k\"").wrapping, Wrapping::Detect);
+}
+
+#[test]
+fn a_json_format_keeps_its_own_places_beside_other_formats() {
+    let layout = from_config(
+        "format = [{ json = { time = \"ts\", credential = \"key\" } }, { nginx = '$msec $http_k' }]\n\
+         credential = \"field:http_k\"",
+    );
+    let parser = LineParser::compile(&layout).expect("valid");
+    let mut scratch = keydrain::engine::parse::Scratch::default();
+    let mut key = |line: &str| {
+        let event = parser.parse(line.as_bytes(), &mut scratch).expect("an event");
+        event.keys.first().map(|key| String::from_utf8_lossy(key).into_owned())
+    };
+    assert_eq!(key(r#"{"ts":1.5,"key":"J","http_k":"other"}"#).as_deref(), Some("J"));
+    assert_eq!(key("1.500 N").as_deref(), Some("N"));
+}
+
+#[test]
+fn the_default_lateness_knows_which_servers_stamp_the_start_of_a_request() {
+    let lateness = |format: &str| {
+        let layout = from_config(&format!("format = {format}\ncredential = \"query:k\""));
+        LineParser::compile(&layout).expect("valid").default_lateness()
+    };
+    let (end, start) = (Duration::from_secs(30), Duration::from_secs(330));
+    assert_eq!(lateness("\"combined\""), end);
+    assert_eq!(lateness("{ nginx = '$msec \"$request\"' }"), end);
+    assert_eq!(lateness("\"common\""), start);
+    assert_eq!(lateness("{ apache = '%t \"%r\"' }"), start);
+    assert_eq!(lateness("{ apache = '%{begin:sec}t \"%r\"' }"), start);
+    assert_eq!(lateness("{ apache = '%{end:sec}t \"%r\"' }"), end);
+    assert_eq!(lateness("{ apache = '%t %{end:sec}t \"%r\"' }"), start);
+    assert_eq!(lateness("{ json = { time = \"ts\" } }"), start);
+    assert_eq!(lateness("{ json = {} }\nwrapped = \"docker\""), end);
+    assert_eq!(lateness("[\"combined\", { json = { time = \"ts\" } }]"), start);
+}
+
+fn digest(lines: &str) -> String {
+    let map = format!("format = {{ json = {{ time = \"ts\", credential = \"a\" }} }}\n{lines}");
+    LineParser::compile(&from_config(&map)).expect("valid").layout_digest()
+}
+
+#[test]
+fn a_digest_changes_with_zone_wrappers_formats_and_every_part_of_a_consumer_map() {
+    let rule =
+        |name: &str, pattern: &str| format!("[[consumer_map]]\nname = {name:?}\n{pattern}\n");
+    let json = |fields: &str| {
+        let lines = format!("format = {{ json = {{ {fields} }} }}");
+        LineParser::compile(&from_config(&lines)).expect("valid").layout_digest()
+    };
+    let two = [rule("a", "cidr = \"10.0.0.0/8\""), rule("b", "prefix = \"x\"")];
+    let digests = [
+        digest(""),
+        digest("zone = \"Europe/Berlin\""),
+        digest("zone = \"UTC\""),
+        digest("wrapped = []"),
+        digest("wrapped = \"docker\""),
+        digest("wrapped = [\"docker\", \"syslog\"]"),
+        digest("wrapped = [\"syslog\", \"docker\"]"),
+        digest(&rule("a", "cidr = \"10.0.0.0/8\"")),
+        digest(&rule("b", "cidr = \"10.0.0.0/8\"")),
+        digest(&rule("a", "cidr = \"10.0.0.0/9\"")),
+        digest(&rule("a", "cidr = [\"10.0.0.0/8\", \"192.168.0.0/16\"]")),
+        digest(&rule("a", "prefix = \"x\"")),
+        digest(&rule("a", "glob = \"x\"")),
+        digest(&rule("a", "regex = \"x\"")),
+        digest(&two.concat()),
+        digest(&format!("{}{}", two[1], two[0])),
+        json("time = \"ts\", credential = \"b\""),
+        json("time = \"t\", credential = \"a\""),
+        json("time = \"ts\", status = \"s\", credential = \"a\""),
+        json("time = \"ts\", credential = \"a\", consumer = \"c\""),
+        json("time = \"ts\", credential = [\"a\", \"query:k\"]"),
+    ];
+    for (index, digest) in digests.iter().enumerate() {
+        assert_eq!(digests.iter().position(|other| other == digest), Some(index));
+    }
+    // What is no part of how this source is read changes nothing.
+    let other = rule("a", "cidr = \"10.0.0.0/8\"\nsources = [\"f\"]");
+    let second = "[[source]]\nname = \"f\"\npaths = [\"/y\"]\ncredential = \"query:k\"\n";
+    assert_eq!(digest(&format!("{second}{other}")), digests[0]);
+    // Written to the state: it must not change between versions.
+    assert_eq!(digest(&rule("a", "cidr = \"10.0.0.0/8\"")), "13862b18e59878f5");
+}
+
+const ARRIVAL: i64 = 10_000;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+/// Counts the key OLD in lines of `TIME KEY USER ADDRESS` with this map.
+fn scan(rules: &[(&str, PatternKind, &str)], text: &str) -> ChunkUsage {
+    let rules = rules.iter().map(|(name, kind, pattern)| Rule {
+        name: (*name).to_owned(),
+        patterns: vec![Pattern::new(*kind, pattern).expect("a pattern")],
+    });
+    let mut layout = Layout::new(
+        FormatSpec::Nginx("$msec $http_k \"$remote_user\" $remote_addr".into()),
+        vec![Place::Field("http_k".into())],
+        owned(&["remote_user", "remote_addr"]),
+    );
+    layout.consumer_map = ConsumerMap::new(rules.collect());
+    let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
+    let raw = Some(RawKey::new(b"OLD".to_vec()));
+    let old = TrackedKey { fingerprint: secret.fingerprint(b"OLD"), raw };
+    let parser = LineParser::compile(&layout).expect("valid");
+    let context = ChunkContext {
+        arrival: at(ARRIVAL),
+        frontier: None,
+        last_event: None,
+        allowed_lateness: Duration::from_secs(30),
+        future_tolerance: Duration::from_mins(1),
+    };
+    Matcher::new(parser, vec![old], secret).scan(text.as_bytes(), &context)
+}
+
+/// Returns each consumer with whether it is named and its number of lines.
+fn consumers(usage: &ChunkUsage) -> Vec<(&str, bool, u64)> {
+    let count = |cell: &keydrain::engine::usage::UsageCell| cell.tally.counts.iter().sum();
+    let cells = usage.cells.iter();
+    cells.map(|cell| (cell.consumer.as_str(), cell.consumer.is_named(), count(cell))).collect()
+}
+
+const LINES: &str = "60.000 OLD \"-\" 10.0.1.7\n60.000 OLD \"-\" 10.0.1.8\n\
+                     60.000 OLD \"-\" 192.0.2.1\n60.000 OLD \"-\" 192.0.2.2\n\
+                     60.000 OLD \"ann\" 10.0.1.7\n60.000 OLD \"pay-1\" 192.0.2.1\n\
+                     60.000 OLD \"pay-2\" 192.0.2.1\n60.000 OLD \"-\" 10.0.1.7\n\
+                     60.000 other \"-\" 10.0.1.9\n";
+
+#[test]
+fn an_address_in_the_map_is_named_and_one_outside_stays_anonymous() {
+    use PatternKind::{Cidr, Prefix};
+    let without = scan(&[], LINES);
+    let raw = [("ann", true, 1), ("pay-1", true, 1), ("pay-2", true, 1), ("anonymous", false, 5)];
+    assert_eq!(consumers(&without), raw);
+    let with = scan(&[("checkout", Cidr, "10.0.1.0/24"), ("payments", Prefix, "pay-")], LINES);
+    let mapped =
+        [("ann", true, 1), ("checkout", true, 3), ("payments", true, 2), ("anonymous", false, 2)];
+    assert_eq!(consumers(&with), mapped);
+    assert_eq!(with.other_keys, 1);
+}
+
+#[test]
+fn of_two_rules_that_fit_the_first_names_the_consumer() {
+    use PatternKind::{Cidr, Glob};
+    let named = |rules: &[(&str, PatternKind, &str)]| {
+        let usage = scan(rules, "60.000 OLD \"-\" 10.0.1.7\n");
+        usage.cells[0].consumer.as_str().to_owned()
+    };
+    let (host, all) = (("host", Cidr, "10.0.1.7"), ("all", Glob, "*"));
+    assert_eq!(named(&[host, all]), "host");
+    assert_eq!(named(&[all, host]), "all");
+}
+
+#[test]
+fn a_mapped_name_and_the_same_name_in_the_log_are_one_consumer() {
+    let usage = scan(
+        &[("ann", PatternKind::Cidr, "10.0.1.7")],
+        "60.000 OLD \"-\" 10.0.1.7\n60.000 OLD \"ann\" 192.0.2.1\n",
+    );
+    assert_eq!(consumers(&usage), [("ann", true, 2)]);
+}
