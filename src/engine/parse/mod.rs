@@ -59,7 +59,7 @@ pub use scratch::Scratch;
 use scratch::{Facts, Work};
 pub use text::COMBINED;
 use text::TextFormat;
-use wrap::{Layers, Unwrapping, Wrapping};
+use wrap::{Layers, Unwrapping};
 
 use crate::engine::scan::records::Framing;
 use crate::engine::time::Timestamp;
