@@ -1,6 +1,6 @@
 //! What earlier chunks hold of a record; never more than a record may have.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use crate::engine::scan::lines::MAX_LINE_BYTES;
 use crate::engine::scan::records::Record;
@@ -59,13 +59,19 @@ impl Held {
         self.clear();
     }
 
-    /// Takes the lines of a broken record out, if those behind its first one may be records of their
-    /// own: each begins with `{`.
-    pub fn take_records(&mut self) -> Option<Vec<u8>> {
+    /// Takes a broken record out if it may have swallowed others: a further line begins with `{`.
+    ///
+    /// Not where the lines of a record on several lines are not indented: that brace may be its own.
+    pub fn take_swallowed(&mut self) -> Option<Vec<u8>> {
         let first = memchr(b'\n', &self.bytes)?;
-        let may_be_record =
-            |line: &[u8]| line.starts_with(b"{") || line.trim_ascii_start().is_empty();
-        let all = self.bytes[first + 1..].split(|&byte| byte == b'\n').all(may_be_record);
-        all.then(|| std::mem::take(&mut self.bytes))
+        let is_alone = self.bytes[..first].trim_ascii() == b"{";
+        let is_indented = matches!(self.bytes.get(first + 1), Some(b' ' | b'\t'));
+        let may_swallow = !is_alone || is_indented;
+        (may_swallow && next_record(&self.bytes).is_some()).then(|| std::mem::take(&mut self.bytes))
     }
+}
+
+/// Returns where the first further line begins that begins with `{`.
+pub fn next_record(lines: &[u8]) -> Option<usize> {
+    memmem::find(lines, b"\n{").map(|at| at + 1)
 }

@@ -17,8 +17,8 @@
 //! - Where neither an object nor an array begins between records, the rest of the line is cut off.
 //! - A byte that cannot stand where it does, or a line that ends in a string, breaks the record off to
 //!   the end of its line. A byte that is the first of its line begins that line anew.
-//! - Where all further lines of a broken record begin with `{`, they may be records that the broken
-//!   one swallowed: each is looked at on its own.
+//! - A record that breaks off may have swallowed others first, as the value that it lacked. Where one
+//!   of its further lines begins with `{`, it ends before that line, which is looked at anew.
 //! - A log that ends within a record cuts that off. A document that ends or breaks off between two
 //!   records is told as a cut without bytes: records may be missing.
 //!
@@ -31,7 +31,7 @@ mod nesting;
 use memchr::{memchr, memchr3};
 
 use super::records::Record;
-use held::{Ending, Held};
+use held::{Ending, Held, next_record};
 use nesting::{Nesting, Step, ends_scalar};
 
 /// The byte order mark of UTF-8.
@@ -113,7 +113,7 @@ impl DocumentFramer {
         if self.mark < MARK.len() {
             self.end_mark(&mut take);
         }
-        self.scan_broken_lines(&mut take);
+        self.scan_swallowed(&mut take);
         self.close(&mut take);
     }
 
@@ -265,7 +265,7 @@ impl DocumentFramer {
         }
         chunk.from = chunk.at;
         chunk.text_from = chunk.at;
-        if self.scan_broken_lines(take) {
+        if self.scan_swallowed(take) {
             return;
         }
         if is_amid_line {
@@ -277,17 +277,16 @@ impl DocumentFramer {
         }
     }
 
-    /// Looks anew at each line of a broken record that may have swallowed others; the last line may
-    /// go on. Tells whether it is such a record.
-    fn scan_broken_lines<T: FnMut(Record<'_>)>(&mut self, take: &mut T) -> bool {
-        let Some(lines) = self.held.take_records() else { return false };
+    /// Looks anew at the records that a broken one may have swallowed; the last one may go on.
+    /// Tells whether there are any.
+    fn scan_swallowed<T: FnMut(Record<'_>)>(&mut self, take: &mut T) -> bool {
+        let Some(lines) = self.held.take_swallowed() else { return false };
         let mut rest = &lines[..];
         self.forget();
-        while let Some(end) = memchr(b'\n', rest) {
+        while let Some(end) = next_record(rest) {
             self.scan(&rest[..end], take);
             self.close(take);
-            self.is_amid_line = false;
-            rest = &rest[end + 1..];
+            rest = &rest[end..];
         }
         self.scan(rest, take);
         true
