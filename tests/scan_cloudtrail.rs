@@ -258,15 +258,13 @@ fn what_a_client_writes_is_text() {
     let honest = read_members(r#""x":1"#);
     for members in [
         format!(r#""userAgent":"{forged}""#),
-        format!(
-            r#""userAgent":"\",\"userIdentity\":{{\"accessKeyId\":\"AKIAFORGED0\"}},\"x\":\"""#
-        ),
+        r#""userAgent":"\",\"userIdentity\":{\"accessKeyId\":\"AKIAFORGED0\"},\"x\":\"""#.into(),
         format!(r#""userAgent":"x\n{forged}""#),
         format!(r#""errorMessage":"{forged}""#),
         format!(r#""requestParameters":{nested}"#),
         format!(r#""requestParameters":{{"detail":{nested},"message":"{forged}"}}"#),
         format!(r#""responseElements":{nested}"#),
-        format!(r#""additionalEventData":{{"userIdentity":{{"accessKeyId":"AKIAFORGED0"}}}}"#),
+        r#""additionalEventData":{"userIdentity":{"accessKeyId":"AKIAFORGED0"}}"#.into(),
         // Not even where an envelope would have it.
         format!(r#""message":"{forged}""#),
         format!(r#""Message":"{forged}""#),

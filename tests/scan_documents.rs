@@ -189,10 +189,10 @@ fn brackets_of_any_depth_swallow_no_record_of_a_later_line() {
 fn the_longest_record_is_read_and_one_byte_more_is_told_once() {
     let record = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
     let longest = record(MAX_LINE_BYTES);
-    let longer = record(MAX_LINE_BYTES + 1);
+    let too_long = record(MAX_LINE_BYTES + 1);
     let garbage = "x".repeat(MAX_LINE_BYTES + 1);
     let head = format!("{{\"x\":\"{garbage}\",\"Records\":[{{\"a\":1}}]}}");
-    let log = format!("{longest}{longer}[{longer},{longest}]{garbage}\n{head}{{\"b\":1}}");
+    let log = format!("{longest}{too_long}[{too_long},{longest}]{garbage}\n{head}{{\"b\":1}}");
     let expected =
         [&longest, "too long", "too long", &longest, "too long", "{\"a\":1}", "{\"b\":1}"];
     assert!(records_of([log.as_bytes()]) == expected);
@@ -201,12 +201,12 @@ fn the_longest_record_is_read_and_one_byte_more_is_told_once() {
 
 #[test]
 fn a_record_that_is_too_long_and_broken_is_told_once_and_loses_no_later_line() {
-    let long = "x".repeat(MAX_LINE_BYTES);
+    let filler = "x".repeat(MAX_LINE_BYTES);
     for broken in [
-        format!("{{\"a\":\"{long}"),
-        format!("{{\"a\":\"{long}\","),
-        format!("{{\"a\":\"{long}\"\"b"),
-        format!("{{\"a\":\"{long}\",\n \"b\" 1\n  "),
+        format!("{{\"a\":\"{filler}"),
+        format!("{{\"a\":\"{filler}\","),
+        format!("{{\"a\":\"{filler}\"\"b"),
+        format!("{{\"a\":\"{filler}\",\n \"b\" 1\n  "),
     ] {
         let log = format!("{broken}\n{{\"b\":1}}\n");
         let expected = ["too long", "{\"b\":1}"];
@@ -257,17 +257,14 @@ proptest! {
         let document = serde_json::json!({ "other": other, "Records": records, "z": other });
         let list = Value::from(records.clone());
         let concatenated = |pretty: bool, between: &str| {
-            let text = |value| match pretty {
-                true => serde_json::to_string_pretty(value).expect("JSON"),
-                false => serde_json::to_string(value).expect("JSON"),
-            };
+            let text = |value: &Value| if pretty { format!("{value:#}") } else { value.to_string() };
             records.iter().map(text).collect::<Vec<_>>().join(between)
         };
         for log in [
             document.to_string(),
-            serde_json::to_string_pretty(&document).expect("JSON"),
+            format!("{document:#}"),
             list.to_string(),
-            serde_json::to_string_pretty(&list).expect("JSON"),
+            format!("{list:#}"),
             concatenated(false, "\n"),
             concatenated(false, ""),
             concatenated(true, "\n"),
@@ -312,7 +309,8 @@ proptest! {
         ], 0..8),
         step in 1usize..50,
     ) {
-        let log: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+        let log = lines.iter().map(|(_, line)| line.as_str()).chain([""]);
+        let log = log.collect::<Vec<_>>().join("\n");
         let good: Vec<&String> =
             lines.iter().filter(|(good, _)| *good).map(|(_, line)| line).collect();
         let cut = records_of(log.as_bytes().chunks(step));

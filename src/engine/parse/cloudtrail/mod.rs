@@ -1,27 +1,30 @@
 //! AWS CloudTrail: one record of it, read as time, outcome, consumer, key, and the key it issued.
 //!
-//! A record may stand in an envelope: as the object `detail` of an EventBridge event, as text in the
-//! `message` or `Message` of a transport, in `CloudTrailEvent` of `aws cloudtrail lookup-events`, or as
-//! such an event in such a text. What has a `userIdentity` or an `eventTime` of its own is a record
-//! and no envelope, so nothing that a client can write into a record is ever read as one.
+//! ```text
+//! record --envelope--> record within --values, outcome--> Facts
+//! ```
+
+mod envelope;
 
 mod outcome;
+
+mod values;
 
 use jiff::tz::TimeZone;
 
 use super::Field;
 use super::event::RejectReason;
-use super::json::fields::fields;
-use super::json::path::Path;
-use super::json::reading::{self, JsonConsumer, JsonPlace, Numbered, Reading, Record};
-use super::json::scan::{Found, Kind, Paths};
+use super::json::JsonFormat;
+use super::json::path::{MAX_PATHS, Path};
+use super::json::scan::{Found, Paths};
 use super::json::unescape::unescape;
-use super::layout::{FormatSpec, Layout, LayoutError, Place};
+use super::layout::{FormatSpec, JsonSpec, Layout, LayoutError, Place};
 use super::scratch::{Facts, Work};
 use super::template::FieldSpan;
-use super::value::Holding;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
+use envelope::{EnvelopePaths, Within};
+use values::{ConsumerPath, KeyPath, Record, Values};
 
 /// Where a record shows the key, unless declared.
 pub const CREDENTIAL: &str = "userIdentity.accessKeyId";
@@ -32,9 +35,6 @@ pub const CONSUMERS: [&str; 3] =
 
 /// Where a record shows the key that it issued.
 const ISSUED: &str = "responseElements.credentials.accessKeyId";
-
-/// Members that hold a record as text.
-const TEXTS: [&str; 3] = ["message", "Message", "CloudTrailEvent"];
 
 /// The format, compiled.
 #[derive(Debug)]
@@ -47,142 +47,127 @@ pub struct CloudTrailFormat {
     zone: Option<TimeZone>,
     error: usize,
     event_id: usize,
-    issued: JsonPlace,
-    places: Vec<JsonPlace>,
-    consumer: Vec<JsonConsumer>,
+    issued: KeyPath,
+    places: Vec<KeyPath>,
+    consumer: Vec<ConsumerPath>,
     envelope: EnvelopePaths,
-}
-
-/// What tells an envelope from a record.
-#[derive(Debug)]
-struct EnvelopePaths {
-    /// `userIdentity`, `eventTime`.
-    own: [usize; 2],
-    /// `source`, `detail` of EventBridge.
-    source: usize,
-    detail: usize,
-    texts: [usize; TEXTS.len()],
-}
-
-/// Where the record within an envelope stands.
-#[derive(Clone, Copy)]
-enum Envelope {
-    Object(FieldSpan),
-    Text(FieldSpan),
+    /// Any JSON record, to name its fields with.
+    json: JsonFormat,
 }
 
 impl CloudTrailFormat {
     /// Compiles the places and fields of a layout.
     pub fn compile(layout: &Layout) -> Result<Self, LayoutError> {
-        let mut paths = Numbered::default();
-        let times = ["eventTime", "@timestamp"].map(|name| paths.add(Path::member(name)));
-        let error = paths.add(Path::member("errorCode"));
-        let event_id = paths.add(Path::member("eventID"));
-        let issued = JsonPlace::Field { path: paths.parse(ISSUED)?, holding: Holding::Whole };
+        let mut paths = Vec::new();
+        let times = [values::add(&mut paths, "eventTime")?, values::add(&mut paths, "@timestamp")?];
+        let error = values::add(&mut paths, "errorCode")?;
+        let event_id = values::add(&mut paths, "eventID")?;
+        let issued = KeyPath::add(&mut paths, Place::Field(ISSUED.to_owned()))?;
         let mut places = Vec::new();
         for place in layout.places(&FormatSpec::CloudTrail) {
-            if let Place::Query(name) = place {
-                return Err(LayoutError::NoQuery { name });
-            }
-            places.push(paths.place(&place)?);
+            places.push(KeyPath::add(&mut paths, place)?);
         }
         let declared = layout.consumer.iter().map(String::as_str);
-        let names: Vec<&str> =
+        let fields: Vec<&str> =
             if layout.consumer.is_empty() { CONSUMERS.to_vec() } else { declared.collect() };
-        let consumer = names.into_iter().map(|name| paths.consumer(name));
-        let consumer = consumer.collect::<Result<_, _>>()?;
-        let envelope = EnvelopePaths {
-            own: [paths.add(Path::member("userIdentity")), times[0]],
-            source: paths.add(Path::member("source")),
-            detail: paths.add(Path::member("detail")),
-            texts: TEXTS.map(|name| paths.add(Path::member(name))),
-        };
-        let (paths, names) = paths.compile()?;
+        let mut consumer = Vec::new();
+        for field in fields {
+            consumer.push(ConsumerPath::add(&mut paths, field)?);
+        }
+        let envelope = EnvelopePaths::add(&mut paths)?;
+        if paths.len() > MAX_PATHS {
+            return Err(LayoutError::TooManyPaths(paths.len()));
+        }
+        let names = paths.iter().map(Path::to_string).collect();
+        let paths = Paths::compile(&paths);
         let zone = layout.zone.clone();
-        Ok(Self { paths, names, times, zone, error, event_id, issued, places, consumer, envelope })
+        let json = any_json(layout)?;
+        Ok(Self {
+            paths,
+            names,
+            times,
+            zone,
+            error,
+            event_id,
+            issued,
+            places,
+            consumer,
+            envelope,
+            json,
+        })
     }
 
-    /// Reads one record. The time at which it arrived says nothing about when it happened.
+    /// Reads one record. When it arrived says nothing about when it happened.
     pub fn read(
         &self,
         record: &[u8],
         _arrival: Option<Timestamp>,
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
-        // The text of an envelope lies in a buffer that the values are copied out of.
-        let mut buffer = std::mem::take(&mut work.unescaped);
-        let facts = self
-            .find(record, &mut work.found, &mut buffer)
-            .and_then(|record| self.facts(record, &work.found, &mut work.decoded));
-        work.unescaped = buffer;
-        facts
+        let Work { unescaped, found, decoded, .. } = work;
+        let record = self.find(record, found, unescaped)?;
+        self.facts(Values { record, found, decoded })
     }
 
-    /// Finds the values of a record, or of the one within it.
+    /// Finds the values of a record or, in an envelope, of the one within, whose text goes to `buffer`.
     fn find<'a>(
         &self,
         record: &'a [u8],
         found: &mut Found,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Record<'a>, RejectReason> {
-        let outer = Record::logged(record);
-        reading::find(&self.paths, outer.text, found)?;
-        match self.envelope.of(outer.text, found) {
-            None => Ok(outer),
-            Some(Envelope::Object(span)) => self.find_within(outer.text, span, found),
-            Some(Envelope::Text((from, to))) => {
+        let text = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+        self.find_in(text, found)?;
+        match self.envelope.within(text, found) {
+            None => Ok(Record { text, is_logged: text.len() == record.len() }),
+            Some(Within::Object(span)) => self.find_object(text, span, found),
+            Some(Within::Text((from, to))) => {
                 buffer.clear();
-                unescape(&outer.text[from..to], buffer).map_err(|_| RejectReason::Encoding)?;
-                let text: &[u8] = buffer;
-                let inner = self.find_within(text, (0, text.len()), found)?;
-                match self.envelope.of(text, found) {
-                    Some(Envelope::Object(span)) => self.find_within(text, span, found),
-                    _ => Ok(inner),
+                unescape(&text[from..to], buffer).map_err(|_| RejectReason::Encoding)?;
+                self.find_in(buffer, found)?;
+                match self.envelope.within(buffer, found) {
+                    Some(Within::Object(span)) => self.find_object(buffer, span, found),
+                    Some(Within::Text(_)) | None => Ok(Record { text: buffer, is_logged: false }),
                 }
             }
         }
     }
 
-    fn find_within<'a>(
+    fn find_object<'a>(
         &self,
         text: &'a [u8],
         (from, to): FieldSpan,
         found: &mut Found,
     ) -> Result<Record<'a>, RejectReason> {
-        let inner = Record::within(&text[from..to]);
-        reading::find(&self.paths, inner.text, found)?;
-        Ok(inner)
+        let text = &text[from..to];
+        self.find_in(text, found)?;
+        Ok(Record { text, is_logged: false })
     }
 
-    fn facts(
-        &self,
-        record: Record<'_>,
-        found: &Found,
-        decoded: &mut Vec<u8>,
-    ) -> Result<Facts, RejectReason> {
-        let mut read = Reading { record, found, decoded };
-        let time = self.times.iter().find(|&&path| read.is_text(path));
-        let event_at = time.map_or(Ok(None), |&path| read.time(path, self.zone.as_ref()))?;
-        let event_at = event_at.ok_or(RejectReason::Time)?;
-        let outcome = match read.decode(self.error)? {
-            Some(from) => outcome::outcome(&read.decoded[from..]),
+    fn find_in(&self, text: &[u8], found: &mut Found) -> Result<(), RejectReason> {
+        match text.trim_ascii_start().first() {
+            None => Err(RejectReason::Form),
+            Some(b'{') => self.paths.find(text, found).map_err(|_| RejectReason::Json),
+            Some(_) => Err(RejectReason::Json),
+        }
+    }
+
+    fn facts(&self, mut values: Values<'_>) -> Result<Facts, RejectReason> {
+        let zone = self.zone.as_ref();
+        let event_at = self.times.iter().find_map(|&path| values.time(path, zone));
+        let event_at = event_at.unwrap_or(Err(RejectReason::Time))?;
+        let outcome = match values.text(self.error) {
+            Some(code) => outcome::outcome(values.bytes(code)),
             None => Outcome::Accepted,
         };
         let mut facts = Facts::new(event_at, outcome);
-        for consumer in &self.consumer {
-            if let Some(name) = read.text(consumer.path)? {
-                let named = consumer.named
-                    || consumer.name == "sourceIPAddress" && is_service(read.bytes(name));
-                facts.consumer = Some((name, named));
-                break;
-            }
+        facts.consumer = self.consumer.iter().find_map(|field| values.consumer(field));
+        for (key, &place) in facts.keys.iter_mut().zip(&self.places) {
+            *key = values.key(place)?;
         }
-        for (key, place) in facts.keys.iter_mut().zip(&self.places) {
-            *key = read.key(place)?;
-        }
-        facts.event_id = read.text(self.event_id)?;
+        facts.event_id = values.id(self.event_id);
         if outcome == Outcome::Accepted {
-            facts.issued = read.key(&self.issued)?;
+            facts.issued = values.key(self.issued)?;
         }
         Ok(facts)
     }
@@ -195,7 +180,8 @@ impl CloudTrailFormat {
     /// Names every value of a record, or of the one within it, by its path, with its text.
     pub fn fields(&self, record: &[u8]) -> Result<Vec<Field>, RejectReason> {
         let mut buffer = Vec::new();
-        fields(self.find(record, &mut Found::default(), &mut buffer)?.text)
+        let record = self.find(record, &mut Found::default(), &mut buffer)?;
+        self.json.fields(record.text)
     }
 
     /// Iterates over the paths of the consumer.
@@ -204,35 +190,8 @@ impl CloudTrailFormat {
     }
 }
 
-impl EnvelopePaths {
-    /// Returns where the record within an envelope stands; none is in a record.
-    fn of(&self, text: &[u8], found: &Found) -> Option<Envelope> {
-        if self.own.iter().any(|&path| found.get(path).is_some()) {
-            return None;
-        }
-        if let Some(detail) = found.get(self.detail)
-            && detail.kind == Kind::Nested
-            && text[detail.span.0] == b'{'
-            && self.is_of_aws(text, found)
-        {
-            return Some(Envelope::Object(detail.span));
-        }
-        let within = |&path: &usize| reading::enveloped(text, found.get(path));
-        self.texts.iter().find_map(within).map(Envelope::Text)
-    }
-
-    /// Tells whether an event of EventBridge comes from AWS: anybody can put events of another source
-    /// on a bus, with any `detail`. One that names no source was cut to its `detail` by whoever
-    /// collects it.
-    fn is_of_aws(&self, text: &[u8], found: &Found) -> bool {
-        found.get(self.source).is_none_or(|source| {
-            let source = &text[source.span.0..source.span.1];
-            source.starts_with(b"aws.") && !source.starts_with(b"aws.partner/")
-        })
-    }
-}
-
-/// Tells whether a `sourceIPAddress` is the name of a service: an address has no letter beyond `f`.
-fn is_service(source: &[u8]) -> bool {
-    source.iter().any(|byte| byte.is_ascii_alphabetic() && !byte.is_ascii_hexdigit())
+fn any_json(layout: &Layout) -> Result<JsonFormat, LayoutError> {
+    let spec = JsonSpec { time: Some("eventTime".to_owned()), ..JsonSpec::default() };
+    let layout = Layout { credential: Vec::new(), consumer: Vec::new(), ..layout.clone() };
+    JsonFormat::compile(&spec, &FormatSpec::Json(spec.clone()), &layout)
 }

@@ -10,10 +10,6 @@ pub mod scan;
 
 pub mod unescape;
 
-pub mod reading;
-
-pub mod fields;
-
 mod format;
 
 pub use format::JsonFormat;

@@ -10,7 +10,7 @@ const LISTS: [&[u8]; 3] = [b"Records", b"Events", b"logEvents"];
 /// As much of a name as is kept from chunk to chunk: more than of any list.
 const LONGEST_NAME: usize = 16;
 
-/// Most brackets that are open at once. Each takes a byte of a record.
+/// Most brackets that are open at once: as many as a record has room for.
 const DEEPEST: usize = crate::engine::scan::lines::MAX_LINE_BYTES;
 
 /// The open brackets and what may come next in them.
@@ -111,8 +111,8 @@ impl Nesting {
             }
             (b'"', Next::Value, _) => Step::Text,
             (b'{' | b'[', Next::Value, _) if self.open.len() < DEEPEST => self.opened(byte),
-            (b'}', Next::Name | Next::Comma, Some(Bracket::Object)) => self.closed(),
-            (b']', Next::Value | Next::Comma, Some(Bracket::Array)) => self.closed(),
+            (b'}', Next::Name | Next::Comma, Some(Bracket::Object))
+            | (b']', Next::Value | Next::Comma, Some(Bracket::Array)) => self.closed(),
             (b',', Next::Comma, within) => {
                 let is_object = within == Some(&Bracket::Object);
                 self.next = if is_object { Next::Name } else { Next::Value };
