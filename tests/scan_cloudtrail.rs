@@ -354,6 +354,16 @@ fn a_number_is_its_lexeme() {
 }
 
 #[test]
+fn half_a_character_hides_no_key() {
+    let said =
+        read_members(r#""userAgent":"\ud83d","sourceIPAddress":"\ud83d","eventID":"\ude00""#);
+    assert_eq!(said.key.as_deref(), Some("AKIAEXAMPLE0"));
+    assert_eq!(said.event_id.as_deref(), Some("\\ude00"));
+    let record = r#"{"eventTime":"2024-05-01T12:00:00Z","userIdentity":{"accessKeyId":"A\ud83d"}}"#;
+    assert_eq!(read(record), Err(RejectReason::Encoding));
+}
+
+#[test]
 fn what_is_no_json_object_is_a_reject() {
     for record in ["1", "\"x\"", "null", "[{}]", "{", "{}{}", r#"{"eventTime":"\x"}"#, "x {}"] {
         assert_eq!(read(record), Err(RejectReason::Json), "{record}");
