@@ -3,25 +3,32 @@
 //! What counts is defined in `engine/scan/tally.rs`; here are flags, files and the exit code. An
 //! input that cannot be read to its end is named in the answer and makes the exit code 3.
 
+mod pieces;
+
+mod pipeline;
+
+mod progress;
+
 mod report;
 
-use std::collections::HashSet;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use crate::cli::input::names;
 use crate::cli::layout_flags::LayoutFlags;
-use crate::cli::log_input::{LogInput, distinct};
 use crate::cli::{Exit, Failure, Output};
 use crate::engine::credential::FingerprintSecret;
-use crate::engine::parse::{LineParser, RejectReason, Scratch};
-use crate::engine::scan::lines::{Line, LineAssembler};
+use crate::engine::parse::{LineParser, RejectReason};
 use crate::engine::scan::tally::{ScanTally, TallyOptions, WindowLength};
 use crate::engine::time::Timestamp;
+use pipeline::Job;
 
 /// Flags of `scan`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Log files, plain or gzip; `-` is standard input.
+    /// Log files, directories or patterns; plain, gzip or zstd; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The layout of the lines.
@@ -45,6 +52,9 @@ pub struct Args {
     /// Rows of the table.
     #[arg(long, default_value_t = 20, value_name = "ROWS")]
     pub top: usize,
+    /// Threads that work [default: one for each processor].
+    #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
     /// The keys are public ids or names: show them as they are.
     #[arg(long)]
     pub public: bool,
@@ -83,6 +93,8 @@ pub(crate) struct Inputs {
     pub bytes: u64,
     /// Names of the inputs that were not read to their end.
     pub incomplete: Vec<String>,
+    /// For each of them, what is wrong with it.
+    pub problems: Vec<String>,
 }
 
 /// How a key is shown.
@@ -95,6 +107,16 @@ pub(crate) enum Showing {
 
 /// Runs the command: the answer goes to `out`, remarks for people go to `err`.
 pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Exit, Failure> {
+    run_with_progress(args, false, out, err)
+}
+
+/// Runs the command, with a progress bar if stderr is a terminal that a person looks at.
+pub fn run_with_progress(
+    args: &Args,
+    is_watched: bool,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<Exit, Failure> {
     let parser = LineParser::compile(&args.layout.layout()?).map_err(Failure::usage)?;
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
@@ -106,7 +128,7 @@ pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Ex
     } else {
         Showing::Secret(fingerprint_secret(args.state.as_deref())?)
     };
-    let mut tally = ScanTally::new(TallyOptions {
+    let options = TallyOptions {
         window: match args.by {
             None | Some(By::Minute) => WindowLength::Minute,
             Some(By::Hour) => WindowLength::Hour,
@@ -115,69 +137,39 @@ pub fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<Ex
         pool_consumers: args.group == Group::Key,
         since: args.since,
         until: args.until,
-    });
-    let inputs = read_inputs(&args.files, &parser, &mut tally, err);
+    };
+    let job = Job { parser: &parser, options, threads: threads(args.threads) };
+    let named = names::resolve(&args.files);
+    let progress = progress::bar(&named, is_watched);
+    let (tally, inputs) = pipeline::run(named, job, &progress);
+    progress.finish_and_clear();
+    for (name, why) in inputs.incomplete.iter().zip(&inputs.problems) {
+        tell(err, format_args!("{name}: not read to its end: {why}"));
+    }
     let report = report::Report::new(&tally, &inputs, &showing);
     let written = match args.output {
         Output::Json => report.write_json(out),
         Output::Csv => report.write_csv(out),
         Output::Table => report.write_table(out, args.top, args.by.is_some()),
     };
-    written.and_then(|()| out.flush()).map_err(|error| Failure {
-        exit: Exit::Unknown,
-        message: format!("the answer cannot be written to stdout: {error}"),
-    })?;
+    match written.and_then(|()| out.flush()) {
+        // Who closes a pipe early has read enough, as `head` does.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Failure {
+                exit: Exit::Unknown,
+                message: format!("the answer cannot be written to stdout: {error}"),
+            });
+        }
+        _ => {}
+    }
     remark(&tally, err);
     Ok(if inputs.incomplete.is_empty() { Exit::Ok } else { Exit::Unknown })
 }
 
-fn read_inputs(
-    files: &[PathBuf],
-    parser: &LineParser,
-    tally: &mut ScanTally,
-    err: &mut impl Write,
-) -> Inputs {
-    let mut inputs = Inputs::default();
-    let mut seen = HashSet::new();
-    for path in distinct(files) {
-        let read = LogInput::open(path).and_then(|input| {
-            if input.identity.is_some_and(|identity| !seen.insert(identity)) {
-                return Ok(());
-            }
-            read_lines(input, parser, tally, &mut inputs.bytes)
-        });
-        if let Err(error) = read {
-            inputs.incomplete.push(path.display().to_string());
-            tell(err, format_args!("{}: not read to its end: {error}", path.display()));
-        }
-    }
-    inputs
-}
-
-/// Counts the lines of one input. A line that the input's failure cuts is not counted: half of
-/// it may read as another key.
-fn read_lines(
-    input: LogInput,
-    parser: &LineParser,
-    tally: &mut ScanTally,
-    bytes: &mut u64,
-) -> io::Result<()> {
-    let mut assembler = LineAssembler::default();
-    let mut scratch = Scratch::default();
-    let mut count = |line: Line<'_>| match line {
-        Line::TooLong => tally.reject(RejectReason::TooLong),
-        Line::Whole(line) => match parser.parse(line, &mut scratch) {
-            Ok(event) => tally.event(&event),
-            Err(reason) => tally.reject(reason),
-        },
-    };
-    input.read_chunks(|chunk| {
-        *bytes += chunk.len() as u64;
-        assembler.feed(chunk, &mut count);
-        true
-    })?;
-    assembler.finish(count);
-    Ok(())
+/// Returns the number of threads that work.
+fn threads(asked: Option<u16>) -> NonZeroUsize {
+    let asked = asked.and_then(|threads| NonZeroUsize::new(threads.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Says what a person should look at; the numbers themselves are in the answer.
