@@ -138,7 +138,12 @@ pub fn run_with_progress(
         since: args.since,
         until: args.until,
     };
-    let job = Job { parser: &parser, options, threads: threads(args.threads) };
+    let job = Job {
+        parser: &parser,
+        options,
+        threads: threads(args.threads),
+        in_order: parser.has_event_ids(),
+    };
     let named = names::resolve(&args.files);
     let progress = progress::bar(&named, is_watched);
     let (tally, inputs) = pipeline::run(named, job, &progress);

@@ -39,13 +39,8 @@ pub struct Job<'a> {
     pub options: TallyOptions,
     /// Threads that work.
     pub threads: NonZeroUsize,
-}
-
-impl Job<'_> {
-    /// Tells whether tallies must merge in the order of the records.
-    fn is_in_order(self) -> bool {
-        self.parser.has_event_ids()
-    }
+    /// Whether events have ids, so that tallies must merge in the order of the records.
+    pub in_order: bool,
 }
 
 /// Reads and counts the inputs.
@@ -84,7 +79,7 @@ fn work(plan: &Plan, job: Job<'_>) -> ScanTally {
         let place = log.read(&mut piece);
         plan.give_back(log, piece.is_last);
         piece.count(framing, job.parser, &mut scratch, &mut tally);
-        if job.is_in_order() {
+        if job.in_order {
             let of_piece = std::mem::replace(&mut tally, ScanTally::new(job.options));
             plan.merge(place, of_piece, piece.is_last);
         }
@@ -99,6 +94,50 @@ impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::input::names;
+    use crate::engine::parse::{FormatSpec, Layout, Place};
+
+    fn event(key: usize, padding: usize) -> String {
+        format!(
+            "192.0.2.1 - - [17/May/2015:10:05:03 +0000] \"GET /?key=k{key} HTTP/1.1\" 200 5 \
+             \"-\" \"{}\"\n",
+            "x".repeat(padding)
+        )
+    }
+
+    /// Which of the events with one id counts depends on it.
+    #[test]
+    fn where_order_matters_tallies_merge_in_the_order_of_the_records() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let events: Vec<String> = (0..600).map(|key| event(key, key * 7919 % 30_000)).collect();
+        let write = |name: String, events: &[String]| {
+            std::fs::write(dir.path().join(name), events.concat()).expect("written");
+        };
+        // One log of many pieces between many of one.
+        write("1".to_owned(), &events[20..580]);
+        for at in (0..20).chain(580..600) {
+            write(format!("{}.{at:03}", at / 300 * 2), &events[at..=at]);
+        }
+        let place = Place::Query("key".to_owned());
+        let layout = Layout::new(FormatSpec::Combined, vec![place], Vec::new());
+        let parser = LineParser::compile(&layout).expect("a layout");
+        let expected: Vec<String> = (0..600).map(|key| format!("k{key}")).collect();
+        for threads in [1, 2, 5] {
+            let threads = NonZeroUsize::new(threads).expect("some");
+            let options = TallyOptions::default();
+            let job = Job { parser: &parser, options, threads, in_order: true };
+            let named = names::resolve(&[dir.path().to_owned()]);
+            let (tally, inputs) = run(named, job, &ProgressBar::hidden());
+            let keys = tally.keys().map(|(key, _)| String::from_utf8_lossy(key).into_owned());
+            assert!(keys.eq(expected.iter().cloned()), "{threads} threads");
+            assert_eq!(inputs.problems, Vec::<String>::new());
         }
     }
 }

@@ -114,8 +114,13 @@ mod tests {
     #[test]
     fn while_one_merges_the_others_hand_in_and_go_on() {
         let mut order = InOrder::new(TallyOptions::default(), 9);
-        let total = order.hand_in(place(0, 1), lines(1), false).expect("nobody merges");
-        assert!(order.hand_in(place(0, 0), lines(1), false).is_none());
+        (0..2).for_each(|_| order.begin());
+        let total = order.hand_in(place(0, 1), lines(1), true).expect("nobody merges");
+        assert!(order.next().is_none(), "the first piece is not here");
+        assert!(order.hand_in(place(0, 0), lines(2), false).is_none());
+        let merged: Vec<u64> =
+            std::iter::from_fn(|| order.next()).map(|tally| tally.totals().lines).collect();
+        assert_eq!(merged, [2, 1]);
         order.put_back(total);
         assert!(order.into_total().is_some());
     }

@@ -98,7 +98,7 @@ impl Plan {
             idle: Vec::new(),
             busy: 0,
             opened: HashSet::new(),
-            in_order: job.is_in_order().then(|| InOrder::new(job.options, limit)),
+            in_order: job.in_order.then(|| InOrder::new(job.options, limit)),
             ended: Vec::new(),
             is_stopped: false,
         };
