@@ -23,15 +23,7 @@ const MAX_RATIO: u64 = 500;
 const MAX_WINDOW_LOG: u32 = 27;
 
 /// Enough of the first bytes to tell how a file is packed.
-const HEAD_BYTES: u64 = 6;
-
-/// First bytes of packings that are not read, and the tool that unpacks them.
-const REFUSED: [(&[u8], &str); 4] = [
-    (b"\xfd7zXZ\0", "xzcat"),
-    (b"BZh", "bzcat"),
-    (b"\x04\x22\x4d\x18", "lz4cat"),
-    (b"PK\x03\x04", "unzip -p"),
-];
+const HEAD_BYTES: u64 = 10;
 
 /// The unpacked bytes of a file.
 pub struct Unpacked {
@@ -91,7 +83,7 @@ impl Stream {
         let packed = |raw| BufReader::with_capacity(CHUNK_BYTES, raw);
         Ok(match packing {
             Packing::None => Self::Plain(raw),
-            Packing::Gzip => Self::Gzip(GzipMembers { member: Some(GzDecoder::new(packed(raw))) }),
+            Packing::Gzip => Self::Gzip(GzipMembers::new(packed(raw))),
             Packing::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(packed(raw))?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
@@ -112,19 +104,24 @@ enum Packing {
 impl Packing {
     /// Tells it by the first bytes, which may be fewer when the file is cut.
     fn of(head: &[u8]) -> io::Result<Self> {
-        if let Some((_, tool)) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic)) {
-            return Err(io::Error::other(format!(
-                "is packed in a way that is not read: `{tool} FILE | keydrain scan -` reads it"
-            )));
-        }
-        Ok(match head {
+        let tool = match head {
             // RFC 1952, 2.3.1. The first byte stands in no text.
-            [0x1f, 0x8b, ..] | [0x1f] => Self::Gzip,
+            [0x1f, 0x8b, ..] | [0x1f] => return Ok(Self::Gzip),
             // RFC 8878, 3.1.1 and 3.1.2: a frame, or one to skip.
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] => Self::Zstd,
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::None,
-        })
+            [0x28, 0xb5, 0x2f, 0xfd, ..]
+            | [0x28, 0xb5]
+            | [0x28, 0xb5, 0x2f]
+            | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Ok(Self::Zstd),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xzcat",
+            // With the first block's number: the beginning alone may be text.
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => "bzcat",
+            [0x04, 0x22, 0x4d, 0x18, ..] => "lz4cat",
+            [b'P', b'K', 3, 4, ..] => "unzip -p",
+            _ => return Ok(Self::None),
+        };
+        Err(io::Error::other(format!(
+            "is packed in a way that is not read: `{tool} FILE | keydrain scan -` reads it"
+        )))
     }
 }
 
@@ -132,10 +129,14 @@ impl Packing {
 /// `gzip` itself.
 struct GzipMembers {
     /// `None` once the file has ended.
-    member: Option<GzDecoder<BufReader<Raw>>>,
+    member: Option<Box<GzDecoder<BufReader<Raw>>>>,
 }
 
 impl GzipMembers {
+    fn new(packed: BufReader<Raw>) -> Self {
+        Self { member: Some(Box::new(GzDecoder::new(packed))) }
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while let Some(member) = &mut self.member {
             let read = member.read(into)?;
@@ -144,7 +145,7 @@ impl GzipMembers {
             }
             let mut packed = self.member.take().expect("looked at above").into_inner();
             if !skip_zeros(&mut packed)? {
-                self.member = Some(GzDecoder::new(packed));
+                *self = Self::new(packed);
             }
         }
         Ok(0)

@@ -112,6 +112,69 @@ mod tests {
         )
     }
 
+    fn parser() -> LineParser {
+        let place = Place::Query("key".to_owned());
+        let layout = Layout::new(FormatSpec::Combined, vec![place], Vec::new());
+        LineParser::compile(&layout).expect("a layout")
+    }
+
+    fn job(parser: &LineParser, threads: usize) -> Job<'_> {
+        let threads = NonZeroUsize::new(threads).expect("some");
+        Job { parser, options: TallyOptions::default(), threads, in_order: true }
+    }
+
+    #[test]
+    fn a_panic_of_one_thread_lets_the_others_end() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        std::fs::write(dir.path().join("a.log"), event(0, 0)).expect("written");
+        let named = names::resolve(&[dir.path().to_owned()]);
+        let parser = parser();
+        let plan = Plan::new(named, job(&parser, 2), ProgressBar::hidden());
+        let held = plan.take();
+        assert!(held.is_some());
+        thread::scope(|scope| {
+            let other = scope.spawn(|| plan.take().is_none());
+            let panic = scope.spawn(|| {
+                let _stop = StopOnPanic(&plan);
+                panic!("on purpose");
+            });
+            assert!(panic.join().is_err());
+            assert!(other.join().expect("no panic of its own"), "nothing is left to wait for");
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_rotated_before_it_is_opened_is_named_and_nothing_is_counted_twice() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (live, old, older) =
+            (dir.path().join("a.log"), dir.path().join("a.log.1"), dir.path().join("a.log.2"));
+        std::fs::write(&live, event(1, 0)).expect("written");
+        std::fs::write(&old, event(2, 50)).expect("written");
+        let named = names::resolve(&[live.clone(), old.clone()]);
+        std::fs::rename(&old, &older).expect("renamed");
+        std::fs::rename(&live, &old).expect("renamed");
+        std::fs::write(&live, event(3, 70)).expect("written");
+        let parser = parser();
+        let (tally, inputs) = run(named, job(&parser, 1), &ProgressBar::hidden());
+        assert_eq!(tally.totals().events, 2, "what stands there now");
+        let name = |path: &std::path::Path| path.display().to_string();
+        assert_eq!(inputs.incomplete, [name(&live), name(&old)]);
+        assert!(inputs.problems[0].contains("run it again"), "{:?}", inputs.problems);
+    }
+
+    #[test]
+    fn a_file_that_only_grows_before_it_is_opened_is_read_whole() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("a.log");
+        std::fs::write(&path, event(1, 0)).expect("written");
+        let named = names::resolve(std::slice::from_ref(&path));
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("there");
+        std::io::Write::write_all(&mut file, event(2, 0).as_bytes()).expect("written");
+        let parser = parser();
+        let (tally, inputs) = run(named, job(&parser, 1), &ProgressBar::hidden());
+        assert_eq!((tally.totals().events, inputs.problems), (2, Vec::new()));
+    }
+
     /// Which of the events with one id counts depends on it.
     #[test]
     fn where_order_matters_tallies_merge_in_the_order_of_the_records() {
@@ -125,16 +188,11 @@ mod tests {
         for at in (0..20).chain(580..600) {
             write(format!("{}.{at:03}", at / 300 * 2), &events[at..=at]);
         }
-        let place = Place::Query("key".to_owned());
-        let layout = Layout::new(FormatSpec::Combined, vec![place], Vec::new());
-        let parser = LineParser::compile(&layout).expect("a layout");
+        let parser = parser();
         let expected: Vec<String> = (0..600).map(|key| format!("k{key}")).collect();
         for threads in [1, 2, 5] {
-            let threads = NonZeroUsize::new(threads).expect("some");
-            let options = TallyOptions::default();
-            let job = Job { parser: &parser, options, threads, in_order: true };
             let named = names::resolve(&[dir.path().to_owned()]);
-            let (tally, inputs) = run(named, job, &ProgressBar::hidden());
+            let (tally, inputs) = run(named, job(&parser, threads), &ProgressBar::hidden());
             let keys = tally.keys().map(|(key, _)| String::from_utf8_lossy(key).into_owned());
             assert!(keys.eq(expected.iter().cloned()), "{threads} threads");
             assert_eq!(inputs.problems, Vec::<String>::new());
