@@ -354,7 +354,7 @@ fn for_any_threads(names: &[&Path], flags: &[&str]) -> (Exit, String, String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn threads_and_files_and_packing_change_no_byte_of_the_answer(
@@ -377,6 +377,28 @@ proptest! {
         dir.file("split/2", zst(&parts[cuts[0]..cuts[1]].concat()));
         dir.file("split/3", parts[cuts[1]..].concat());
         prop_assert_eq!(&for_any_threads(&[&dir.path("split")], &COMBINED), &expected);
+    }
+
+    #[test]
+    fn damage_is_named_or_harmless_and_the_same_for_any_number_of_threads(
+        is_gzip in any::<bool>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let dir = Dir::new();
+        let text: String = (0..200).map(|number| line(&format!("key{number}"))).collect();
+        let mut packed = if is_gzip { gzip(text.as_bytes()) } else { zst(text.as_bytes()) };
+        for (at, byte) in damage {
+            let at = at.index(packed.len());
+            packed[at] = byte;
+        }
+        let path = dir.file("damaged", &packed);
+        let (exit, out, _) = for_any_threads(&[&path], &COMBINED);
+        let answer: Value = serde_json::from_str(&out).expect("JSON");
+        let number = |value: &Value| value.as_u64().expect("a number");
+        let parts = [&answer["events"], &answer["keyless"], &answer["rejects"]["total"]];
+        prop_assert_eq!(number(&answer["lines"]), parts.into_iter().map(number).sum::<u64>());
+        let is_named = answer["incomplete"] != json!([]);
+        prop_assert_eq!(exit, if is_named { Exit::Unknown } else { Exit::Ok });
     }
 }
 
