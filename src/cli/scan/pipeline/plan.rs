@@ -1,8 +1,7 @@
 //! Which log a thread reads next: shared by all threads, behind one lock that is held shortly.
 //!
-//! Logs are opened in their order, as many at once as there are threads; of those that nobody
-//! reads, the first goes on first. So a log that was opened is read to its end before others are
-//! begun, where there are no threads left over.
+//! Logs are opened in their order, and of those that nobody reads the first goes on first. The next
+//! one is opened only when all that are open are being read, so there are never more than threads.
 
 use std::collections::HashSet;
 use std::iter::{Enumerate, Peekable};
@@ -64,9 +63,8 @@ pub struct OpenLog {
 struct Ended {
     log: usize,
     bytes: u64,
-    name: String,
-    /// Why it was not read to its end.
-    problem: Option<String>,
+    /// If it was not read to its end: its name, and why.
+    problem: Option<(String, String)>,
 }
 
 impl OpenLog {
@@ -83,8 +81,8 @@ impl OpenLog {
             Some(error) => Some(error.to_string()),
             None => self.remark.map(str::to_owned),
         };
-        let name = self.path.display().to_string();
-        Ended { log: self.next.log, bytes: self.pieces.bytes, name, problem }
+        let problem = problem.map(|why| (self.path.display().to_string(), why));
+        Ended { log: self.next.log, bytes: self.pieces.bytes, problem }
     }
 }
 
@@ -165,9 +163,9 @@ impl Plan {
         let mut inputs = Inputs::default();
         for ended in state.ended {
             inputs.bytes += ended.bytes;
-            if let Some(problem) = ended.problem {
-                inputs.incomplete.push(ended.name);
-                inputs.problems.push(problem);
+            if let Some((name, why)) = ended.problem {
+                inputs.incomplete.push(name);
+                inputs.problems.push(why);
             }
         }
         (state.in_order.and_then(InOrder::into_total), inputs)
