@@ -51,7 +51,7 @@ fn scan(folder: &Path, flags: &[&str]) -> Result<Value, String> {
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let config = folder.join("keydrain.toml");
-    let exit = scan::run(&cli.args, Some(&config), &mut out, &mut err);
+    let exit = scan::run(&cli.args, Some(&config), false, &mut out, &mut err);
     let exit = exit.map_err(|failure| failure.message)?;
     assert_eq!(exit, Exit::Ok, "{}", String::from_utf8_lossy(&err));
     assert!(!out.windows(8).any(|part| part == b"abcdefOL"), "a raw key is in the answer");

@@ -21,7 +21,7 @@ fn run(files: &[&Path], flags: &[&str]) -> Result<(Exit, String, String), Failur
     let arguments = ["scan"].into_iter().chain(files).chain(flags.iter().copied());
     let cli = Cli::try_parse_from(arguments).expect("valid flags");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = scan::run(&cli.args, None, &mut out, &mut err)?;
+    let exit = scan::run(&cli.args, None, false, &mut out, &mut err)?;
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ok((exit, text(out), text(err)))
 }
@@ -217,10 +217,9 @@ fn input_that_cannot_be_read_to_its_end_is_named_and_the_rest_is_counted() {
     std::fs::write(&cut, &packed[..packed.len() - 9]).expect("written");
     let (whole, missing) = (fixture("key_name.log"), dir.path().join("missing.log"));
     let flags = KEY_NAME;
-    let (exit, answer) = scan_json(&[&missing, dir.path(), &cut, &whole], &flags);
+    let (exit, answer) = scan_json(&[&missing, &cut, &whole], &flags);
     assert_eq!(exit, Exit::Unknown);
-    let names: Vec<&str> =
-        [&missing, dir.path(), &cut].iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    let names = [&cut, &missing].map(|path| path.to_str().expect("UTF-8"));
     assert_eq!(answer["incomplete"], json!(names));
     assert_eq!(answer["events"], 4);
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::input::{LogInput, distinct};
 use crate::cli::layout_flags::LayoutFlags;
-use crate::cli::log_input::{LogInput, distinct};
 use crate::cli::{Exit, Failure};
 use crate::engine::parse::{
     FormatSpec, Layout, LineParser, Place, RejectReason, Scratch, query_parameters,

@@ -168,7 +168,10 @@ pub fn dispatch(
     err: &mut impl Write,
 ) -> Result<Exit, Failure> {
     match &flags.command {
-        Command::Scan(args) => scan::run(args, flags.config.as_deref(), out, err),
+        Command::Scan(args) => {
+            let is_watched = !flags.quiet && std::io::stderr().is_terminal();
+            scan::run(args, flags.config.as_deref(), is_watched, out, err)
+        }
         Command::Explain(args) => explain::run(args, out),
         Command::Run(args) => run::run(args, flags.config_path()),
         Command::Demo(args) => demo::run(args, out),

@@ -4,7 +4,7 @@ pub mod flags;
 
 pub mod layout_flags;
 
-pub mod log_input;
+pub mod input;
 
 pub mod scan;
 

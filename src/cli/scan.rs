@@ -4,27 +4,36 @@
 //! input that cannot be read to its end is named in the answer and makes the exit code 3.
 
 mod naming;
+
+mod pieces;
+
+mod pipeline;
+
+mod progress;
+
 mod report;
 
-use std::collections::HashSet;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod task;
 
-use self::naming::{Naming, Shown};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use self::naming::Shown;
+use self::pipeline::Job;
+use self::task::Task;
+use crate::cli::input::names;
 use crate::cli::layout_flags::LayoutFlags;
-use crate::cli::log_input::{LogInput, distinct};
 use crate::cli::{Exit, Failure, Output};
-use crate::config::{Config, Source};
-use crate::engine::credential::FingerprintSecret;
-use crate::engine::parse::{Layout, LineParser, RejectReason, Scratch};
-use crate::engine::scan::lines::{Line, LineAssembler};
+use crate::engine::parse::{LineParser, RejectReason};
 use crate::engine::scan::tally::{ScanTally, TallyOptions, WindowLength};
 use crate::engine::time::Timestamp;
 
 /// Flags of `scan`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Log files, plain or gzip; `-` is standard input.
+    /// Log files, directories or patterns; plain, gzip or zstd; `-` is standard input.
     #[arg(required_unless_present = "source", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Read the lines as this source of the config file (`--config`) declares, and its files if
@@ -52,6 +61,9 @@ pub struct Args {
     /// Rows of the table.
     #[arg(long, default_value_t = 20, value_name = "ROWS")]
     pub top: usize,
+    /// Threads that work [default: one for each processor].
+    #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
     /// The keys are public ids or names: show them as they are.
     #[arg(long)]
     pub public: bool,
@@ -90,20 +102,18 @@ pub(crate) struct Inputs {
     pub bytes: u64,
     /// Names of the inputs that were not read to their end.
     pub incomplete: Vec<String>,
+    /// For each of them, what is wrong with it.
+    pub problems: Vec<String>,
 }
 
-/// What is scanned, how it is read and how it is shown.
-struct Task {
-    files: Vec<PathBuf>,
-    layout: Layout,
-    naming: Naming,
-}
-
-/// Runs the command: the answer goes to `out`, remarks for people go to `err`. `config` is the
-/// config file if one was named: its keys are shown by their names.
+/// Runs the command: the answer goes to `out`, remarks for people go to `err`.
+///
+/// `config` is the config file if one was named: its keys are shown by their names. `is_watched`
+/// tells whether stderr is a terminal that a person looks at: then a bar shows the progress.
 pub fn run(
     args: &Args,
     config: Option<&Path>,
+    is_watched: bool,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Exit, Failure> {
@@ -114,7 +124,7 @@ pub fn run(
     {
         return Err(Failure::usage("`--since` must lie before `--until`: no time is between them"));
     }
-    let mut tally = ScanTally::new(TallyOptions {
+    let options = TallyOptions {
         window: match args.by {
             None | Some(By::Minute) => WindowLength::Minute,
             Some(By::Hour) => WindowLength::Hour,
@@ -123,8 +133,20 @@ pub fn run(
         pool_consumers: args.group == Group::Key,
         since: args.since,
         until: args.until,
-    });
-    let inputs = read_inputs(&files, &parser, &mut tally, err);
+    };
+    let job = Job {
+        parser: &parser,
+        options,
+        threads: threads(args.threads),
+        in_order: parser.has_event_ids(),
+    };
+    let named = names::resolve(&files);
+    let progress = progress::bar(&named, is_watched);
+    let (tally, inputs) = pipeline::run(named, job, &progress);
+    progress.finish_and_clear();
+    for (name, why) in inputs.incomplete.iter().zip(&inputs.problems) {
+        tell(err, format_args!("{name}: not read to its end: {why}"));
+    }
     let shown = Shown::new(&tally, &naming, parser.consumer_map());
     let report = report::Report::new(&tally, &inputs, &shown, &naming);
     let written = match args.output {
@@ -132,61 +154,24 @@ pub fn run(
         Output::Csv => report.write_csv(out),
         Output::Table => report.write_table(out, args.top, args.by.is_some()),
     };
-    written.and_then(|()| out.flush()).map_err(|error| Failure {
-        exit: Exit::Unknown,
-        message: format!("the answer cannot be written to stdout: {error}"),
-    })?;
+    match written.and_then(|()| out.flush()) {
+        // Who closes a pipe early has read enough, as `head` does.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Failure {
+                exit: Exit::Unknown,
+                message: format!("the answer cannot be written to stdout: {error}"),
+            });
+        }
+        _ => {}
+    }
     remark(&tally, err);
     Ok(if inputs.incomplete.is_empty() { Exit::Ok } else { Exit::Unknown })
 }
 
-fn read_inputs(
-    files: &[PathBuf],
-    parser: &LineParser,
-    tally: &mut ScanTally,
-    err: &mut impl Write,
-) -> Inputs {
-    let mut inputs = Inputs::default();
-    let mut seen = HashSet::new();
-    for path in distinct(files) {
-        let read = LogInput::open(path).and_then(|input| {
-            if input.identity.is_some_and(|identity| !seen.insert(identity)) {
-                return Ok(());
-            }
-            read_lines(input, parser, tally, &mut inputs.bytes)
-        });
-        if let Err(error) = read {
-            inputs.incomplete.push(path.display().to_string());
-            tell(err, format_args!("{}: not read to its end: {error}", path.display()));
-        }
-    }
-    inputs
-}
-
-/// Counts the lines of one input. A line that the input's failure cuts is not counted: half of
-/// it may read as another key.
-fn read_lines(
-    input: LogInput,
-    parser: &LineParser,
-    tally: &mut ScanTally,
-    bytes: &mut u64,
-) -> io::Result<()> {
-    let mut assembler = LineAssembler::default();
-    let mut scratch = Scratch::default();
-    let mut count = |line: Line<'_>| match line {
-        Line::TooLong => tally.reject(RejectReason::TooLong),
-        Line::Whole(line) => match parser.parse(line, &mut scratch) {
-            Ok(event) => tally.event(&event),
-            Err(reason) => tally.reject(reason),
-        },
-    };
-    input.read_chunks(|chunk| {
-        *bytes += chunk.len() as u64;
-        assembler.feed(chunk, &mut count);
-        true
-    })?;
-    assembler.finish(count);
-    Ok(())
+/// Returns the number of threads that work.
+fn threads(asked: Option<u16>) -> NonZeroUsize {
+    let asked = asked.and_then(|threads| NonZeroUsize::new(threads.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Says what a person should look at; the numbers themselves are in the answer.
@@ -221,89 +206,4 @@ fn remark(tally: &ScanTally, err: &mut impl Write) {
 /// Writes one remark. A closed stderr is no reason to stop: the answer is on stdout.
 fn tell(err: &mut impl Write, remark: std::fmt::Arguments<'_>) {
     let _ = writeln!(err, "keydrain: {remark}");
-}
-
-impl Task {
-    fn of(args: &Args, config: Option<&Path>) -> Result<Self, Failure> {
-        let config = config.map(Config::load).transpose().map_err(Failure::usage)?;
-        let source = config.as_ref().map(|config| source(args, config)).transpose()?.flatten();
-        if let (None, Some(name)) = (source, &args.source) {
-            return Err(Failure::usage(format!(
-                "`--source {name}` is a source of a config file: name the file with `--config FILE`"
-            )));
-        }
-        let layout = match source {
-            Some(source) => source.layout.clone(),
-            None => args.layout.layout()?,
-        };
-        let files = match source {
-            Some(source) if args.files.is_empty() => {
-                source.paths.iter().map(PathBuf::from).collect()
-            }
-            _ => args.files.clone(),
-        };
-        let public = args.public || layout.has_public_keys();
-        let naming = naming(args.state.as_deref(), config.as_ref(), public)?;
-        Ok(Self { files, layout, naming })
-    }
-}
-
-/// Returns the source of the config that says how the lines are read: the one that was named, or
-/// the only one where the flags say nothing.
-fn source<'a>(args: &Args, config: &'a Config) -> Result<Option<&'a Source>, Failure> {
-    let names = || {
-        let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
-        names.join(", ")
-    };
-    match (&args.source, config.sources.as_slice()) {
-        (Some(_), _) if args.layout.is_given() => Err(Failure::usage(
-            "`--source` says how the lines are read: leave `--format`, `--credential` and the like out",
-        )),
-        (Some(name), sources) => {
-            let found = sources.iter().find(|source| source.name.as_str() == name);
-            let unknown =
-                || Failure::usage(format!("the config has no source `{name}`: it has {}", names()));
-            found.ok_or_else(unknown).map(Some)
-        }
-        (None, _) if args.layout.is_given() => Ok(None),
-        (None, [only]) => Ok(Some(only)),
-        (None, _) => Err(Failure::usage(format!(
-            "which source do these lines belong to? add `--source NAME` ({})",
-            names()
-        ))),
-    }
-}
-
-fn naming(state: Option<&Path>, config: Option<&Config>, public: bool) -> Result<Naming, Failure> {
-    let Some(config) = config else {
-        return match (public, state) {
-            (true, _) => Ok(Naming::public()),
-            (false, state) => Ok(Naming::keyed(fingerprint_secret(state)?, false)),
-        };
-    };
-    let dir = state.unwrap_or(&config.state_dir);
-    let mut naming = Naming::keyed(fingerprint_secret(Some(dir))?, public);
-    naming.name_keys(config).map_err(Failure::usage)?;
-    Ok(naming)
-}
-
-/// Loads the user's fingerprint secret, or makes it.
-fn fingerprint_secret(dir: Option<&Path>) -> Result<FingerprintSecret, Failure> {
-    let dir = match dir {
-        Some(dir) => dir.to_owned(),
-        None => default_state_dir().ok_or_else(|| {
-            Failure::usage("neither XDG_STATE_HOME nor HOME is set: name a directory for the fingerprint secret with `--state DIR`")
-        })?,
-    };
-    crate::store::secret::load_or_create(&dir).map_err(|error| {
-        let why = crate::engine::wording::chain(&error);
-        Failure::usage(format!("{why}; or name another directory with `--state DIR`"))
-    })
-}
-
-fn default_state_dir() -> Option<PathBuf> {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME");
-    Some(state.or_else(|| Some(absolute("HOME")?.join(".local/state")))?.join("keydrain"))
 }

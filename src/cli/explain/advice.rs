@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Candidate, Finding};
-use crate::cli::log_input::is_stdin;
+use crate::cli::input::is_stdin;
 use crate::engine::parse::{FormatSpec, Place};
 
 /// Parts of a parameter's or field's name that make it look like the place of a key.

@@ -143,6 +143,12 @@ impl LineParser {
         }
     }
 
+    /// Tells whether events carry ids, so that a repeated one is known: the first in the order of
+    /// the records is the one that counts.
+    pub fn has_event_ids(&self) -> bool {
+        self.formats.iter().any(|format| matches!(format, Format::CloudTrail(_)))
+    }
+
     /// Returns the names for consumers.
     pub fn consumer_map(&self) -> &ConsumerMap {
         &self.consumer_map
