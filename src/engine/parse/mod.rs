@@ -24,6 +24,8 @@ mod apache;
 
 mod template;
 
+mod group;
+
 mod variables;
 
 mod place;

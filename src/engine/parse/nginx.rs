@@ -19,8 +19,17 @@ pub struct LogFormat {
     pub escapes: Escapes,
 }
 
-/// Variables whose values nginx has percent-decoded: they may hold a line end.
-const DECODED: [&str; 4] = ["uri", "document_uri", "request_filename", "fastcgi_script_name"];
+/// Variables whose values nginx has decoded, or takes as they come: they may hold a line end.
+const MAY_HOLD_LINE_ENDS: [&str; 8] = [
+    "uri",
+    "document_uri",
+    "request_filename",
+    "fastcgi_script_name",
+    "fastcgi_path_info",
+    "remote_user",
+    "request_body",
+    "ssl_server_name",
+];
 
 /// Takes a pasted format apart.
 pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
@@ -54,8 +63,12 @@ pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
     };
     let pieces = pieces(&string)?;
     if escapes == Escapes::None {
-        let decoded = pieces.after.iter().find(|(var, _)| DECODED.contains(&var.name.as_str()));
-        if let Some((variable, _)) = decoded {
+        // A number is what a location's pattern caught of a decoded path.
+        let open = pieces.after.iter().find(|(variable, _)| {
+            let name = variable.name.as_str();
+            MAY_HOLD_LINE_ENDS.contains(&name) || name.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if let Some((variable, _)) = open {
             return Err(LayoutError::Unescaped(variable.name.clone()));
         }
     }
@@ -181,6 +194,8 @@ mod tests {
             ("log_format main 'open", "log_format"),
             ("escape=html $msec", "escape=html"),
             ("escape=none $msec $uri", "$uri"),
+            ("escape=none $msec $remote_user", "$remote_user"),
+            ("escape=none $msec $1", "$1"),
             ("$ $msec", "`$`"),
         ] {
             let error = parse(text).expect_err("no format").to_string();

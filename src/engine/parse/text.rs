@@ -102,14 +102,16 @@ impl TextFormat {
         let escapes = self.template.escapes();
         for (key, place) in facts.keys.iter_mut().zip(&self.places) {
             let from = decoded.len();
-            place.read(escapes, field(spans[place.variable()]), unescaped, decoded);
+            if !place.read(escapes, field(spans[place.variable()]), unescaped, decoded) {
+                return Err(RejectReason::Form);
+            }
             *key = reduce_to_key(place.holding(), decoded, from)
                 .then_some(Text::Decoded((from, decoded.len())));
         }
         Ok(facts)
     }
 
-    /// Tells whether a client may choose how a line begins.
+    /// Tells whether a client may make a line begin like one that another program wrapped.
     pub fn starts_with_free_text(&self) -> bool {
         self.template.starts_with_free_text()
     }

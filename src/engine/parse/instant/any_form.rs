@@ -36,10 +36,10 @@ fn dashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     zoned(date, &t[11..19], rest, zone)
 }
 
-/// `17/May/2015:10:05:03.123 +0200`, with or without fraction and zone.
+/// `17/May/2015:10:05:03.123 +0200`, with or without fraction and zone, a space for the first colon.
 fn slashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     let (t, rest) = text.split_first_chunk::<20>()?;
-    if [t[2], t[6], t[11], t[14], t[17]] != *b"//:::" {
+    if !matches!([t[2], t[6], t[11], t[14], t[17]], [b'/', b'/', b':' | b' ', b':', b':']) {
         return None;
     }
     let date = (number(&t[7..11])?, month(&t[3..6])?, number(&t[..2])?);
@@ -207,6 +207,7 @@ mod tests {
             "2024-05-01T12:00:00.000000000000Z",
             "01/May/2024:14:00:00 +0200",
             "01/May/2024:12:00:00.000 +0000",
+            "01/May/2024 12:00:00.000 +0000",
         ] {
             check(text, Some("2024-05-01T12:00:00Z"));
         }
