@@ -7,8 +7,8 @@ use memchr::{memchr, memmem};
 
 /// Returns the target of `METHOD SP target SP HTTP/d.d`, or of HTTP/0.9's `GET target`.
 ///
-/// Servers take several spaces for one, and some after the version. A target may hold spaces: it
-/// ends at the last ` HTTP/`. `None` for anything else.
+/// nginx takes several spaces for one, some after the version, and serves HTTP/1.10. A target may
+/// hold spaces: it ends at the last ` HTTP/`. `None` for anything else.
 pub fn target(request: &[u8]) -> Option<&[u8]> {
     let method_end = memchr(b' ', request)?;
     let (method, rest) = (&request[..method_end], without_spaces(&request[method_end..]));
@@ -17,11 +17,21 @@ pub fn target(request: &[u8]) -> Option<&[u8]> {
     }
     if let Some(end) = memmem::rfind(rest, b" HTTP/") {
         let version = &rest[end + b" HTTP/".len()..];
-        let numbered = matches!(version, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
-        return numbered.then(|| without_spaces(&rest[..end]));
+        return is_version(version).then(|| without_spaces(&rest[..end]));
     }
     let old = method == b"GET" && memchr(b' ', rest).is_none() && !rest.starts_with(b"HTTP/");
     old.then_some(rest)
+}
+
+/// Tells whether `text` is two numbers with a point between.
+fn is_version(text: &[u8]) -> bool {
+    let mut numbers = text.splitn(2, |&byte| byte == b'.');
+    let mut is_number = || {
+        numbers.next().is_some_and(|part| {
+            !part.is_empty() && part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
+        })
+    };
+    is_number() && is_number()
 }
 
 /// Cuts the spaces around `text` off.
@@ -136,7 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn several_spaces_count_as_one() {
+    fn what_nginx_serves_is_a_request() {
+        check("GET /?k=1 HTTP/1.10", Some("1"));
         check("GET  /?k=1  HTTP/1.1 ", Some("1"));
         check("GET   /?k=1", Some("1"));
         check("GET  HTTP/1.1", None);
@@ -148,7 +159,7 @@ mod tests {
         for garbage in ["", "-", "\u{16}\u{3}?k=1 HTTP/1.1", "GET", "GET ", " /?k=1 HTTP/1.1"] {
             check(garbage, None);
         }
-        for version in ["HTTP/2", "HTTP/1.12", "HTTP/x.y", "HTTP/"] {
+        for version in ["HTTP/2", "HTTP/1.1.1", "HTTP/x.y", "HTTP/1.", "HTTP/"] {
             check(&format!("GET /?k=1 {version}"), None);
         }
     }
