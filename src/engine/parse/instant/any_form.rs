@@ -244,6 +244,33 @@ mod tests {
         }
 
         #[test]
+        fn epochs_of_each_unit_agree_with_jiff(seconds in 1_000_000_000i64..9_223_372_036) {
+            let expected = jiff::Timestamp::from_second(seconds).expect("in range").as_nanosecond();
+            for zeros in ["", "000", "000000", "000000000"] {
+                let text = format!("{seconds}{zeros}");
+                let read = any_form(text.as_bytes(), None).map(|at| i128::from(at.as_nanos()));
+                prop_assert_eq!(read, Some(expected), "{}", text);
+            }
+        }
+
+        #[test]
+        fn log_times_with_a_fraction_agree_with_jiff(
+            year in 1600i16..2300, month in 1i8..=12, day in 1i8..=28, second in 0i64..86_400,
+            nanos in 0i64..1_000_000_000, digits in 1usize..=9, hours in -25i8..=25,
+        ) {
+            let midnight = DateTime::new(year, month, day, 0, 0, 0, 0).expect("a date");
+            let unit = 10i64.pow(9 - u32::try_from(digits).expect("a digit"));
+            let span = jiff::Span::new().seconds(second).nanoseconds(nanos / unit * unit);
+            let local = midnight + span;
+            let at = jiff::tz::offset(hours).to_timestamp(local).expect("in range");
+            let expected = i64::try_from(at.as_nanosecond()).ok().map(Timestamp::from_nanos);
+            let fraction = format!("{nanos:09}");
+            let (clock, sign) = (local.strftime("%d/%b/%Y:%H:%M:%S"), if hours < 0 { '-' } else { '+' });
+            let text = format!("{clock}.{} {sign}{:02}00", &fraction[..digits], hours.abs());
+            prop_assert_eq!(any_form(text.as_bytes(), None), expected, "{}", text);
+        }
+
+        #[test]
         fn local_times_agree_with_jiff(
             month in 1i8..=12, day in 1i8..=28, hour in 0i8..24, minute in 0i8..60, nanos in 0i32..1_000_000_000,
         ) {
