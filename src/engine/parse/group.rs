@@ -103,7 +103,7 @@ impl Group {
         for &end in &self.left {
             let separator = &self.separators[end - 1];
             let len = self.run_len(begin..end, &line[from..to])?;
-            self.split_run(begin..end, line, (from, from + len), spans)?;
+            self.split_run(begin..end, line, (from, from + len), zone, spans)?;
             from += len + separator.len();
             begin = end;
         }
@@ -111,15 +111,11 @@ impl Group {
         for &begin in &self.right {
             let separator = &self.separators[begin - 1];
             let start = from + self.run_start(begin..end, &line[from..to])?;
-            self.split_run(begin..end, line, (start, to), spans)?;
+            self.split_run(begin..end, line, (start, to), zone, spans)?;
             to = start - separator.len();
             end = begin;
         }
-        if self.shapes[self.middle.clone()].contains(&Shape::Free) {
-            self.split_free(line, (from, to), zone, spans)?;
-        } else {
-            self.split_run(self.middle.clone(), line, (from, to), spans)?;
-        }
+        self.split_run(self.middle.clone(), line, (from, to), zone, spans)?;
         let fits = |(shape, &(from, to)): (&Shape, &FieldSpan)| shape.fits(&line[from..to]);
         self.shapes.iter().zip(&*spans).all(fits).then_some(())
     }
@@ -135,29 +131,24 @@ impl Group {
                 self.shapes[run.end] != Shape::Free || memmem::find(&text[..len], b" : ").is_none();
             return (is_plain && text[len..].starts_with(separator)).then_some(len);
         }
-        let fixed = shape.fixed_len().filter(|_| run.len() == 1);
-        fixed
-            .filter(|&len| text.get(len..).is_some_and(|rest| rest.starts_with(separator)))
-            .or_else(|| find(text, separator))
+        let shape = if run.len() == 1 { shape } else { Shape::Free };
+        shape.len_before(separator, text)
     }
 
     /// Returns where a run at the end of `text` begins, with its separator right before it.
     fn run_start(&self, run: Range<usize>, text: &[u8]) -> Option<usize> {
-        let separator = &self.separators[run.start - 1];
-        let fixed = self.shapes[run.start].fixed_len().filter(|_| run.len() == 1);
-        fixed
-            .and_then(|len| text.len().checked_sub(len))
-            .filter(|&start| text[..start].ends_with(separator))
-            .or_else(|| rfind(text, separator).map(|at| at + separator.len()))
+        let shape = if run.len() == 1 { self.shapes[run.start] } else { Shape::Free };
+        shape.start_behind(&self.separators[run.start - 1], text)
     }
 
-    /// Splits a run of known variables, none of which a client chooses: from the left while a
-    /// variable cannot hold the literal after it, else from the right.
+    /// Splits a run: from the left or the right while a variable there cannot hold the literal
+    /// beside it.
     fn split_run(
         &self,
         run: Range<usize>,
         line: &[u8],
         (mut from, mut to): FieldSpan,
+        zone: Option<&TimeZone>,
         spans: &mut [FieldSpan],
     ) -> Option<()> {
         let Range { mut start, mut end } = run;
@@ -167,26 +158,30 @@ impl Group {
                 spans[start] = (from, from + len);
                 from += len + self.separators[start].len();
                 start += 1;
-            } else {
+            } else if self.shapes[end - 1] != Shape::List
+                && self.none_holds(end - 1..end, &self.separators[end - 2])
+            {
                 let at = from + self.run_start(end - 1..end, &line[from..to])?;
                 spans[end - 1] = (at, to);
                 to = at - self.separators[end - 2].len();
                 end -= 1;
+            } else {
+                return self.split_one_way(start..end, line, (from, to), zone, spans);
             }
         }
         spans[start] = (from, to);
         Some(())
     }
 
-    /// Splits the middle at the first places that fit; `None` unless they are the last ones too.
-    fn split_free(
+    /// Splits a run at the first places that fit; `None` unless they are the last ones too.
+    fn split_one_way(
         &self,
+        Range { start, end }: Range<usize>,
         line: &[u8],
         (mut from, mut to): FieldSpan,
         zone: Option<&TimeZone>,
         spans: &mut [FieldSpan],
     ) -> Option<()> {
-        let Range { start, end } = self.middle;
         let (mut index, whole_end) = (start, to);
         while index + 1 < end {
             let text = &line[from..whole_end];
@@ -194,7 +189,7 @@ impl Group {
                 let mut places = places(text, &self.separators[index]);
                 places.find_map(|at| Some((at, self.time_at(index + 1, text, at, zone)?)))?
             } else {
-                (find(text, &self.separators[index])?, 0)
+                (self.shapes[index].len_before(&self.separators[index], text)?, 0)
             };
             spans[index] = (from, from + at);
             from += at + self.separators[index].len();
@@ -206,19 +201,24 @@ impl Group {
             index += 1;
         }
         spans[index] = (from, whole_end);
-        let mut index = end - 1;
+        let (base, mut index) = (spans[start].0, end - 1);
         while index > start {
-            let text = &line[spans[start].0..to];
-            let at = if index >= start + 2 && self.is_mark(index - 1) {
+            let text = &line[base..to];
+            if index >= start + 2 && self.is_mark(index - 1) {
                 let mut places = places(text, &self.separators[index - 2]).rev();
-                let at = places.find(|&at| self.time_at(index - 1, text, at, zone).is_some())?;
-                index -= 1;
-                at
+                let place = |at| Some((at, self.time_at(index - 1, text, at, zone)?));
+                let (at, len) = places.find_map(place)?;
+                let time = base + at + self.separators[index - 2].len();
+                if spans[index - 1] != (time, time + len) {
+                    return None;
+                }
+                to = base + at;
+                index -= 2;
             } else {
-                rfind(text, &self.separators[index - 1])?
-            };
-            to = spans[start].0 + at;
-            index -= 1;
+                let separator = &self.separators[index - 1];
+                to = base + self.shapes[index].start_behind(separator, text)? - separator.len();
+                index -= 1;
+            }
             if spans[index].1 != to {
                 return None;
             }
@@ -260,6 +260,21 @@ impl Shape {
             Self::Time(form) => form.len(),
             _ => None,
         }
+    }
+
+    /// Returns how long the value at the start of `text` is, with `separator` right after it.
+    fn len_before(self, separator: &[u8], text: &[u8]) -> Option<usize> {
+        self.fixed_len()
+            .filter(|&len| text.get(len..).is_some_and(|rest| rest.starts_with(separator)))
+            .or_else(|| find(text, separator))
+    }
+
+    /// Returns where the value at the end of `text` begins, with `separator` right before it.
+    fn start_behind(self, separator: &[u8], text: &[u8]) -> Option<usize> {
+        self.fixed_len()
+            .and_then(|len| text.len().checked_sub(len))
+            .filter(|&start| text[..start].ends_with(separator))
+            .or_else(|| rfind(text, separator).map(|at| at + separator.len()))
     }
 
     /// Tells whether no value can hold or touch `literal` in a way that hides where it ends.
