@@ -209,6 +209,8 @@ fn a_status_is_three_digits_or_absent() {
     assert_eq!(outcome("503"), Ok(Outcome::Failed));
     assert_eq!(outcome("404"), Ok(Outcome::Accepted));
     assert_eq!(outcome("-"), Ok(Outcome::Accepted));
+    assert_eq!(outcome("0"), Ok(Outcome::Accepted));
+    assert_eq!(outcome("000"), Ok(Outcome::Accepted));
     assert_eq!(outcome(""), Ok(Outcome::Accepted));
     for bad in ["20", "2000", "2x0", "+20", "OK"] {
         assert_eq!(outcome(bad), Err(RejectReason::Status), "{bad}");

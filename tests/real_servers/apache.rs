@@ -73,7 +73,7 @@ fn formats() -> Vec<(Format, &'static str)> {
             &["field:http_x_api_key", "field:http_authorization", "query:api_key"],
             &["http_x_client"],
             micros,
-            |truth| truth.text("remote_user") == b"\"\"",
+            |truth| truth.value("nameless").is_some(),
         ),
         row(
             "pieces",
@@ -153,11 +153,16 @@ fn config() -> String {
 
 fn truths(folder: &Path, requests: usize) -> Vec<Truth> {
     let mut truths = vec![Truth::default(); requests];
+    for (truth, line) in truths.iter_mut().zip(lines(folder, "truth_remote_user", requests)) {
+        let nameless = (line == b"\"\"").then_some(line);
+        truth.0.insert("nameless", nameless);
+    }
     for (name, _) in DIRECTIVES {
         for (truth, line) in
             truths.iter_mut().zip(lines(folder, &format!("truth_{name}"), requests))
         {
-            let value = (line != b"-").then(|| unescaped(Escape::Apache, &line));
+            let is_given = line != b"-" && line != b"\"\"";
+            let value = is_given.then(|| unescaped(Escape::Apache, &line));
             truth.0.insert(name, value.filter(|value| !value.is_empty()));
         }
     }

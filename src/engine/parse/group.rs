@@ -84,8 +84,11 @@ impl Group {
 
     fn none_holds(&self, variables: Range<usize>, separator: &[u8]) -> bool {
         let single = variables.len() == 1;
+        // A list and a time may hold a space, but where they begin shows where they end.
+        let is_spaced = |shape: &Shape| *shape == Shape::List || shape.fixed_len().is_some();
         self.shapes[variables].iter().all(|shape| match shape.fixed_len() {
-            Some(_) => single,
+            _ if !single && is_spaced(shape) => false,
+            Some(_) => true,
             None => shape.never_holds(separator),
         })
     }

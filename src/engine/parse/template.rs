@@ -149,27 +149,40 @@ impl Template {
         }
         let mut at = self.lead.len();
         for section in &self.sections {
-            let to = self.end_of(section, line, at)?;
-            section.group.split(line, (at, to), self.zone.as_ref(), spans)?;
-            at = to + section.end.len();
+            at = self.split_section(section, line, at, at, spans).or_else(|| {
+                // Apache's quotes for a user without a name are none of the format's.
+                let quotes = section.has_user.then(|| find_quote(self.escapes, &line[at..]))??;
+                let behind = at + quotes + 2;
+                line[..behind.min(line.len())].ends_with(b"\"\"").then_some(())?;
+                self.split_section(section, line, at, behind, spans)
+            })?;
         }
         let complete = at == line.len() || (self.open_ended && line[at] == b' ');
         complete.then_some(())
     }
 
-    /// Finds where the text of a section that begins at `at` ends.
-    fn end_of(&self, section: &Section, line: &[u8], at: usize) -> Option<usize> {
-        let ends_at = |to: &usize| *to >= at && line[*to..].starts_with(&section.end);
-        let Some(offset) = section.quote_at else {
-            return line.len().checked_sub(section.end.len()).filter(ends_at);
+    /// Finds the variables of a section that begins at `at`, and whose own quote stands at
+    /// `quotes_from` or later; returns where the section ends.
+    fn split_section(
+        &self,
+        section: &Section,
+        line: &[u8],
+        at: usize,
+        quotes_from: usize,
+        spans: &mut [FieldSpan],
+    ) -> Option<usize> {
+        let quote = find_quote(self.escapes, &line[quotes_from..]).map(|len| quotes_from + len);
+        let to = match section.quote_at {
+            Some(offset) => quote?.checked_sub(offset)?,
+            // No value holds a quote that is not escaped.
+            None if quote.is_some() => return None,
+            None => line.len().checked_sub(section.end.len())?,
         };
-        let quote = at + find_quote(self.escapes, &line[at..])?;
-        let to = quote.checked_sub(offset).filter(ends_at);
-        if to.is_none() && section.has_user && line[quote..].starts_with(b"\"\"") {
-            let quote = quote + 2 + find_quote(self.escapes, &line[quote + 2..])?;
-            return quote.checked_sub(offset).filter(ends_at);
+        if to < at || !line[to..].starts_with(&section.end) {
+            return None;
         }
-        to
+        section.group.split(line, (at, to), self.zone.as_ref(), spans)?;
+        Some(to + section.end.len())
     }
 
     /// Tells whether the quotes of a line without escapes can only be the format's own.
