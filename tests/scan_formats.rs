@@ -303,6 +303,61 @@ fn where_free_values_can_be_told_apart_in_two_ways_the_line_is_rejected() {
 }
 
 #[test]
+fn apaches_user_without_a_name_is_nobody_and_no_quote_of_the_format() {
+    for (user, consumer) in [
+        (r#""""#, ("192.0.2.7", false)),
+        (r#"\"\""#, (r#"\"\""#, true)),
+        (r"\\", (r"\\", true)),
+        (r#"\""#, (r#"\""#, true)),
+    ] {
+        let said = combined(line(user, REST)).expect(user);
+        let expected = Some((consumer.0.to_owned(), consumer.1));
+        assert_eq!((said.consumer, said.keys), (expected, vec!["K1".to_owned()]), "{user}");
+    }
+    for broken in [r#"\"""#, r#"""#, r#"""""#, r#"x"""#, r#"""x"#] {
+        assert!(combined(line(broken, REST)).is_err(), "{broken}");
+    }
+    assert_eq!(combined(r#"\"""#), Err(RejectReason::Form));
+}
+
+#[test]
+fn a_decoded_path_of_apache_cannot_move_the_query() {
+    let apache = FormatSpec::Apache("%t \"%m %U%q %H\" %>s".to_owned());
+    let place = vec!["query:k".parse().expect("a place")];
+    let parser = LineParser::compile(&Layout::new(apache, place, Vec::new())).expect("valid");
+    for (target, keys) in [
+        ("/a?k=K1&b=2", Ok("K1")),
+        ("/a b#?k=K1", Ok("K1")),
+        ("/a?x=/b?y&k=K1", Ok("K1")),
+        ("/a?k=K2?k=K1", Err(RejectReason::Form)),
+        ("/a?x?k=K1", Err(RejectReason::Form)),
+    ] {
+        let line = format!("[17/May/2015:10:05:03 +0000] \"GET {target} HTTP/1.1\" 200");
+        let read = read(&parser, line).map(|said| said.keys.concat());
+        assert_eq!(read, keys.map(str::to_owned), "{target}");
+    }
+}
+
+#[test]
+fn a_client_cannot_make_a_line_look_like_one_that_was_wrapped() {
+    for (format, line) in [
+        ("$time_iso8601 $http_a $http_k", "2015-05-17T10:05:03+00:00 stdout F 1.0 x K2"),
+        ("escape=none {\"t\":$msec,\"k\":\"$http_k\"}", r#"{"t":1.0,"k":"x","log":"1.0 K2\n"}"#),
+    ] {
+        let parser = parser(format, &["field:http_k"], &[]).expect("valid");
+        assert_eq!(read(&parser, line), Err(RejectReason::Form), "{format}");
+    }
+}
+
+#[test]
+fn several_spaces_and_longer_versions_are_requests_as_nginx_serves_them() {
+    for request in ["GET  /?k=K1 HTTP/1.1", "GET /?k=K1  HTTP/1.1 ", "GET /?k=K1 HTTP/1.10"] {
+        let said = combined(line("-", &format!("\"{request}\" 200 5 \"-\" \"-\"")));
+        assert_eq!(said.expect(request).keys, ["K1"], "{request}");
+    }
+}
+
+#[test]
 fn an_address_with_colons_is_told_from_the_port_behind_it() {
     let format = "$remote_addr:$remote_port $msec $http_k";
     let parser = parser(format, &["field:http_k"], &["remote_addr"]).expect("valid");

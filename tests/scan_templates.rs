@@ -63,9 +63,11 @@ const PIECES: [&str; 22] = [
 
 fn escaped(server: Server, text: &str) -> Vec<u8> {
     let mut out = Vec::new();
+    if server == Server::NginxNone {
+        return text.into();
+    }
     for byte in text.bytes() {
         match (server, byte) {
-            (Server::NginxNone, _) => out.push(byte),
             (Server::Apache | Server::NginxJson, b'"' | b'\\') => out.extend([b'\\', byte]),
             (Server::Apache | Server::NginxJson, b'\t') => out.extend(b"\\t"),
             (Server::Nginx, b'"' | b'\\' | ..0x20 | 0x7f..) => {

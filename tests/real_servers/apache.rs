@@ -107,8 +107,7 @@ fn formats() -> Vec<(Format, &'static str)> {
             seconds,
             |truth| {
                 // What begins the query cannot be told.
-                let marks = |name| truth.text(name).iter().filter(|&&byte| byte == b'?').count();
-                marks("uri") + marks("args") > 0
+                holds(truth, "uri", b'?') || holds(truth, "args", b'?')
             },
         )),
         row(

@@ -81,7 +81,11 @@ impl Format {
         let consumer = self.consumers.iter().find(given).map(|name| truth.text(name).to_vec());
         let read = event.consumer.map(|(raw, _)| unescaped(self.escape, raw));
         if read != consumer {
-            return Some(format!("consumer {}, not {}", shown(&read), shown(&consumer)));
+            return Some(format!(
+                "consumer {}, not {}",
+                shown(read.as_ref()),
+                shown(consumer.as_ref())
+            ));
         }
         let keys: Vec<_> = event.keys.iter().map(|key| key.to_vec()).collect();
         let expected: Vec<_> = self.places.iter().filter_map(|place| truth.key(place)).collect();
@@ -145,6 +149,6 @@ fn text(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(600)].escape_ascii().to_string()
 }
 
-fn shown(value: &Option<Vec<u8>>) -> String {
-    value.as_ref().map_or("nobody".to_owned(), |value| text(value))
+fn shown(value: Option<&Vec<u8>>) -> String {
+    value.map_or("nobody".to_owned(), |value| text(value))
 }

@@ -1,6 +1,7 @@
 //! A real Apache httpd on a free loopback port. One process, which handles one request after the
 //! other and writes all its files below the folder that the test gives.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -84,7 +85,7 @@ fn write_config(folder: &Path, port: u16, modules: &[&str], config: &str) {
     for module in ["mpm_prefork", "authz_core"].iter().chain(modules) {
         let file = format!("{place}/mod_{module}.so");
         if Path::new(&file).is_file() {
-            text.push_str(&format!("LoadModule {module}_module \"{file}\"\n"));
+            writeln!(text, "LoadModule {module}_module \"{file}\"").expect("a string takes all");
         }
     }
     text.push_str(config);

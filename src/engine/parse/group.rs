@@ -284,13 +284,12 @@ impl Shape {
     fn never_holds(self, literal: &[u8]) -> bool {
         let any = |can_hold: fn(u8) -> bool| literal.iter().any(|&byte| !can_hold(byte));
         match self {
-            Self::Free => false,
+            Self::Free | Self::Time(TimeForm::Local | TimeForm::Fixed(_)) => false,
             Self::Count | Self::Number => any(|byte| byte.is_ascii_digit() || byte == b'-'),
             Self::Time(TimeForm::Seconds) => any(|byte| byte.is_ascii_digit() || byte == b'.'),
             Self::Time(TimeForm::Iso8601) => {
                 any(|byte| byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte))
             }
-            Self::Time(TimeForm::Local | TimeForm::Fixed(_)) => false,
             Self::Word | Self::Token => any(|byte| is_token(byte) && byte != b'|'),
             Self::ClientToken => any(is_token),
             Self::List if literal.starts_with(b" ") => {

@@ -33,27 +33,12 @@ const MAY_HOLD_LINE_ENDS: [&str; 8] = [
 
 /// Takes a pasted format apart.
 pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
-    let (escape, string) = match words_of_directive(text)? {
-        Some(words) => {
-            let mut words = words.into_iter().peekable();
-            let escape = words.next_if(|word| word.starts_with("escape="));
-            (escape, words.collect::<String>())
-        }
-        None => {
-            let text = text.trim_start();
-            match text.split_once(char::is_whitespace) {
-                Some((escape, rest)) if escape.starts_with("escape=") => {
-                    let quoted = words_of_directive(&format!("log_format x {rest};"));
-                    let quotes = rest.trim_start().starts_with(['\'', '"']);
-                    let string = match quoted {
-                        Ok(Some(words)) if quotes => words.concat(),
-                        _ => rest.trim_start().to_owned(),
-                    };
-                    (Some(escape.to_owned()), string)
-                }
-                _ => (None, text.to_owned()),
-            }
-        }
+    let (escape, string) = if let Some(words) = words_of_directive(text)? {
+        let mut words = words.into_iter().peekable();
+        let escape = words.next_if(|word| word.starts_with("escape="));
+        (escape, words.collect::<String>())
+    } else {
+        bare(text.trim_start())
     };
     let escapes = match escape.as_deref() {
         None | Some("escape=default") => Escapes::Nginx,
@@ -73,6 +58,22 @@ pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
         }
     }
     Ok(LogFormat { pieces, escapes })
+}
+
+/// Splits `escape=…` off a format that is no directive, and takes the quotes off the rest.
+fn bare(text: &str) -> (Option<String>, String) {
+    match text.split_once(char::is_whitespace) {
+        Some((escape, rest)) if escape.starts_with("escape=") => {
+            let rest = rest.trim_start();
+            let words = words_of_directive(&format!("log_format x {rest};"));
+            let string = match words {
+                Ok(Some(words)) if rest.starts_with(['\'', '"']) => words.concat(),
+                _ => rest.to_owned(),
+            };
+            (Some(escape.to_owned()), string)
+        }
+        _ => (None, text.to_owned()),
+    }
 }
 
 /// Returns what follows the name in `log_format name …;`, quotes undone; `None` if the text is no

@@ -62,8 +62,8 @@ struct Section {
     end: Vec<u8>,
     /// Offset of the first quote in `end`.
     quote_at: Option<usize>,
-    /// Whether Apache may write `""` here: a user without a name.
-    has_user: bool,
+    /// The variable that Apache may write as `""`: a user without a name.
+    user: Option<usize>,
 }
 
 impl Template {
@@ -149,16 +149,28 @@ impl Template {
         }
         let mut at = self.lead.len();
         for section in &self.sections {
-            at = self.split_section(section, line, at, at, spans).or_else(|| {
-                // Apache's quotes for a user without a name are none of the format's.
-                let quotes = section.has_user.then(|| find_quote(self.escapes, &line[at..]))??;
-                let behind = at + quotes + 2;
-                line[..behind.min(line.len())].ends_with(b"\"\"").then_some(())?;
-                self.split_section(section, line, at, behind, spans)
-            })?;
+            at = self
+                .split_section(section, line, at, at, spans)
+                .or_else(|| self.split_nameless(section, line, at, spans))?;
         }
         let complete = at == line.len() || (self.open_ended && line[at] == b' ');
         complete.then_some(())
+    }
+
+    /// Finds the variables of a section in which Apache has written a user without a name: its
+    /// quotes are none of the format's.
+    fn split_nameless(
+        &self,
+        section: &Section,
+        line: &[u8],
+        at: usize,
+        spans: &mut [FieldSpan],
+    ) -> Option<usize> {
+        let user = section.user?;
+        let quote = at + find_quote(self.escapes, &line[at..])?;
+        let behind = line[quote..].starts_with(b"\"\"").then_some(quote + 2)?;
+        let end = self.split_section(section, line, at, behind, spans)?;
+        (spans[user] == (quote, behind)).then_some(end)
     }
 
     /// Finds the variables of a section that begins at `at`, and whose own quote stands at
@@ -227,10 +239,10 @@ fn sections(escapes: Escapes, variables: &[Variable], literals: Vec<Vec<u8>>) ->
         }
         let inside = &variables[start..=index];
         let shapes = inside.iter().map(|variable| variable.shape).collect();
-        let has_user = escapes == Escapes::NginxOrApache
-            && inside.iter().any(|variable| variable.name == "remote_user");
+        let user = inside.iter().position(|variable| variable.name == "remote_user");
+        let user = user.filter(|_| escapes == Escapes::NginxOrApache).map(|user| start + user);
         let group = Group::new(start, shapes, std::mem::take(&mut separators));
-        sections.push(Section { group, end: literal, quote_at, has_user });
+        sections.push(Section { group, end: literal, quote_at, user });
         start = index + 1;
     }
     sections

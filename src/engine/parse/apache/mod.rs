@@ -1,7 +1,7 @@
 //! Apache's `LogFormat`: the bare string, or the directive as it stands in the config.
 //!
 //! Fields get the names that nginx has for the same thing, so that places of keys and consumers
-//! are written in one way. Source: the manual page of Apache's mod_log_config.
+//! are written in one way. Source: the manual page of Apache's `mod_log_config`.
 
 mod times;
 
@@ -264,8 +264,7 @@ fn name(directive: &Directive<'_>) -> Option<String> {
         "v" => "server_name",
         "V" => "host",
         "X" => "connection_status",
-        "x" => return header("ssl_"),
-        "c" => return header("ssl_"),
+        "x" | "c" => return header("ssl_"),
         _ => return None,
     };
     Some(plain.to_owned())
