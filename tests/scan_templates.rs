@@ -159,6 +159,18 @@ proptest! {
         }
     }
 
+    #[test]
+    fn no_line_makes_a_format_fail(
+        server in select(&SERVERS[..]), fields in prop::collection::vec(field(), 1..7),
+        pieces in prop::collection::vec(select(&PIECES[..]), 0..3), cuts in any::<[prop::sample::Index; 2]>(),
+    ) {
+        let (spec, line, _) = logged(server, &fields);
+        let parser = LineParser::without_key(&Layout::new(spec, Vec::new(), Vec::new())).expect("valid");
+        let [from, to] = cuts.map(|cut| cut.index(line.len() + 1));
+        let mangled = [&line[..from], pieces.concat().as_bytes(), &line[to..]].concat();
+        let _ = parser.parse(&mangled, &mut Scratch::default());
+    }
+
     /// Strictness that understands no line is a defect, too.
     #[test]
     fn one_free_value_between_known_ones_may_hold_anything(

@@ -302,7 +302,7 @@ impl Random {
         let names = ["X-Api-Key", "X-Client", "Referer", "User-Agent", "Authorization"];
         let sent: Vec<(&str, Vec<u8>)> = names
             .into_iter()
-            .flat_map(|name| if self.next(4) > 0 { Some((name, self.text(VALUE))) } else { None })
+            .filter_map(|name| if self.next(4) > 0 { Some((name, self.text(VALUE))) } else { None })
             .collect();
         let headers: Vec<(&str, &[u8])> =
             sent.iter().map(|(name, value)| (*name, value.as_slice())).collect();
