@@ -209,6 +209,8 @@ fn a_status_is_three_digits_or_absent() {
     assert_eq!(outcome("503"), Ok(Outcome::Failed));
     assert_eq!(outcome("404"), Ok(Outcome::Accepted));
     assert_eq!(outcome("-"), Ok(Outcome::Accepted));
+    assert_eq!(outcome("0"), Ok(Outcome::Accepted));
+    assert_eq!(outcome("000"), Ok(Outcome::Accepted));
     assert_eq!(outcome(""), Ok(Outcome::Accepted));
     for bad in ["20", "2000", "2x0", "+20", "OK"] {
         assert_eq!(outcome(bad), Err(RejectReason::Status), "{bad}");
@@ -260,8 +262,11 @@ fn the_finest_time_of_several_counts() {
 fn a_list_of_upstreams_does_not_shift_the_key_behind_it() {
     let template = "$msec $status $upstream_response_time $upstream_addr $key_name";
     let parser = parser(template, &["field:key_name"], &[]).expect("valid");
-    let line = "1431857103.250 200 0.001, 0.002 : 0.003 10.0.0.1:80, unix:/tmp/a : 10.0.0.2:80 old";
+    let line = "1431857103.250 200 0.001, 0.002 : 0.003 10.0.0.1:80, unix:/tmp/a old";
     assert_eq!(read(&parser, line).expect("well-formed").keys, ["old"]);
+    // A key may begin with a colon, too: nothing but quotes tells it from one more upstream.
+    let line = "1431857103.250 200 0.001 : 0.002 10.0.0.1:80 : 10.0.0.2:80 old";
+    assert_eq!(read(&parser, line), Err(RejectReason::Form));
     assert_eq!(read(&parser, "1431857103.250 200 - - old").expect("well-formed").keys, ["old"]);
 }
 
@@ -272,7 +277,95 @@ fn free_text_before_a_time_ends_where_a_time_can_be_read() {
     let said = read(&parser, "a [b] [c [17/May/2015:10:05:03 +0000] K").expect("well-formed");
     assert_eq!(said.consumer, Some(("a [b] [c".to_owned(), true)));
     assert_eq!(said.keys, ["K"]);
-    assert_eq!(read(&parser, "a [b] K"), Err(RejectReason::Time));
+    assert_eq!(read(&parser, "a [b] K"), Err(RejectReason::Form));
+}
+
+#[test]
+fn where_free_values_can_be_told_apart_in_two_ways_the_line_is_rejected() {
+    let time = "[17/May/2015:10:05:03 +0000]";
+    let old = "[01/Jan/2020:00:00:00 +0000]";
+    for (format, one, other) in [
+        ("$msec $http_x_client $http_k $status", "1.000 checkout K1 200", "1.000 a K2 K1 200"),
+        ("$msec $http_x_client - $http_k", "1.000 a b - K1", "1.000 a - - K1"),
+        ("$msec $remote_addr:$http_k", "1.000 192.0.2.7:K1", "1.000 2001:db8::1:K1"),
+        ("$http_a $time_iso8601 $http_k", "x y 2015-05-17T10:05:03+00:00 K1", "x y z K1"),
+        ("$msec|$request_method|$http_k", "1.000|GET|K1", "1.000|GET|POST|K1"),
+        ("$msec $upstream_addr $http_k", "1.000 u:80, v:80 K1", "1.000 u:80 : x K1"),
+        ("$msec $http_k $upstream_addr", "1.000 K1 u:80", "1.000 K1 K2, u:80"),
+    ] {
+        let parser = parser(format, &["field:http_k"], &[]).expect("valid");
+        assert_eq!(read(&parser, one).expect(format).keys, ["K1"], "{format}");
+        assert_eq!(read(&parser, other), Err(RejectReason::Form), "{format}");
+    }
+    let parser = parser("$http_a [$time_local] $http_k", &["field:http_k"], &[]).expect("valid");
+    let forged = format!("x {old} K2 {time} K1");
+    assert_eq!(read(&parser, forged), Err(RejectReason::Form), "a time in a header");
+}
+
+#[test]
+fn apaches_user_without_a_name_is_nobody_and_no_quote_of_the_format() {
+    for (user, consumer) in [
+        (r#""""#, ("192.0.2.7", false)),
+        (r#"\"\""#, (r#"\"\""#, true)),
+        (r"\\", (r"\\", true)),
+        (r#"\""#, (r#"\""#, true)),
+    ] {
+        let said = combined(line(user, REST)).expect(user);
+        let expected = Some((consumer.0.to_owned(), consumer.1));
+        assert_eq!((said.consumer, said.keys), (expected, vec!["K1".to_owned()]), "{user}");
+    }
+    for broken in [r#"\"""#, r#"""#, r#"""""#, r#"x"""#, r#"""x"#] {
+        assert!(combined(line(broken, REST)).is_err(), "{broken}");
+    }
+    assert_eq!(combined(r#"\"""#), Err(RejectReason::Form));
+}
+
+#[test]
+fn a_decoded_path_of_apache_cannot_move_the_query() {
+    let apache = FormatSpec::Apache("%t \"%m %U%q %H\" %>s".to_owned());
+    let place = vec!["query:k".parse().expect("a place")];
+    let parser = LineParser::compile(&Layout::new(apache, place, Vec::new())).expect("valid");
+    for (target, keys) in [
+        ("/a?k=K1&b=2", Ok("K1")),
+        ("/a b#?k=K1", Ok("K1")),
+        ("/a?x=/b?y&k=K1", Ok("K1")),
+        ("/a?k=K2?k=K1", Err(RejectReason::Form)),
+        ("/a?x?k=K1", Err(RejectReason::Form)),
+    ] {
+        let line = format!("[17/May/2015:10:05:03 +0000] \"GET {target} HTTP/1.1\" 200");
+        let read = read(&parser, line).map(|said| said.keys.concat());
+        assert_eq!(read, keys.map(str::to_owned), "{target}");
+    }
+}
+
+#[test]
+fn a_client_cannot_make_a_line_look_like_one_that_was_wrapped() {
+    for (format, line) in [
+        ("$time_iso8601 $http_a $http_k", "2015-05-17T10:05:03+00:00 stdout F 1.0 x K2"),
+        ("escape=none {\"t\":$msec,\"k\":\"$http_k\"}", r#"{"t":1.0,"k":"x","log":"1.0 K2\n"}"#),
+    ] {
+        let parser = parser(format, &["field:http_k"], &[]).expect("valid");
+        assert_eq!(read(&parser, line), Err(RejectReason::Form), "{format}");
+    }
+}
+
+#[test]
+fn several_spaces_and_longer_versions_are_requests_as_nginx_serves_them() {
+    for request in ["GET  /?k=K1 HTTP/1.1", "GET /?k=K1  HTTP/1.1 ", "GET /?k=K1 HTTP/1.10"] {
+        let said = combined(line("-", &format!("\"{request}\" 200 5 \"-\" \"-\"")));
+        assert_eq!(said.expect(request).keys, ["K1"], "{request}");
+    }
+}
+
+#[test]
+fn an_address_with_colons_is_told_from_the_port_behind_it() {
+    let format = "$remote_addr:$remote_port $msec $http_k";
+    let parser = parser(format, &["field:http_k"], &["remote_addr"]).expect("valid");
+    for address in ["192.0.2.7", "2001:db8::1", "::1"] {
+        let said = read(&parser, format!("{address}:4711 1.000 K 1")).expect(address);
+        assert_eq!(said.consumer, Some((address.to_owned(), false)));
+        assert_eq!(said.keys, ["K 1"]);
+    }
 }
 
 #[test]
@@ -311,7 +404,10 @@ fn a_layout_that_cannot_work_says_what_to_change() {
         ("$msec \"$request", &["query:k"], &[], "never closes"),
         ("$status \"$request\"", &["query:k"], &[], "logs no time"),
         ("$msec $status", &["query:k"], &[], "`query:k` can never show"),
-        ("escape=json {\"t\":\"$msec\"}", &["query:k"], &[], "escape=json"),
+        ("escape=html $msec", &["query:k"], &[], "nginx has no `escape=html`"),
+        ("escape=json {\"t\":\"$msec\"}", &["query:k"], &[], "`query:k` can never show"),
+        ("escape=json $msec \\$http_k", &["field:http_k"], &[], "right before `$http_k`"),
+        ("escape=none $msec $remote_user", &["field:remote_user"], &[], "`$remote_user` lets"),
     ] {
         let error = parser(format, places, consumer).expect_err(format).to_string();
         assert!(error.contains(part), "{format}: {error}");

@@ -169,12 +169,17 @@ pub enum LayoutError {
         "the format opens a quote that it never closes: check that the whole string was pasted"
     )]
     UnterminatedQuote,
+    /// A backslash right before a variable.
+    #[error(
+        "a backslash stands right before `${0}`, so a client can hide where the value ends: take it out of the server's format"
+    )]
+    Backslash(String),
     /// No escaping that nginx has.
     #[error("nginx has no `{0}`: write escape=default, escape=json or escape=none")]
     Escape(String),
     /// A decoded value without escapes.
     #[error(
-        "with escape=none, `${0}` lets a client write whole lines: log `$request_uri` in its place, or use escape=json"
+        "with escape=none, `${0}` lets a client write whole lines: use escape=json, or leave it out"
     )]
     Unescaped(String),
     /// A directive that is broken off.

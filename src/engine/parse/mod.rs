@@ -26,6 +26,8 @@ mod apache;
 
 mod template;
 
+mod group;
+
 mod variables;
 
 mod place;

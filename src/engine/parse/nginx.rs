@@ -19,32 +19,26 @@ pub struct LogFormat {
     pub escapes: Escapes,
 }
 
-/// Variables whose values nginx has percent-decoded: they may hold a line end.
-const DECODED: [&str; 4] = ["uri", "document_uri", "request_filename", "fastcgi_script_name"];
+/// Variables whose values nginx has decoded, or takes as they come: they may hold a line end.
+const MAY_HOLD_LINE_ENDS: [&str; 8] = [
+    "uri",
+    "document_uri",
+    "request_filename",
+    "fastcgi_script_name",
+    "fastcgi_path_info",
+    "remote_user",
+    "request_body",
+    "ssl_server_name",
+];
 
 /// Takes a pasted format apart.
 pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
-    let (escape, string) = match words_of_directive(text)? {
-        Some(words) => {
-            let mut words = words.into_iter().peekable();
-            let escape = words.next_if(|word| word.starts_with("escape="));
-            (escape, words.collect::<String>())
-        }
-        None => {
-            let text = text.trim_start();
-            match text.split_once(char::is_whitespace) {
-                Some((escape, rest)) if escape.starts_with("escape=") => {
-                    let quoted = words_of_directive(&format!("log_format x {rest};"));
-                    let quotes = rest.trim_start().starts_with(['\'', '"']);
-                    let string = match quoted {
-                        Ok(Some(words)) if quotes => words.concat(),
-                        _ => rest.trim_start().to_owned(),
-                    };
-                    (Some(escape.to_owned()), string)
-                }
-                _ => (None, text.to_owned()),
-            }
-        }
+    let (escape, string) = if let Some(words) = words_of_directive(text)? {
+        let mut words = words.into_iter().peekable();
+        let escape = words.next_if(|word| word.starts_with("escape="));
+        (escape, words.collect::<String>())
+    } else {
+        bare(text.trim_start())
     };
     let escapes = match escape.as_deref() {
         None | Some("escape=default") => Escapes::Nginx,
@@ -54,12 +48,32 @@ pub fn parse(text: &str) -> Result<LogFormat, LayoutError> {
     };
     let pieces = pieces(&string)?;
     if escapes == Escapes::None {
-        let decoded = pieces.after.iter().find(|(var, _)| DECODED.contains(&var.name.as_str()));
-        if let Some((variable, _)) = decoded {
+        // A number is what a location's pattern caught of a decoded path.
+        let open = pieces.after.iter().find(|(variable, _)| {
+            let name = variable.name.as_str();
+            MAY_HOLD_LINE_ENDS.contains(&name) || name.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if let Some((variable, _)) = open {
             return Err(LayoutError::Unescaped(variable.name.clone()));
         }
     }
     Ok(LogFormat { pieces, escapes })
+}
+
+/// Splits `escape=…` off a format that is no directive, and takes the quotes off the rest.
+fn bare(text: &str) -> (Option<String>, String) {
+    match text.split_once(char::is_whitespace) {
+        Some((escape, rest)) if escape.starts_with("escape=") => {
+            let rest = rest.trim_start();
+            let words = words_of_directive(&format!("log_format x {rest};"));
+            let string = match words {
+                Ok(Some(words)) if rest.starts_with(['\'', '"']) => words.concat(),
+                _ => rest.to_owned(),
+            };
+            (Some(escape.to_owned()), string)
+        }
+        _ => (None, text.to_owned()),
+    }
 }
 
 /// Returns what follows the name in `log_format name …;`, quotes undone; `None` if the text is no
@@ -181,6 +195,8 @@ mod tests {
             ("log_format main 'open", "log_format"),
             ("escape=html $msec", "escape=html"),
             ("escape=none $msec $uri", "$uri"),
+            ("escape=none $msec $remote_user", "$remote_user"),
+            ("escape=none $msec $1", "$1"),
             ("$ $msec", "`$`"),
         ] {
             let error = parse(text).expect_err("no format").to_string();

@@ -41,6 +41,8 @@ pub enum QueryText {
     Request,
     /// `$request_uri`: the target, or its end from the `?` on.
     Target,
+    /// Apache's `%U%q`: a target whose path is decoded, so that a `?` may be a part of it.
+    DecodedTarget,
     /// `$args`, `$query_string`.
     Query,
 }
@@ -70,6 +72,12 @@ impl KeyPlace {
                     .iter()
                     .find_map(|&(field, text)| Some((template.position(field)?, text)))
                     .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
+                let text = match text {
+                    QueryText::Target if template.has_decoded_target(variable) => {
+                        QueryText::DecodedTarget
+                    }
+                    text => text,
+                };
                 let holding = Holding::of_parameter(name);
                 Ok(Self::Query { text, variable, name: name.clone().into_bytes(), holding })
             }
@@ -90,9 +98,15 @@ impl KeyPlace {
         }
     }
 
-    /// Appends the key in a raw value, decoded, to `out`; nothing when it is absent.
-    /// `unescaped` is a buffer.
-    pub fn read(&self, escapes: Escapes, raw: &[u8], unescaped: &mut Vec<u8>, out: &mut Vec<u8>) {
+    /// Appends the key in a raw value, decoded, to `out`; nothing when it is absent. Returns
+    /// whether the value has one reading. `unescaped` is a buffer.
+    pub fn read(
+        &self,
+        escapes: Escapes,
+        raw: &[u8],
+        unescaped: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         match self {
             Self::Field { .. } => escape::unescape(escapes, raw, out),
             Self::Query { text, name, .. } => {
@@ -103,11 +117,18 @@ impl KeyPlace {
                 } else {
                     raw
                 };
-                if let Some(value) = text.parameter(plain, name) {
+                let value = text.parameter(plain, name);
+                if matches!(text, QueryText::DecodedTarget)
+                    && !request::is_only_parameter(plain, name, value)
+                {
+                    return false;
+                }
+                if let Some(value) = value {
                     escape::percent_decode(value, out);
                 }
             }
         }
+        true
     }
 }
 
@@ -128,6 +149,7 @@ impl QueryText {
         match self {
             Self::Request => request::query(request::target(text)?),
             Self::Target => request::query(text),
+            Self::DecodedTarget => memchr(b'?', text).map(|at| &text[at + 1..]),
             Self::Query => Some(request::without_fragment(text)),
         }
     }

@@ -7,20 +7,39 @@ use memchr::{memchr, memmem};
 
 /// Returns the target of `METHOD SP target SP HTTP/d.d`, or of HTTP/0.9's `GET target`.
 ///
-/// A target may hold spaces: it ends at the last ` HTTP/`. `None` for anything else.
+/// nginx takes several spaces for one, some after the version, and serves HTTP/1.10. A target may
+/// hold spaces: it ends at the last ` HTTP/`. `None` for anything else.
 pub fn target(request: &[u8]) -> Option<&[u8]> {
     let method_end = memchr(b' ', request)?;
-    let (method, rest) = (&request[..method_end], &request[method_end + 1..]);
-    if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+    let (method, rest) = (&request[..method_end], without_spaces(&request[method_end..]));
+    if method.is_empty() || rest.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
         return None;
     }
     if let Some(end) = memmem::rfind(rest, b" HTTP/") {
         let version = &rest[end + b" HTTP/".len()..];
-        let numbered = matches!(version, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
-        return (numbered && end > 0).then(|| &rest[..end]);
+        return is_version(version).then(|| without_spaces(&rest[..end]));
     }
-    let old = method == b"GET" && !rest.is_empty() && memchr(b' ', rest).is_none();
+    let old = method == b"GET" && memchr(b' ', rest).is_none() && !rest.starts_with(b"HTTP/");
     old.then_some(rest)
+}
+
+/// Tells whether `text` is two numbers with a point between.
+fn is_version(text: &[u8]) -> bool {
+    let mut numbers = text.splitn(2, |&byte| byte == b'.');
+    let mut is_number = || {
+        numbers.next().is_some_and(|part| {
+            !part.is_empty() && part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
+        })
+    };
+    is_number() && is_number()
+}
+
+/// Cuts the spaces around `text` off.
+fn without_spaces(text: &[u8]) -> &[u8] {
+    let is_text = |&byte: &u8| byte != b' ';
+    let from = text.iter().position(is_text).unwrap_or(text.len());
+    let to = text.iter().rposition(is_text).map_or(from, |last| last + 1);
+    &text[from..to]
 }
 
 /// Characters of a method (RFC 9110, section 5.6.2).
@@ -51,6 +70,22 @@ pub fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             _ => None,
         }
     })
+}
+
+/// Tells whether the parameter `name` has `value` wherever the query begins, in a target whose path
+/// is decoded: a second `?` may be the one that begins it.
+pub fn is_only_parameter(target: &[u8], name: &[u8], value: Option<&[u8]>) -> bool {
+    let Some(at) = memchr(b'?', target) else { return true };
+    let query = &target[at + 1..];
+    memchr(b'?', query).is_none()
+        || query
+            .split(|&byte| byte == b'&')
+            .flat_map(|part| {
+                let inner = memchr::memchr_iter(b'?', part).map(|at| &part[at + 1..]);
+                std::iter::once(part).chain(inner)
+            })
+            .filter_map(|part| parameter(part, name))
+            .all(|other| value == Some(other))
 }
 
 #[cfg(test)]
@@ -87,6 +122,23 @@ mod tests {
     }
 
     #[test]
+    fn where_a_path_is_decoded_another_question_mark_must_not_matter() {
+        for (target, one) in [
+            ("/?k=1&k=2", true),
+            ("/a?x?y=1&k=1", true),
+            ("/?k=1&u=/?k=1", true),
+            ("/?u=/?y=1", true),
+            ("/a?k=1?k=2", false),
+            ("/a?x?k=2", false),
+            ("/?k=1&u=/?k=2", false),
+            ("/?k=1&u=/?y&k=2", false),
+        ] {
+            let value = query(target.as_bytes()).and_then(|query| parameter(query, b"k"));
+            assert_eq!(is_only_parameter(target.as_bytes(), b"k", value), one, "{target}");
+        }
+    }
+
+    #[test]
     fn a_request_of_http_0_9_has_a_target() {
         check("GET /?k=1", Some("1"));
         check("POST /?k=1", None);
@@ -94,11 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn what_nginx_serves_is_a_request() {
+        check("GET /?k=1 HTTP/1.10", Some("1"));
+        check("GET  /?k=1  HTTP/1.1 ", Some("1"));
+        check("GET   /?k=1", Some("1"));
+        check("GET  HTTP/1.1", None);
+        check("GET  HTTP/?k=1", None);
+    }
+
+    #[test]
     fn garbage_has_no_target() {
         for garbage in ["", "-", "\u{16}\u{3}?k=1 HTTP/1.1", "GET", "GET ", " /?k=1 HTTP/1.1"] {
             check(garbage, None);
         }
-        for version in ["HTTP/2", "HTTP/1.12", "HTTP/x.y", "HTTP/"] {
+        for version in ["HTTP/2", "HTTP/1.1.1", "HTTP/x.y", "HTTP/1.", "HTTP/"] {
             check(&format!("GET /?k=1 {version}"), None);
         }
     }

@@ -6,27 +6,19 @@
 //! ```
 //!
 //! The servers escape `"` inside values, so a quote of the format is found at the first quote of
-//! the line, and what a client sends cannot move it: quotes cut a line into groups. Inside a group
-//! the variables of known shape are taken from both ends, so free text (a user name with ` [` in
-//! it) keeps what stands between them. Two free values without quotes are told apart at the first
-//! place that fits. Never quadratic, whatever the line holds.
-
-use std::ops::Range;
+//! the line, and what a client sends cannot move it: quotes cut a line into groups. How the
+//! variables of a group are told apart is said in `group`.
 
 use jiff::tz::TimeZone;
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2};
 
 use super::escape::Escapes;
+pub use super::group::FieldSpan;
+use super::group::Group;
 use super::instant::{self, TimeForm};
 use super::layout::LayoutError;
 use super::variables::Shape;
 use crate::engine::time::Timestamp;
-
-/// Where a value stands in its line: `[from, to)`.
-pub type FieldSpan = (usize, usize);
-
-/// No time is longer than this: bounds the search for one behind free text.
-const LONGEST_TIME: usize = 40;
 
 /// A compiled format string.
 #[derive(Debug)]
@@ -34,7 +26,7 @@ pub struct Template {
     variables: Vec<Variable>,
     /// Literal text before the first variable.
     lead: Vec<u8>,
-    groups: Vec<Group>,
+    sections: Vec<Section>,
     escapes: Escapes,
     /// Whether more fields may follow the last one, after a space.
     open_ended: bool,
@@ -62,16 +54,16 @@ pub struct Variable {
     pub shape: Shape,
 }
 
-/// Variables with no quote between them.
+/// A group and the literal that ends it.
 #[derive(Debug)]
-struct Group {
-    variables: Range<usize>,
-    /// Literals between them: one fewer than variables, none empty.
-    separators: Vec<Vec<u8>>,
-    /// Literal after the last one. Without a quote only in the last group.
+struct Section {
+    group: Group,
+    /// Literal after the last variable. Without a quote only in the last section.
     end: Vec<u8>,
     /// Offset of the first quote in `end`.
     quote_at: Option<usize>,
+    /// The variable that Apache may write as `""`: a user without a name.
+    user: Option<usize>,
 }
 
 impl Template {
@@ -95,14 +87,17 @@ impl Template {
                 });
             }
         }
-        let quotes = |literal: &[u8]| literal.iter().filter(|&&byte| byte == b'"').count();
-        let quotes =
-            quotes(&pieces.lead) + literals.iter().map(|literal| quotes(literal)).sum::<usize>();
+        let texts = || std::iter::once(&pieces.lead).chain(&literals);
+        let quotes = texts().flatten().filter(|&&byte| byte == b'"').count();
         if quotes % 2 != 0 {
             return Err(LayoutError::UnterminatedQuote);
         }
-        let groups = groups(literals);
-        Ok(Self { variables, lead: pieces.lead, groups, escapes, open_ended, quotes, zone })
+        let open = texts().zip(&variables).find(|(text, _)| ends_in_escape(escapes, text));
+        if let Some((_, variable)) = open {
+            return Err(LayoutError::Backslash(variable.name.clone()));
+        }
+        let sections = sections(escapes, &variables, literals);
+        Ok(Self { variables, lead: pieces.lead, sections, escapes, open_ended, quotes, zone })
     }
 
     /// Lists the variables in the order of the format.
@@ -118,6 +113,11 @@ impl Template {
     /// Returns which escapes to undo in values.
     pub fn escapes(&self) -> Escapes {
         self.escapes
+    }
+
+    /// Tells whether a variable is Apache's `%U%q`, whose path is decoded.
+    pub fn has_decoded_target(&self, variable: usize) -> bool {
+        self.escapes == Escapes::NginxOrApache && self.variables[variable].name == "request_uri"
     }
 
     /// Reads a time of this format.
@@ -139,200 +139,102 @@ impl Template {
             return None;
         }
         let mut at = self.lead.len();
-        for group in &self.groups {
-            let to = match group.quote_at {
-                Some(offset) => {
-                    let quote = at + self.find_quote(&line[at..])?;
-                    quote.checked_sub(offset).filter(|&to| to >= at)?
-                }
-                None => line.len().checked_sub(group.end.len()).filter(|&to| to >= at)?,
-            };
-            if !line[to..].starts_with(&group.end) {
-                return None;
-            }
-            self.split_group(group, line, (at, to), spans)?;
-            at = to + group.end.len();
+        for section in &self.sections {
+            at = self
+                .split_section(section, line, at, at, spans)
+                .or_else(|| self.split_nameless(section, line, at, spans))?;
         }
         let complete = at == line.len() || (self.open_ended && line[at] == b' ');
         complete.then_some(())
+    }
+
+    /// Finds the variables of a section in which Apache has written a user without a name: its
+    /// quotes are none of the format's.
+    fn split_nameless(
+        &self,
+        section: &Section,
+        line: &[u8],
+        at: usize,
+        spans: &mut [FieldSpan],
+    ) -> Option<usize> {
+        let user = section.user?;
+        let quote = at + find_quote(self.escapes, &line[at..])?;
+        let behind = line[quote..].starts_with(b"\"\"").then_some(quote + 2)?;
+        let end = self.split_section(section, line, at, behind, spans)?;
+        (spans[user] == (quote, behind)).then_some(end)
+    }
+
+    /// Finds the variables of a section that begins at `at`, and whose own quote stands at
+    /// `quotes_from` or later; returns where the section ends.
+    fn split_section(
+        &self,
+        section: &Section,
+        line: &[u8],
+        at: usize,
+        quotes_from: usize,
+        spans: &mut [FieldSpan],
+    ) -> Option<usize> {
+        let quote = find_quote(self.escapes, &line[quotes_from..]).map(|len| quotes_from + len);
+        let to = match section.quote_at {
+            Some(offset) => quote?.checked_sub(offset)?,
+            // No value holds a quote that is not escaped.
+            None if quote.is_some() => return None,
+            None => line.len().checked_sub(section.end.len())?,
+        };
+        if to < at || !line[to..].starts_with(&section.end) {
+            return None;
+        }
+        section.group.split(line, (at, to), self.zone.as_ref(), spans)?;
+        Some(to + section.end.len())
     }
 
     /// Tells whether the quotes of a line without escapes can only be the format's own.
     fn has_one_reading(&self, line: &[u8]) -> bool {
         self.escapes != Escapes::None || memchr::memchr_iter(b'"', line).count() == self.quotes
     }
+}
 
-    /// Finds the first quote that is not escaped.
-    fn find_quote(&self, text: &[u8]) -> Option<usize> {
-        match self.escapes {
-            Escapes::Nginx | Escapes::None => memchr(b'"', text),
-            Escapes::NginxOrApache | Escapes::Json => {
-                let mut at = 0;
-                loop {
-                    at += memchr2(b'"', b'\\', text.get(at..)?)?;
-                    if text[at] == b'"' {
-                        return Some(at);
-                    }
-                    at += 2;
+/// Tells whether a backslash at the end of a literal escapes the value behind it.
+fn ends_in_escape(escapes: Escapes, literal: &[u8]) -> bool {
+    let backslashes = literal.iter().rev().take_while(|&&byte| byte == b'\\').count();
+    matches!(escapes, Escapes::NginxOrApache | Escapes::Json) && backslashes % 2 == 1
+}
+
+/// Finds the first quote that is not escaped.
+fn find_quote(escapes: Escapes, text: &[u8]) -> Option<usize> {
+    match escapes {
+        Escapes::Nginx | Escapes::None => memchr(b'"', text),
+        Escapes::NginxOrApache | Escapes::Json => {
+            let mut at = 0;
+            loop {
+                at += memchr2(b'"', b'\\', text.get(at..)?)?;
+                if text[at] == b'"' {
+                    return Some(at);
                 }
+                at += 2;
             }
         }
     }
-
-    fn split_group(
-        &self,
-        group: &Group,
-        line: &[u8],
-        (from, to): FieldSpan,
-        spans: &mut [FieldSpan],
-    ) -> Option<()> {
-        if self.escapes == Escapes::None && !self.splits_one_way(group, &line[from..to]) {
-            return None;
-        }
-        let (mut first, mut last) = (group.variables.start, group.variables.end - 1);
-        let (mut from, mut to) = (from, to);
-        let shape = |index: usize| self.variables[index].shape;
-        while first < last && shape(first) != Shape::Free {
-            let separator = group.separator_after(first);
-            let end = from + prefix_len(shape(first), &line[from..to], separator)?;
-            spans[first] = (from, end);
-            from = end + separator.len();
-            first += 1;
-        }
-        // What ends a list of upstreams is known from its front only.
-        while first < last && !matches!(shape(last), Shape::Free | Shape::List) {
-            let separator = group.separator_after(last - 1);
-            let start = from + suffix_start(shape(last), &line[from..to], separator)?;
-            spans[last] = (start, to);
-            to = start - separator.len();
-            last -= 1;
-        }
-        while first < last {
-            let separator = group.separator_after(first);
-            let next = self.time_behind(group, first, &line[from..to]);
-            let len = next.or_else(|| prefix_len(shape(first), &line[from..to], separator))?;
-            spans[first] = (from, from + len);
-            from += len + separator.len();
-            first += 1;
-        }
-        spans[last] = (from, to);
-        let fits = |index: usize| {
-            let (from, to) = spans[index];
-            has_shape(shape(index), &line[from..to])
-        };
-        group.variables.clone().all(fits).then_some(())
-    }
-
-    /// Tells whether the separators in a text without escapes can only be the format's own: each
-    /// comes as often as the format writes it.
-    fn splits_one_way(&self, group: &Group, text: &[u8]) -> bool {
-        let spaced_times = self.variables[group.variables.clone()]
-            .iter()
-            .filter(|variable| variable.shape == Shape::Time(TimeForm::Local))
-            .count();
-        group.separators.iter().all(|separator| {
-            let count = |text: &[u8]| memmem::find_iter(text, separator).count();
-            let written: usize = group.separators.iter().map(|other| count(other)).sum();
-            let in_times = if separator == b" " { spaced_times } else { 0 };
-            count(text) == written + in_times
-        })
-    }
-
-    /// Returns the length of the value of `index` when a time is to follow: up to the first
-    /// separator that has a readable time and that time's own separator behind it.
-    fn time_behind(&self, group: &Group, index: usize, text: &[u8]) -> Option<usize> {
-        let Shape::Time(form) = self.variables[index + 1].shape else { return None };
-        if index + 2 >= group.variables.end {
-            return None;
-        }
-        let (before, after) = (group.separator_after(index), group.separator_after(index + 1));
-        memmem::find_iter(text, before).find(|&at| {
-            let rest = &text[at + before.len()..];
-            let window = &rest[..rest.len().min(LONGEST_TIME + after.len())];
-            prefix_len(Shape::Time(form), window, after)
-                .is_some_and(|len| self.time(form, &window[..len]).is_some())
-        })
-    }
-}
-
-impl Group {
-    fn separator_after(&self, variable: usize) -> &[u8] {
-        &self.separators[variable - self.variables.start]
-    }
-}
-
-/// Returns how long the value at the start of `text` is, with `separator` right after it.
-fn prefix_len(shape: Shape, text: &[u8], separator: &[u8]) -> Option<usize> {
-    let known = match shape {
-        Shape::Time(form) => form.len(),
-        Shape::List => Some(list_len(text)),
-        _ => None,
-    };
-    known
-        .filter(|&len| text.get(len..).is_some_and(|rest| rest.starts_with(separator)))
-        .or_else(|| find(text, separator))
-}
-
-/// Returns where the value at the end of `text` begins, with `separator` right before it.
-fn suffix_start(shape: Shape, text: &[u8], separator: &[u8]) -> Option<usize> {
-    let known = match shape {
-        Shape::Time(form) => form.len().and_then(|len| text.len().checked_sub(len)),
-        _ => None,
-    };
-    known
-        .filter(|&start| text[..start].ends_with(separator))
-        .or_else(|| memmem::rfind(text, separator).map(|at| at + separator.len()))
-}
-
-/// Returns the length of the upstreams' values at the start of `text`: `0.1, 0.2 : 0.3`.
-fn list_len(text: &[u8]) -> usize {
-    let mut at = 0;
-    loop {
-        at += memchr2(b' ', b',', &text[at..]).unwrap_or(text.len() - at);
-        if text[at..].starts_with(b", ") {
-            at += 2;
-        } else if text[at..].starts_with(b" : ") {
-            at += 3;
-        } else if text.get(at) == Some(&b',') {
-            at += 1;
-        } else {
-            return at;
-        }
-    }
-}
-
-fn has_shape(shape: Shape, value: &[u8]) -> bool {
-    match shape {
-        Shape::Word => !value.is_empty() && memchr(b' ', value).is_none(),
-        Shape::Token => memchr(b' ', value).is_none(),
-        Shape::Count => {
-            value == b"-" || (!value.is_empty() && value.iter().all(u8::is_ascii_digit))
-        }
-        // A time that cannot be read is told from a form that does not fit.
-        Shape::Time(_) | Shape::List | Shape::Free => true,
-    }
-}
-
-/// Finds a separator of a few bytes: its first byte by SIMD, the rest by comparison.
-fn find(text: &[u8], separator: &[u8]) -> Option<usize> {
-    let (&first, rest) = separator.split_first()?;
-    memchr::memchr_iter(first, text).find(|&at| text[at + 1..].starts_with(rest))
 }
 
 /// Joins literals and variables to groups that end at a quote.
-fn groups(literals: Vec<Vec<u8>>) -> Vec<Group> {
+fn sections(escapes: Escapes, variables: &[Variable], literals: Vec<Vec<u8>>) -> Vec<Section> {
     let count = literals.len();
-    let mut groups = Vec::new();
+    let mut sections = Vec::new();
     let (mut start, mut separators) = (0, Vec::new());
     for (index, literal) in literals.into_iter().enumerate() {
-        let quote_at = memchr(b'"', &literal);
+        let quote_at = find_quote(escapes, &literal);
         if quote_at.is_none() && index + 1 < count {
             separators.push(literal);
             continue;
         }
-        let separators = std::mem::take(&mut separators);
-        groups.push(Group { variables: start..index + 1, separators, end: literal, quote_at });
+        let inside = &variables[start..=index];
+        let shapes = inside.iter().map(|variable| variable.shape).collect();
+        let user = inside.iter().position(|variable| variable.name == "remote_user");
+        let user = user.filter(|_| escapes == Escapes::NginxOrApache).map(|user| start + user);
+        let group = Group::new(start, shapes, std::mem::take(&mut separators));
+        sections.push(Section { group, end: literal, quote_at, user });
         start = index + 1;
     }
-    groups
+    sections
 }

@@ -21,6 +21,9 @@ pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request
 const COMMON: &str =
     "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
 
+/// What Apache writes for a user without a name; no server leaves a quote of a client like this.
+const NAMELESS: &[u8] = b"\"\"";
+
 /// Consumer fields of a format with the usual names when none are declared.
 const DEFAULT_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
 
@@ -97,12 +100,16 @@ impl TextFormat {
         };
         let mut facts = Facts::new(event_at, outcome);
         facts.consumer = self.consumer.iter().find_map(|&(index, named)| {
-            is_given(field(spans[index])).then_some((Text::Record(spans[index]), named))
+            let name = field(spans[index]);
+            let is_given = is_given(name) && name != NAMELESS;
+            is_given.then_some((Text::Record(spans[index]), named))
         });
         let escapes = self.template.escapes();
         for (key, place) in facts.keys.iter_mut().zip(&self.places) {
             let from = decoded.len();
-            place.read(escapes, field(spans[place.variable()]), unescaped, decoded);
+            if !place.read(escapes, field(spans[place.variable()]), unescaped, decoded) {
+                return Err(RejectReason::Form);
+            }
             *key = reduce_to_key(place.holding(), decoded, from)
                 .then_some(Text::Decoded((from, decoded.len())));
         }
@@ -133,10 +140,10 @@ impl TextFormat {
     }
 }
 
-/// Returns the outcome of a status: three digits, or nothing.
+/// Returns the outcome of a status: three digits, or nothing; a client that gave up leaves a `0`.
 fn outcome(status: &[u8]) -> Option<Outcome> {
     match status {
-        [] | [b'-'] => Some(Outcome::Accepted),
+        [] | [b'-' | b'0'] => Some(Outcome::Accepted),
         [a, b, c] if status.iter().all(u8::is_ascii_digit) => {
             let digit = |byte: &u8| u16::from(byte - b'0');
             Some(Outcome::of_status(digit(a) * 100 + digit(b) * 10 + digit(c)))

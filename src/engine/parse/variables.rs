@@ -12,8 +12,12 @@ pub enum Shape {
     Word,
     /// Digits or `-`.
     Count,
+    /// Digits, `-` or nothing.
+    Number,
     /// Without a space, perhaps empty.
     Token,
+    /// The same, chosen by a client: it may hold any character of a method.
+    ClientToken,
     /// A time: `$time_local` always 26 bytes, with one space; the others without one.
     Time(TimeForm),
     /// Values of several upstreams, joined by `, ` and ` : `.
@@ -23,32 +27,53 @@ pub enum Shape {
 }
 
 /// Returns the shape of the variable with this lower-case name.
+///
+/// Apache's directives have names of their own where nginx has no variable.
 pub fn shape(name: &str) -> Shape {
     match name {
         "time_local" => Shape::Time(TimeForm::Local),
         "time_iso8601" => Shape::Time(TimeForm::Iso8601),
         "msec" => Shape::Time(TimeForm::Seconds),
         "remote_addr" | "realip_remote_addr" => Shape::Word,
-        "body_bytes_sent" | "bytes_sent" => Shape::Count,
+        "body_bytes_sent" | "bytes_sent" | "bytes_received" | "bytes_both" | "request_time_us" => {
+            Shape::Count
+        }
+        "remote_port"
+        | "realip_remote_port"
+        | "proxy_protocol_port"
+        | "proxy_protocol_server_port"
+        | "server_port" => Shape::Number,
+        "request_method" | "server_protocol" => Shape::ClientToken,
+        "upstream_addr"
+        | "upstream_status"
+        | "upstream_response_time"
+        | "upstream_connect_time"
+        | "upstream_header_time"
+        | "upstream_queue_time"
+        | "upstream_response_length"
+        | "upstream_bytes_received"
+        | "upstream_bytes_sent" => Shape::List,
         "status"
+        | "original_status"
         | "request_length"
         | "request_time"
+        | "first_byte_time"
+        | "time_part"
         | "request_id"
         | "request_completion"
-        | "request_method"
-        | "remote_port"
-        | "realip_remote_port"
+        | "remote_logname"
         | "proxy_protocol_addr"
-        | "proxy_protocol_port"
+        | "proxy_protocol_server_addr"
         | "server_addr"
-        | "server_port"
-        | "server_protocol"
+        | "server_name"
         | "scheme"
         | "https"
         | "pid"
         | "pipe"
+        | "log_id"
         | "connection"
         | "connection_requests"
+        | "connection_status"
         | "connection_time"
         | "connections_active"
         | "gzip_ratio"
@@ -60,16 +85,9 @@ pub fn shape(name: &str) -> Shape {
         | "ssl_session_reused"
         | "ssl_client_fingerprint"
         | "ssl_client_serial"
-        | "upstream_cache_status"
-        | "binary_remote_addr" => Shape::Token,
-        _ if is_list(name) => Shape::List,
+        | "upstream_cache_status" => Shape::Token,
         _ => Shape::Free,
     }
-}
-
-fn is_list(name: &str) -> bool {
-    let client_text = ["upstream_http_", "upstream_cookie_", "upstream_trailer_"];
-    name.starts_with("upstream_") && !client_text.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Tells whether the field with this name, the last of a path, names somebody: an address or a

@@ -36,10 +36,10 @@ fn dashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     zoned(date, &t[11..19], rest, zone)
 }
 
-/// `17/May/2015:10:05:03.123 +0200`, with or without fraction and zone.
+/// `17/May/2015:10:05:03.123 +0200`, with or without fraction and zone, a space for the first colon.
 fn slashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     let (t, rest) = text.split_first_chunk::<20>()?;
-    if [t[2], t[6], t[11], t[14], t[17]] != *b"//:::" {
+    if !matches!([t[2], t[6], t[11], t[14], t[17]], [b'/', b'/', b':' | b' ', b':', b':']) {
         return None;
     }
     let date = (number(&t[7..11])?, month(&t[3..6])?, number(&t[..2])?);
@@ -207,6 +207,7 @@ mod tests {
             "2024-05-01T12:00:00.000000000000Z",
             "01/May/2024:14:00:00 +0200",
             "01/May/2024:12:00:00.000 +0000",
+            "01/May/2024 12:00:00.000 +0000",
         ] {
             check(text, Some("2024-05-01T12:00:00Z"));
         }
@@ -240,6 +241,33 @@ mod tests {
             let (digits, power) = [(9, 1_000_000_000), (6, 1_000_000), (3, 1000)][unit as usize];
             let text = format!("{}.{:0digits$}", nanos / power, nanos % power);
             prop_assert_eq!(any_form(text.as_bytes(), None), Some(Timestamp::from_nanos(nanos)));
+        }
+
+        #[test]
+        fn epochs_of_each_unit_agree_with_jiff(seconds in 1_000_000_000i64..9_223_372_036) {
+            let expected = jiff::Timestamp::from_second(seconds).expect("in range").as_nanosecond();
+            for zeros in ["", "000", "000000", "000000000"] {
+                let text = format!("{seconds}{zeros}");
+                let read = any_form(text.as_bytes(), None).map(|at| i128::from(at.as_nanos()));
+                prop_assert_eq!(read, Some(expected), "{}", text);
+            }
+        }
+
+        #[test]
+        fn log_times_with_a_fraction_agree_with_jiff(
+            year in 1600i16..2300, month in 1i8..=12, day in 1i8..=28, second in 0i64..86_400,
+            nanos in 0i64..1_000_000_000, digits in 1usize..=9, hours in -25i8..=25,
+        ) {
+            let midnight = DateTime::new(year, month, day, 0, 0, 0, 0).expect("a date");
+            let unit = 10i64.pow(9 - u32::try_from(digits).expect("a digit"));
+            let span = jiff::Span::new().seconds(second).nanoseconds(nanos / unit * unit);
+            let local = midnight + span;
+            let at = jiff::tz::offset(hours).to_timestamp(local).expect("in range");
+            let expected = i64::try_from(at.as_nanosecond()).ok().map(Timestamp::from_nanos);
+            let fraction = format!("{nanos:09}");
+            let (clock, sign) = (local.strftime("%d/%b/%Y:%H:%M:%S"), if hours < 0 { '-' } else { '+' });
+            let text = format!("{clock}.{} {sign}{:02}00", &fraction[..digits], hours.abs());
+            prop_assert_eq!(any_form(text.as_bytes(), None), expected, "{}", text);
         }
 
         #[test]

@@ -222,6 +222,31 @@ mod tests {
     }
 
     #[test]
+    fn the_first_and_the_last_nanosecond_are_times_and_those_beside_them_are_not() {
+        let iso = |text: &str| read(TimeForm::Iso8601, text.as_bytes(), None);
+        let (first, last) = (Timestamp::from_nanos(i64::MIN), Timestamp::from_nanos(i64::MAX));
+        assert_eq!(iso("1677-09-21T00:12:43.145224192Z"), Some(first));
+        assert_eq!(iso("1677-09-21T01:12:43.145224192+01:00"), Some(first));
+        assert_eq!(iso("1677-09-21T00:12:43.145224191Z"), None);
+        assert_eq!(iso("2262-04-11T23:47:16.854775807Z"), Some(last));
+        assert_eq!(iso("2262-04-11T23:47:16.854775808Z"), None);
+        let local = |text: &str| read(TimeForm::Local, text.as_bytes(), None);
+        assert!(local("21/Sep/1677:00:12:44 +0000").is_some());
+        assert_eq!(local("21/Sep/1677:00:12:43 +0000"), None);
+        assert!(local("11/Apr/2262:23:47:16 +0000").is_some());
+        assert_eq!(local("11/Apr/2262:23:47:17 +0000"), None);
+        let seconds = |text: &str| read(TimeForm::Seconds, text.as_bytes(), None);
+        assert_eq!(seconds("9223372036.854775807"), Some(last));
+        assert_eq!(seconds("9223372036.854775808"), None);
+        for text in ["9223372036.854775807", "9223372036854.775807", "9223372036854775807"] {
+            assert_eq!(any_form(text.as_bytes(), None), Some(last), "{text}");
+        }
+        for text in ["9223372036.854775808", "9223372037", "9223372036854775808"] {
+            assert_eq!(any_form(text.as_bytes(), None), None, "{text}");
+        }
+    }
+
+    #[test]
     fn seconds_take_a_fraction_of_up_to_nine_digits() {
         let at = |text: &str| read(TimeForm::Seconds, text.as_bytes(), None);
         assert_eq!(at("1431857103.5"), Some(Timestamp::from_nanos(1_431_857_103_500_000_000)));
@@ -253,14 +278,25 @@ mod tests {
         fn iso_times_agree_with_jiff(
             year in 1600u32..2300, month in 0u32..=13, day in 0u32..=32,
             hour in 0u32..=24, minute in 0u32..=60, second in 0u32..=61,
-            fraction in "(\\.[0-9]{1,9})?", zone in "(Z|[+-][01][0-9]:[0-5][0-9])",
+            fraction in "(\\.[0-9]{1,9})?", zone in "(Z|[+-][0-2][0-9]:[0-6][0-9])",
         ) {
             let text = format!(
                 "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"
             );
+            let expected = text.parse().ok();
             prop_assert_eq!(
-                read(TimeForm::Iso8601, text.as_bytes(), None), text.parse().ok(), "{}", text
+                read(TimeForm::Iso8601, text.as_bytes(), None), expected, "{}", text
             );
+            prop_assert_eq!(any_form(text.as_bytes(), None), expected, "{}", text);
+        }
+
+        #[test]
+        fn seconds_with_a_fraction_are_exact(nanos in 0i64.., digits in 1usize..=9) {
+            let all = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+            let text = &all[..all.len() - 9 + digits];
+            let unit = 10i64.pow(9 - u32::try_from(digits).expect("a digit"));
+            let expected = Some(Timestamp::from_nanos(nanos / unit * unit));
+            prop_assert_eq!(read(TimeForm::Seconds, text.as_bytes(), None), expected, "{}", text);
         }
 
         #[test]

@@ -1,16 +1,17 @@
 //! Apache's `LogFormat`: the bare string, or the directive as it stands in the config.
 //!
 //! Fields get the names that nginx has for the same thing, so that places of keys and consumers
-//! are written in one way. Source: the manual page of Apache's mod_log_config.
+//! are written in one way. Source: the manual page of Apache's `mod_log_config`.
 
-use jiff::civil::date;
+mod times;
+
 use jiff::tz::TimeZone;
 
-use super::instant::{self, TimeForm};
+use super::instant::TimeForm;
 use super::layout::LayoutError;
 use super::template::{Pieces, Variable};
 use super::variables::{self, Shape};
-use crate::engine::time::Timestamp;
+use times::{Piece, joined, readable, shown};
 
 /// Takes a pasted format apart. `zone` is that of times that carry none.
 pub fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Pieces, LayoutError> {
@@ -115,8 +116,7 @@ fn directive(text: &str) -> Result<(Directive<'_>, &str), LayoutError> {
         // A modifier may also stand behind the argument.
         rest = rest.trim_start_matches(is_modifier);
     }
-    let len =
-        if rest.starts_with("^t") { 3 } else { rest.chars().next().map_or(1, char::len_utf8) };
+    let len = if rest.starts_with('^') { 3 } else { rest.chars().next().map_or(1, char::len_utf8) };
     let (letter, behind) = rest.split_at_checked(len).ok_or_else(broken)?;
     Ok((Directive { letter, argument, is_original }, behind))
 }
@@ -125,25 +125,18 @@ fn directive(text: &str) -> Result<(Directive<'_>, &str), LayoutError> {
 #[derive(Default)]
 struct Joined {
     pieces: Pieces,
-    /// An example of the time that is being joined, and the literal text after it.
-    time: Option<(String, String)>,
-}
-
-/// The moment that examples are made of: every part of it differs.
-fn example() -> jiff::Zoned {
-    let at = date(2031, 12, 28).at(23, 45, 56, 123_456_000).to_zoned(TimeZone::UTC);
-    at.expect("the moment exists in UTC")
+    /// The pieces of a time: each with the literal text after it.
+    times: Vec<Piece>,
+    /// Why a piece is no time.
+    refusal: Option<LayoutError>,
 }
 
 impl Joined {
     fn literal(&mut self, text: &str) {
-        if let Some((_, after)) = &mut self.time {
-            after.push_str(text);
-            return;
-        }
-        let end = match self.pieces.after.last_mut() {
-            Some((_, literal)) => literal,
-            None => &mut self.pieces.lead,
+        let end = match (self.times.last_mut(), self.pieces.after.last_mut()) {
+            (Some((_, literal)), _) => return literal.push_str(text),
+            (None, Some((_, literal))) => literal,
+            (None, None) => &mut self.pieces.lead,
         };
         end.extend_from_slice(text.as_bytes());
     }
@@ -152,55 +145,48 @@ impl Joined {
         let argument = argument.unwrap_or_default();
         let argument = argument.strip_prefix("begin:").unwrap_or(argument);
         let argument = argument.strip_prefix("end:").unwrap_or(argument);
-        let shown = match argument {
-            "" => {
-                self.end_of_time(zone)?;
-                self.literal("[");
-                let shape = Shape::Time(TimeForm::Local);
-                self.push(Variable { name: "time_local".to_owned(), shape });
-                self.literal("]");
-                return Ok(());
-            }
-            "sec" => example().timestamp().as_second().to_string(),
-            "msec" => example().timestamp().as_millisecond().to_string(),
-            "usec" => example().timestamp().as_microsecond().to_string(),
-            "msec_frac" => "123".to_owned(),
-            "usec_frac" => "123456".to_owned(),
-            pattern => jiff::fmt::strtime::format(pattern, &example())
-                .map_err(|_| LayoutError::TimePattern(pattern.to_owned()))?,
-        };
-        let (mut text, after) = self.time.take().unwrap_or_default();
-        text.push_str(&after);
-        text.push_str(&shown);
-        self.time = Some((text, String::new()));
+        if argument.is_empty() {
+            self.end_of_times(zone);
+            self.literal("[");
+            self.push("time_local", Shape::Time(TimeForm::Local));
+            self.literal("]");
+        } else {
+            self.times.push((shown(argument)?, String::new()));
+        }
         Ok(())
     }
 
-    /// Adds the time that was joined, if there is one. What is read from it is tried on an example.
-    fn end_of_time(&mut self, zone: Option<&TimeZone>) -> Result<(), LayoutError> {
-        let Some((text, after)) = self.time.take() else { return Ok(()) };
-        // `%{[%d/%b/%Y:…]}t` writes its brackets itself.
-        let (text, after) = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            Some(inner) => {
-                self.literal("[");
-                (inner.to_owned(), format!("]{after}"))
-            }
-            None => (text, after),
-        };
-        let read = instant::any_form(text.as_bytes(), Some(&TimeZone::UTC));
-        if read.map(Timestamp::as_seconds) != Some(example().timestamp().as_second()) {
-            return Err(LayoutError::TimePattern(text));
+    /// Adds the times whose pieces were joined: as many pieces as can be read make one.
+    fn end_of_times(&mut self, zone: Option<&TimeZone>) {
+        let mut rest = std::mem::take(&mut self.times);
+        while !rest.is_empty() {
+            let whole = (1..=rest.len()).rev().find_map(|count| {
+                let (texts, after) = joined(&rest[..count]);
+                // `%{[%d/%b/%Y:…]}t` writes its brackets itself.
+                let inner =
+                    |text: &String| Some(text.strip_prefix('[')?.strip_suffix(']')?.to_owned());
+                if let (Some(first), Some(second)) = (inner(&texts[0]), inner(&texts[1])) {
+                    let len = readable(&[first, second], zone).ok()?;
+                    return Some((count, "[", len, format!("]{after}")));
+                }
+                Some((count, "", readable(&texts, zone).ok()?, after))
+            });
+            let count = if let Some((count, before, len, after)) = whole {
+                self.literal(before);
+                self.push("time_local", Shape::Time(TimeForm::Fixed(len)));
+                self.literal(&after);
+                count
+            } else {
+                let (texts, after) = joined(&rest[..1]);
+                let all = joined(&rest).0;
+                self.refusal = self.refusal.take().or(readable(&all, zone).err());
+                let is_word = !texts[0].contains(' ');
+                self.push("time_part", if is_word { Shape::Token } else { Shape::Free });
+                self.literal(&after);
+                1
+            };
+            rest.drain(..count);
         }
-        if zone.is_none() && instant::any_form(text.as_bytes(), None).is_none() {
-            return Err(LayoutError::NoZone);
-        }
-        let len = u8::try_from(text.len()).map_err(|_| LayoutError::TimePattern(text.clone()))?;
-        self.push(Variable {
-            name: "time_local".to_owned(),
-            shape: Shape::Time(TimeForm::Fixed(len)),
-        });
-        self.literal(&after);
-        Ok(())
     }
 
     /// Adds a field; `%U%q` is one: the target.
@@ -209,7 +195,7 @@ impl Joined {
         directive: &Directive<'_>,
         zone: Option<&TimeZone>,
     ) -> Result<(), LayoutError> {
-        self.end_of_time(zone)?;
+        self.end_of_times(zone);
         let name = name(directive).ok_or_else(|| directive.unknown())?;
         if let Some((last, literal)) = self.pieces.after.last_mut()
             && literal.is_empty()
@@ -219,17 +205,29 @@ impl Joined {
             "request_uri".clone_into(&mut last.name);
             return Ok(());
         }
-        let shape = variables::shape(&name);
-        self.push(Variable { name, shape });
+        self.push(&name, variables::shape(&name));
         Ok(())
     }
 
-    fn push(&mut self, variable: Variable) {
-        self.pieces.after.push((variable, Vec::new()));
+    fn push(&mut self, name: &str, shape: Shape) {
+        self.pieces.after.push((Variable { name: name.to_owned(), shape }, Vec::new()));
     }
 
     fn finish(mut self, zone: Option<&TimeZone>) -> Result<Pieces, LayoutError> {
-        self.end_of_time(zone)?;
+        self.end_of_times(zone);
+        let mut names: Vec<&mut String> =
+            self.pieces.after.iter_mut().map(|(variable, _)| &mut variable.name).collect();
+        if let Some(refusal) = self.refusal
+            && !names.iter().any(|name| *name == "time_local")
+        {
+            return Err(refusal);
+        }
+        // Where the final status is not logged, that of the first request is all there is.
+        if !names.iter().any(|name| *name == "status")
+            && let Some(name) = names.iter_mut().find(|name| **name == "original_status")
+        {
+            "status".clone_into(name);
+        }
         Ok(self.pieces)
     }
 }
@@ -270,6 +268,8 @@ fn name(directive: &Directive<'_>) -> Option<String> {
         "o" => return header("sent_http_"),
         "^ti" => return header("trailer_"),
         "^to" => return header("sent_trailer_"),
+        "^FB" | "^FU" => "first_byte_time",
+        "p" if directive.argument == Some("remote") => "remote_port",
         "p" => "server_port",
         "P" => "pid",
         "q" => "query",
@@ -282,8 +282,7 @@ fn name(directive: &Directive<'_>) -> Option<String> {
         "v" => "server_name",
         "V" => "host",
         "X" => "connection_status",
-        "x" => return header("ssl_"),
-        "c" => return header("ssl_"),
+        "x" | "c" => return header("ssl_"),
         _ => return None,
     };
     Some(plain.to_owned())
@@ -334,8 +333,12 @@ mod tests {
                 "request_method",
                 "request_uri",
                 "server_protocol",
-                "original_status",
+                "status",
             ]),
+        );
+        check(
+            "%t %<s %>s %^FB",
+            Ok(&["time_local", "original_status", "status", "first_byte_time"]),
         );
         check("%400,501{X-Key}i %!200u 100%% %t", Ok(&["http_x_key", "remote_user", "time_local"]));
     }
@@ -350,15 +353,27 @@ mod tests {
             "%{end:usec}t %h",
             "%{begin:%F %T %z}t %h",
             "%{%s}t %h",
+            "[%{%d/%b/%Y %T}t.%{msec_frac}t %{%z}t] %h",
         ] {
             check(text, Ok(&["time_local", "remote_addr"]));
         }
     }
 
     #[test]
+    fn times_side_by_side_are_times_of_their_own() {
+        check("%{usec}t %{end:usec}t %h", Ok(&["time_local", "time_local", "remote_addr"]));
+        check("\"%{sec}t\" \"%{%FT%T%z}t\"", Ok(&["time_local", "time_local"]));
+        check("%t %{usec_frac}t %h", Ok(&["time_local", "time_part", "remote_addr"]));
+        check("%{%H:%M}t %h [%{%F %T %z}t]", Ok(&["time_part", "remote_addr", "time_local"]));
+    }
+
+    #[test]
     fn what_cannot_be_read_says_what_to_change() {
         check("%{%Y-%m-%d %H:%M:%S}t %h", Err("zone"));
         check("%{%H:%M}t %h", Err("23:45"));
+        // It pads with a blank, and this one is not C's.
+        check("%{%Y-%m-%eT%H:%M:%S%z}t %h", Err("read back"));
+        check("%{%Y-%m-%dT%H:%M:%S%:z}t %h", Err("read back"));
         check("%h %~", Err("%~"));
         check("LogFormat \"%h", Err("LogFormat"));
         let zone = TimeZone::UTC;

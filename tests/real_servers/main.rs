@@ -1,0 +1,17 @@
+//! What the program reads in the log of a real nginx and a real Apache, on the requests of a hostile
+//! client, against what these servers say that they saw.
+//!
+//! ```text
+//! requests -> server -> a log per format    -> LineParser -\
+//!                    -> a log per variable  -> truth ------ equal, or a reject that the format
+//!                                                           makes unavoidable
+//! ```
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod apache;
+mod check;
+mod nginx;
+mod requests;
+mod truth;

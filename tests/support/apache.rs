@@ -1,0 +1,114 @@
+//! A real Apache httpd on a free loopback port. One process, which handles one request after the
+//! other and writes all its files below the folder that the test gives.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::wait::wait_for;
+
+/// How often another process may take the port before Apache does.
+const ATTEMPTS: u32 = 5;
+
+/// Where distributions keep the modules.
+const MODULES: [&str; 4] = [
+    "/usr/lib/apache2/modules",
+    "/usr/lib64/httpd/modules",
+    "/usr/lib/httpd/modules",
+    "/usr/local/apache2/modules",
+];
+
+/// A running server.
+pub struct Apache {
+    process: Child,
+    port: u16,
+}
+
+impl Apache {
+    /// Starts Apache in `folder` with `config` behind the lines that every server needs; returns
+    /// once it listens.
+    ///
+    /// `modules` are those that `config` needs, without `mod_` and `.so`; relative paths are below
+    /// `folder`.
+    pub fn start(folder: &Path, modules: &[&str], config: &str) -> Self {
+        // Children of root change to a user who must find the way here.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let started = (0..ATTEMPTS).find_map(|_| Self::attempt(folder, modules, config));
+        started.unwrap_or_else(|| panic!("Apache does not start:\n{}", errors(folder)))
+    }
+
+    fn attempt(folder: &Path, modules: &[&str], config: &str) -> Option<Self> {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        write_config(folder, port, modules, config);
+        let process = spawn(folder);
+        let mut apache = Self { process, port };
+        let listens = wait_for("Apache listens or ends", || {
+            if apache.process.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            // It listens before it says who it is.
+            let pid = fs::read_to_string(folder.join("httpd.pid")).unwrap_or_default();
+            (pid == format!("{}\n", apache.process.id())).then_some(true)
+        });
+        listens.then_some(apache)
+    }
+
+    /// Returns the port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Apache {
+    fn drop(&mut self) {
+        // It may have ended already; there are no children to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn write_config(folder: &Path, port: u16, modules: &[&str], config: &str) {
+    let place = MODULES.into_iter().find(|place| Path::new(place).is_dir()).unwrap_or(MODULES[0]);
+    let mut text = format!(
+        "ServerName localhost\nListen 127.0.0.1:{port}\nServerRoot \"{}\"\nErrorLog error.log\n\
+         PidFile httpd.pid\nLogLevel notice\nTimeout 20\n",
+        folder.display()
+    );
+    if rustix::process::geteuid().is_root() {
+        text.push_str("User nobody\nGroup nogroup\n");
+    }
+    for module in ["mpm_prefork", "authz_core"].iter().chain(modules) {
+        let file = format!("{place}/mod_{module}.so");
+        if Path::new(&file).is_file() {
+            writeln!(text, "LoadModule {module}_module \"{file}\"").expect("a string takes all");
+        }
+    }
+    text.push_str(config);
+    fs::write(folder.join("httpd.conf"), text).unwrap();
+}
+
+fn spawn(folder: &Path) -> Child {
+    let program = ["/usr/sbin/apache2", "/usr/sbin/httpd", "/usr/local/apache2/bin/httpd"]
+        .into_iter()
+        .find(|path| Path::new(path).is_file())
+        .unwrap_or("apache2");
+    Command::new(program)
+        .arg("-X")
+        .arg("-f")
+        .arg(folder.join("httpd.conf"))
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(folder.join("said.log")).unwrap())
+        .stderr(fs::File::create(folder.join("said.log")).unwrap())
+        .spawn()
+        .expect("Apache is needed: run ./test, or apt-get install apache2-bin")
+}
+
+fn errors(folder: &Path) -> String {
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    read("said.log") + &read("error.log")
+}
