@@ -332,7 +332,7 @@ fn a_wrapper_is_never_read_as_the_first_field_of_a_format() {
         ("$remote_addr $key_name $status $msec", "192.0.2.1 K1 200 1714564801.000", true),
         ("$remote_addr $msec $status $key_name", "192.0.2.1 1714564801.000 200 K1", true),
         ("$msec $status $key_name", "1714564801.000 200 K1", true),
-        ("$status $key_name $msec", "200 K1 1714564801.000", false),
+        ("$status $key_name $msec", "200 K1 1714564801.000", true),
         ("$server_name $key_name $status $msec", "a.example K1 200 1714564801.000", true),
         ("$time_iso8601 $key_name $status", "2024-05-01T12:00:01+00:00 K1 200", true),
         ("[$time_local] $key_name $status", "[01/May/2024:12:00:01 +0000] K1 200", true),
@@ -365,9 +365,8 @@ fn where_a_client_chooses_the_beginning_wrappers_must_be_declared() {
             let parser = compile(&nginx(format));
             assert_eq!(parser.framing(), Framing::Lines);
             let line = format!("{wrapper} K1 1714564801.000");
-            let said = read(&parser, line.as_bytes());
-            assert_eq!(said.len(), 1, "{line}");
-            assert!(said[0].starts_with("2024-05-01T12:00:01Z "), "{said:?}");
+            // Two values without quotes can be told apart in several ways: nothing is read.
+            assert_eq!(read(&parser, line.as_bytes()), ["Form"], "{line}");
         }
         let parser = declared(nginx(format), &[Wrapper::Cri]);
         let line = "2024-05-01T12:00:00.5Z stdout F agent K1 1714564801.000";

@@ -123,11 +123,9 @@ fn begins_as_a_client_chooses(template: &Template) -> bool {
     let (lead, first) = template.beginning();
     lead.is_empty()
         && match first.shape {
-            // Names that the config gives, not the request.
-            Shape::Free => first.name != "server_name",
+            Shape::Free => true,
             // Perhaps RFC 3339 with a fraction, and a client's text behind it.
             Shape::Time(TimeForm::Fixed(len)) => len >= 20,
-            Shape::Token => first.name == "binary_remote_addr",
             _ => false,
         }
 }
@@ -141,7 +139,7 @@ fn may_begin(template: &Template, sign: Sign, record: &[u8]) -> bool {
     match first.shape {
         Shape::Time(TimeForm::Iso8601) => sign == Sign::Seconds,
         // A request's method may be `May`.
-        Shape::Token => sign == Sign::Month,
+        Shape::ClientToken => sign == Sign::Month,
         _ => false,
     }
 }
