@@ -46,14 +46,16 @@ fn check(layout: &Layout, fixture: &str, expected: &str) {
 fn said(tally: &ScanTally) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let totals = tally.totals();
-    let mut first =
-        format!("{} lines: {} events, {} keyless", totals.lines, totals.events, totals.keyless);
-    for (reason, count) in RejectReason::ALL.iter().zip(totals.rejects).filter(|(_, n)| *n > 0) {
-        first += &format!(", {count} {}", reason.as_str());
-    }
-    if let Some((from, to)) = totals.span {
-        first += &format!("; {from} to {to}");
-    }
+    let rejects = RejectReason::ALL.iter().zip(totals.rejects).filter(|(_, count)| *count > 0);
+    let rejects = rejects.map(|(reason, count)| format!(", {count} {}", reason.as_str()));
+    let span = totals.span.map_or(String::new(), |(from, to)| format!("; {from} to {to}"));
+    let first = format!(
+        "{} lines: {} events, {} keyless{}{span}",
+        totals.lines,
+        totals.events,
+        totals.keyless,
+        rejects.collect::<String>()
+    );
     let mut cells: Vec<_> = tally.cells().collect();
     cells.sort_by_key(|(cell, _)| *cell);
     let cells = cells.into_iter().map(|(cell, counts)| {

@@ -521,7 +521,7 @@ proptest! {
         let line = format!("{{\"ts\":1{}}}", members.collect::<String>());
         let line = damaged(&line, &damage, at);
         let tree = serde_json::from_str::<Value>(&line);
-        let parsers = PATHS.map(|path| parser_of(path));
+        let parsers = PATHS.map(parser_of);
         let mut scratch = Scratch::default();
         for (path, parser) in PATHS.iter().zip(&parsers) {
             let said = parser.parse(line.as_bytes(), &mut scratch);

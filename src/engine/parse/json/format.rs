@@ -158,17 +158,16 @@ impl JsonFormat {
         let mut found = Found::default();
         self.find(text, &mut found)?;
         let mut fields = Vec::new();
-        match serde_json::from_str(&String::from_utf8_lossy(text)) {
-            Ok(value) => leaves(&value, &mut Vec::new(), &mut fields),
-            // The grammar is checked: a number is too large, or half a surrogate pair stands there.
-            Err(_) => {
-                let record = Record { text, is_logged: false };
-                for (path, name) in self.names.iter().enumerate() {
-                    let mut read = Reading { record, found: &found, decoded: &mut Vec::new() };
-                    if read.lossy(path).is_some() {
-                        fields.push((name.clone(), read.decoded.clone()));
-                    }
-                }
+        if let Ok(value) = serde_json::from_str(&String::from_utf8_lossy(text)) {
+            leaves(&value, &mut Vec::new(), &mut fields);
+            return Ok(fields);
+        }
+        // The grammar is checked: a number is too large, or half a surrogate pair stands there.
+        let record = Record { text, is_logged: false };
+        for (path, name) in self.names.iter().enumerate() {
+            let mut read = Reading { record, found: &found, decoded: &mut Vec::new() };
+            if read.lossy(path).is_some() {
+                fields.push((name.clone(), read.decoded.clone()));
             }
         }
         Ok(fields)

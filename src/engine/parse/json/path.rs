@@ -139,19 +139,15 @@ impl Tree {
             let mut at = 0;
             nodes[at].below.push(number);
             for segment in &path.segments {
-                let known = nodes[at].children.iter();
-                let known = known.clone().find(|child| child.name == segment.as_bytes());
-                at = match known {
-                    Some(child) => child.node,
-                    None => {
-                        let node = nodes.len();
-                        let holds_text = TEXT_MEMBERS.contains(&segment.as_str());
-                        nodes.push(Node { holds_text, ..Node::default() });
-                        let name = segment.clone().into_bytes();
-                        nodes[at].children.push(Child { name, index: index_of(segment), node });
-                        node
-                    }
-                };
+                let known = nodes[at].member(segment.as_bytes());
+                at = known.unwrap_or_else(|| {
+                    let node = nodes.len();
+                    let holds_text = TEXT_MEMBERS.contains(&segment.as_str());
+                    nodes.push(Node { holds_text, ..Node::default() });
+                    let name = segment.clone().into_bytes();
+                    nodes[at].children.push(Child { name, index: index_of(segment), node });
+                    node
+                });
                 nodes[at].below.push(number);
             }
             nodes[at].ends.push(number);

@@ -123,7 +123,7 @@ struct Walk<'a> {
     found: &'a mut Found,
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -377,8 +377,8 @@ fn plain_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(chunk) = text[at..].first_chunk::<8>() {
         let bytes = u64::from_le_bytes(*chunk);
-        let quote = bytes ^ (ONES * b'"' as u64);
-        let backslash = bytes ^ (ONES * b'\\' as u64);
+        let quote = bytes ^ (ONES * u64::from(b'"'));
+        let backslash = bytes ^ (ONES * u64::from(b'\\'));
         let hit = (bytes.wrapping_sub(ONES * 0x20) & !bytes)
             | (quote.wrapping_sub(ONES) & !quote)
             | (backslash.wrapping_sub(ONES) & !backslash);
