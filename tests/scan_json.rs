@@ -3,6 +3,8 @@
 #[path = "support/json_oracle.rs"]
 mod json_oracle;
 
+use std::sync::LazyLock;
+
 use keydrain::engine::parse::wrap::Wrapping;
 use keydrain::engine::parse::{
     FormatSpec, JsonSpec, Layout, LineParser, Place, RejectReason, Scratch,
@@ -425,6 +427,8 @@ const PATHS: [&str; 14] = [
     "log.a.1",
 ];
 
+static PARSERS: LazyLock<[LineParser; PATHS.len()]> = LazyLock::new(|| PATHS.map(parser_of));
+
 /// A JSON value in some spelling: white space, escapes and names that come twice.
 fn spelled() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
@@ -521,9 +525,8 @@ proptest! {
         let line = format!("{{\"ts\":1{}}}", members.collect::<String>());
         let line = damaged(&line, &damage, at);
         let tree = serde_json::from_str::<Value>(&line);
-        let parsers = PATHS.map(parser_of);
         let mut scratch = Scratch::default();
-        for (path, parser) in PATHS.iter().zip(&parsers) {
+        for (path, parser) in PATHS.iter().zip(PARSERS.iter()) {
             let said = parser.parse(line.as_bytes(), &mut scratch);
             let is_json = match &tree {
                 Ok(tree) => tree.is_object(),
