@@ -26,8 +26,7 @@ pub struct Request {
 }
 
 impl Log {
-    /// Writes lines until the log is long enough; `keyed` percent of them carry a key, written by
-    /// `text_of` as `write` asks.
+    /// Lets `write` write lines until the log is long enough; `keyed` percent of them carry a key.
     pub fn generate(keyed: u64, mut write: impl FnMut(&mut Request) -> String) -> Self {
         let mut log = Self::default();
         let mut next = Sequence(0x6b65_7964_7261_696e);

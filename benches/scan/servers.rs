@@ -63,9 +63,8 @@ pub fn apache() -> (Log, Layout) {
     let place = vec![Place::Field("http_x_api_key".into())];
     let layout = Layout::new(FormatSpec::Apache(format.into()), place, Vec::new());
     let log = Log::generate(80, |request| {
-        let key = request.key.map_or("-".into(), key_text);
-        let plain = combined_line(&mut Request { key: None, ..*request });
-        format!("{plain} \"{key}\"")
+        let key = request.key.take().map_or("-".into(), key_text);
+        format!("{} \"{key}\"", combined_line(request))
     });
     (log, layout)
 }
