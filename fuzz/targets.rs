@@ -2,6 +2,15 @@
 //!
 //! Nothing here may panic but an assertion, and an assertion that fails is a bug in the program.
 
+#[path = "targets/decompress.rs"]
+pub mod decompress;
+#[path = "targets/json_paths.rs"]
+pub mod json_paths;
+#[path = "targets/layout.rs"]
+pub mod layout;
+#[path = "targets/times.rs"]
+pub mod times;
+
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, RejectReason, Scratch};
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::records::{Framer, Record, boundary};
@@ -33,12 +42,12 @@ pub fn text(data: &[u8]) {
         n if n < TEXT.len() + 2 => (FormatSpec::Nginx(TEXT[n - 2].into()), "field:http_x_api_key"),
         n => (FormatSpec::Apache(APACHE[n - TEXT.len() - 2].into()), "field:http_x_api_key"),
     };
-    check(&layout(format, &[place]), log);
+    check(&with_places(format, &[place]), log);
 }
 
 /// Reads JSON lines, and compares what is JSON with `serde_json`.
 pub fn json(data: &[u8]) {
-    let layout = layout(json_format(), &["field:request.headers.X-Api-Key.0", "field:key"]);
+    let layout = with_places(json_format(), &["field:request.headers.X-Api-Key.0", "field:key"]);
     check(&layout, data);
     let parser = LineParser::compile(&layout).expect("a good layout");
     let mut scratch = Scratch::default();
@@ -60,13 +69,13 @@ pub fn json(data: &[u8]) {
 
 /// Reads CloudTrail documents.
 pub fn cloudtrail(data: &[u8]) {
-    check(&layout(FormatSpec::CloudTrail, &[]), data);
+    check(&with_places(FormatSpec::CloudTrail, &[]), data);
 }
 
 /// Reads wrapped lines of a text and of a JSON format.
 pub fn wrapped(data: &[u8]) {
-    check(&layout(FormatSpec::Combined, &["query:api_key"]), data);
-    check(&layout(json_format(), &["field:key"]), data);
+    check(&with_places(FormatSpec::Combined, &["query:api_key"]), data);
+    check(&with_places(json_format(), &["field:key"]), data);
 }
 
 fn json_format() -> FormatSpec {
@@ -78,7 +87,7 @@ fn json_format() -> FormatSpec {
     })
 }
 
-fn layout(format: FormatSpec, places: &[&str]) -> Layout {
+fn with_places(format: FormatSpec, places: &[&str]) -> Layout {
     let places = places.iter().map(|place| place.parse().expect("a place")).collect();
     Layout::new(format, places, Vec::new())
 }

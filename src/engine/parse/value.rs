@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use memchr::memchr;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 /// Longest `user:password` of a `Basic` header, encoded. A longer one is no key.
 const LONGEST_BASIC: usize = 4096;
@@ -89,11 +89,7 @@ fn cut_scheme(value: &mut Vec<u8>, from: usize) {
     if scheme.eq_ignore_ascii_case(b"bearer") {
         value.drain(from..from + start);
     } else if scheme.eq_ignore_ascii_case(b"basic") {
-        let user = basic_user(&header[start..]);
-        value.truncate(from);
-        if let Some(user) = user {
-            value.extend_from_slice(&user);
-        }
+        leave_basic_user(value, from, start);
     } else if scheme.starts_with(b"AWS4-") {
         const CREDENTIAL: &[u8] = b"Credential=";
         match memchr::memmem::find(&header[start..], CREDENTIAL) {
@@ -111,24 +107,28 @@ fn cut_scheme(value: &mut Vec<u8>, from: usize) {
     }
 }
 
-/// Returns the user of `base64(user:password)` (RFC 7617).
-fn basic_user(encoded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+/// Leaves the user of `base64(user:password)` (RFC 7617), which begins at `from + start`; nothing
+/// where there is none.
+fn leave_basic_user(value: &mut Vec<u8>, from: usize, start: usize) {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
-    if encoded.len() > LONGEST_BASIC {
-        return None;
+    let end = value.len();
+    if end - from - start > LONGEST_BASIC {
+        value.truncate(from);
+        return;
     }
-    let mut pair = Zeroizing::new(Vec::with_capacity(encoded.len()));
-    let decoded = STANDARD.decode_vec(encoded, &mut pair);
-    if decoded.is_err() {
-        pair.clear();
-        URL_SAFE.decode_vec(encoded, &mut pair).ok()?;
-    }
-    let len = memchr(b':', &pair)?;
-    pair.truncate(len);
-    Some(pair)
+    // The pair is decoded behind the header, and its password wiped.
+    value.resize(end + base64::decoded_len_estimate(end - from - start), 0);
+    let (header, pair) = value.split_at_mut(end);
+    let encoded = &header[from + start..];
+    let decoded =
+        STANDARD.decode_slice(encoded, pair).or_else(|_| URL_SAFE.decode_slice(encoded, pair));
+    let user = decoded.ok().and_then(|len| memchr(b':', &pair[..len])).unwrap_or(0);
+    value.copy_within(end..end + user, from);
+    value[from + user..].zeroize();
+    value.truncate(from + user);
 }
 
 #[cfg(test)]

@@ -1,40 +1,25 @@
 //! A JSON format: the values at its paths, read as time, status, consumer and key.
 //!
-//! A number is its lexeme; `null`, `true`, objects and arrays are no value. A record that stands as
-//! text in `message`, `MESSAGE` or `log` of an envelope without a time is read in its place.
+//! A number is its lexeme; `null`, `true`, objects and arrays are no value. A record without a time
+//! that is CloudWatch's envelope is read in place of it, where wrappers are detected.
 
 use jiff::tz::TimeZone;
 
+use super::envelope::Envelope;
 use super::path::{MAX_PATHS, Path};
-use super::scan::{Found, Kind, Paths, Value};
-use super::unescape::unescape;
+use super::query;
+use super::scan::{Found, Kind, Paths};
+use super::unescape::{unescape, unescape_lossy};
 use crate::engine::parse::event::RejectReason;
 use crate::engine::parse::instant;
 use crate::engine::parse::layout::{FormatSpec, JsonSpec, Layout, LayoutError, Place};
 use crate::engine::parse::place::QueryText;
 use crate::engine::parse::scratch::{Facts, Text, Work};
 use crate::engine::parse::value::{Holding, is_given, reduce_to_key};
+use crate::engine::parse::wrap::Wrapping;
 use crate::engine::parse::{Field, escape, variables};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
-
-/// Members that hold a record as text.
-const ENVELOPES: [&str; 3] = ["message", "MESSAGE", "log"];
-
-/// Members that hold a request or a query, best first, and what of it.
-const QUERIES: [(&str, QueryText); 11] = [
-    ("request_uri", QueryText::Target),
-    ("uri", QueryText::Target),
-    ("url", QueryText::Target),
-    ("requestUrl", QueryText::Target),
-    ("RequestPath", QueryText::Target),
-    ("path", QueryText::Target),
-    ("request", QueryText::Request),
-    ("args", QueryText::Query),
-    ("query_string", QueryText::Query),
-    ("query", QueryText::Query),
-    ("request.uri", QueryText::Target),
-];
 
 /// A JSON format, compiled.
 #[derive(Debug)]
@@ -44,7 +29,7 @@ pub struct JsonFormat {
     status: Option<usize>,
     places: Vec<JsonPlace>,
     consumer: Vec<JsonConsumer>,
-    envelopes: [usize; ENVELOPES.len()],
+    envelope: Option<Envelope>,
     zone: Option<TimeZone>,
     /// All paths as they are declared.
     names: Vec<String>,
@@ -91,14 +76,14 @@ impl JsonFormat {
         let fields = if spec.consumer.is_empty() { &layout.consumer } else { &spec.consumer };
         let consumer = fields.iter().map(|text| paths.consumer(text));
         let consumer = consumer.collect::<Result<_, _>>()?;
-        let envelopes = ENVELOPES.map(|name| paths.add(Path::member(name)));
+        let envelope = (layout.wrapping == Wrapping::Detect).then(Envelope::default);
         if paths.paths.len() > MAX_PATHS {
             return Err(LayoutError::TooManyPaths(paths.paths.len()));
         }
         let names = paths.paths.iter().map(Path::to_string).collect();
         let paths = Paths::compile(&paths.paths);
         let zone = layout.zone.clone();
-        Ok(Self { paths, time, status, places, consumer, envelopes, zone, names })
+        Ok(Self { paths, time, status, places, consumer, envelope, zone, names })
     }
 
     /// Reads one record.
@@ -108,25 +93,21 @@ impl JsonFormat {
         arrival: Option<Timestamp>,
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
-        let record =
-            Record { text: without_mark(record), is_logged: record == without_mark(record) };
-        self.find(record.text, &mut work.found)?;
-        let has_time = self.time.is_none_or(|path| work.found.get(path).is_some());
-        if !has_time && let Some(inner) = self.enveloped(record.text, &mut work.found) {
-            // The text lies in a buffer that the values are copied out of.
-            let mut buffer = std::mem::take(&mut work.unescaped);
-            buffer.clear();
-            let facts = unescape(&record.text[inner.0..inner.1], &mut buffer)
-                .map_err(|_| RejectReason::Encoding)
-                .and_then(|()| {
-                    self.find(&buffer, &mut work.found)?;
-                    let record = Record { text: &buffer, is_logged: false };
-                    self.facts(record, arrival, &work.found, &mut work.decoded)
-                });
-            work.unescaped = buffer;
-            return facts;
+        let text = without_mark(record);
+        self.find(text, &mut work.found)?;
+        if self.time.is_none_or(|path| work.found.get(path).is_some()) {
+            let record = Record { text, is_logged: text.len() == record.len() };
+            return self.facts(record, arrival, &work.found, &mut work.decoded);
         }
-        self.facts(record, arrival, &work.found, &mut work.decoded)
+        let envelope = self.envelope.as_ref().ok_or(RejectReason::Time)?;
+        let within = envelope.record(text, &mut work.found).map_err(|_| RejectReason::Json)?;
+        let (from, to) = within.ok_or(RejectReason::Time)?;
+        let Work { unescaped, found, decoded, .. } = work;
+        unescaped.clear();
+        unescape(&text[from..to], unescaped).map_err(|_| RejectReason::Encoding)?;
+        self.find(unescaped, found)?;
+        let record = Record { text: unescaped, is_logged: false };
+        self.facts(record, arrival, found, decoded)
     }
 
     fn find(&self, text: &[u8], found: &mut Found) -> Result<(), RejectReason> {
@@ -138,17 +119,6 @@ impl JsonFormat {
         if first == Some(&b'{') { Ok(()) } else { Err(RejectReason::Json) }
     }
 
-    /// Returns where the text of a record within this one stands.
-    fn enveloped(&self, text: &[u8], found: &mut Found) -> Option<(usize, usize)> {
-        self.envelopes.iter().find_map(|&path| {
-            let Value { kind: Kind::String { .. }, span, .. } = found.get(path)? else {
-                return None;
-            };
-            let inner = text[span.0..span.1].trim_ascii_start();
-            inner.starts_with(b"{").then_some(span)
-        })
-    }
-
     fn facts(
         &self,
         record: Record<'_>,
@@ -158,14 +128,14 @@ impl JsonFormat {
     ) -> Result<Facts, RejectReason> {
         let mut read = Reading { record, found, decoded };
         let event_at = match self.time {
-            Some(path) => read.time(path, self.zone.as_ref())?,
+            Some(path) => read.time(path, self.zone.as_ref()),
             None => arrival,
         };
         let event_at = event_at.ok_or(RejectReason::Time)?;
         let outcome = self.status.map_or(Ok(Outcome::Accepted), |path| read.status(path))?;
         let mut facts = Facts::new(event_at, outcome);
         for consumer in &self.consumer {
-            if let Some(name) = read.text(consumer.path)? {
+            if let Some(name) = read.text(consumer.path) {
                 facts.consumer = Some((name, consumer.named));
                 break;
             }
@@ -182,15 +152,24 @@ impl JsonFormat {
     }
 
     /// Names every value of a record by its path, with its text; of objects and arrays only what
-    /// is in them.
+    /// is in them. Of a record that `serde_json` refuses, the values that are looked at.
     pub fn fields(&self, record: &[u8]) -> Result<Vec<Field>, RejectReason> {
-        self.find(without_mark(record), &mut Found::default())?;
-        // The grammar is checked; what is left to fail is a number too large for the tree.
-        let value: serde_json::Value =
-            serde_json::from_str(&String::from_utf8_lossy(without_mark(record)))
-                .map_err(|_| RejectReason::Json)?;
+        let text = without_mark(record);
+        let mut found = Found::default();
+        self.find(text, &mut found)?;
         let mut fields = Vec::new();
-        leaves(&value, &mut Vec::new(), &mut fields);
+        if let Ok(value) = serde_json::from_str(&String::from_utf8_lossy(text)) {
+            leaves(&value, &mut Vec::new(), &mut fields);
+            return Ok(fields);
+        }
+        // The grammar is checked: a number is too large, or half a surrogate pair stands there.
+        let record = Record { text, is_logged: false };
+        for (path, name) in self.names.iter().enumerate() {
+            let mut read = Reading { record, found: &found, decoded: &mut Vec::new() };
+            if read.lossy(path).is_some() {
+                fields.push((name.clone(), read.decoded.clone()));
+            }
+        }
         Ok(fields)
     }
 
@@ -213,58 +192,51 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Returns a value as it is written, if it is a string or a number.
-    fn raw(&self, path: usize) -> Option<(Value, &[u8])> {
-        let value = self.found.get(path)?;
-        let text = if value.in_string { self.found.inner() } else { self.record.text };
-        match value.kind {
-            Kind::String { .. } | Kind::Number => Some((value, &text[value.span.0..value.span.1])),
-            Kind::Word | Kind::Nested => None,
-        }
-    }
-
     /// Appends a value to the decoded ones; returns where it begins.
     fn decode(&mut self, path: usize) -> Result<Option<usize>, RejectReason> {
         let from = self.decoded.len();
-        let Some(value) = self.found.get(path) else { return Ok(None) };
-        let text = if value.in_string { self.found.inner() } else { self.record.text };
-        let raw = &text[value.span.0..value.span.1];
-        match value.kind {
+        let Some((kind, raw)) = raw(self.record, self.found, path) else { return Ok(None) };
+        match kind {
             Kind::String { escaped: true } => {
                 unescape(raw, self.decoded).map_err(|_| RejectReason::Encoding)?;
             }
-            Kind::String { escaped: false } | Kind::Number => self.decoded.extend_from_slice(raw),
-            Kind::Word | Kind::Nested => return Ok(None),
+            _ => self.decoded.extend_from_slice(raw),
         }
         Ok(Some(from))
     }
 
-    /// Returns a value that stands for something.
-    fn text(&mut self, path: usize) -> Result<Option<Text>, RejectReason> {
-        if let Some((value, raw)) = self.raw(path)
-            && self.record.is_logged
-            && !value.in_string
-            && value.kind != (Kind::String { escaped: true })
-        {
-            return Ok(is_given(raw).then_some(Text::Record(value.span)));
+    /// The same, with half a surrogate pair as it is written.
+    fn lossy(&mut self, path: usize) -> Option<usize> {
+        let from = self.decoded.len();
+        match raw(self.record, self.found, path)? {
+            (Kind::String { escaped: true }, raw) => unescape_lossy(raw, self.decoded),
+            (_, raw) => self.decoded.extend_from_slice(raw),
         }
-        let Some(from) = self.decode(path)? else { return Ok(None) };
-        let text = Text::Decoded((from, self.decoded.len()));
-        Ok(is_given(&self.decoded[from..]).then_some(text))
+        Some(from)
     }
 
-    fn time(
-        &mut self,
-        path: usize,
-        zone: Option<&TimeZone>,
-    ) -> Result<Option<Timestamp>, RejectReason> {
-        match self.raw(path) {
-            Some((Value { kind: Kind::String { escaped: true }, .. }, _)) => {
-                let from = self.decode(path)?;
-                Ok(from.and_then(|from| instant::any_form(&self.decoded[from..], zone)))
+    /// Returns a name that is given. Whatever a client can write, it hides no key.
+    fn text(&mut self, path: usize) -> Option<Text> {
+        let value = self.found.get(path)?;
+        if self.record.is_logged
+            && !value.in_string
+            && let Some((kind, raw)) = raw(self.record, self.found, path)
+            && kind != (Kind::String { escaped: true })
+        {
+            return is_given(raw).then_some(Text::Record(value.span));
+        }
+        let from = self.lossy(path)?;
+        let text = Text::Decoded((from, self.decoded.len()));
+        is_given(&self.decoded[from..]).then_some(text)
+    }
+
+    fn time(&mut self, path: usize, zone: Option<&TimeZone>) -> Option<Timestamp> {
+        match raw(self.record, self.found, path)? {
+            (Kind::String { escaped: true }, _) => {
+                let from = self.lossy(path)?;
+                instant::any_form(&self.decoded[from..], zone)
             }
-            Some((_, raw)) => Ok(instant::any_form(raw, zone)),
-            None => Ok(None),
+            (_, raw) => instant::any_form(raw, zone),
         }
     }
 
@@ -282,6 +254,9 @@ impl Reading<'_> {
             JsonPlace::Query { name, texts, holding } => {
                 for &(path, kind) in texts {
                     let Some(from) = self.decode(path)? else { continue };
+                    if !query::decides(kind, &self.decoded[from..]) {
+                        continue;
+                    }
                     // The request is moved away and the parameter put in its place.
                     let to = self.decoded.len();
                     let span = kind.parameter_span(&self.decoded[from..to], name);
@@ -297,6 +272,16 @@ impl Reading<'_> {
     fn reduced(&mut self, holding: Holding, from: usize) -> Option<Text> {
         reduce_to_key(holding, self.decoded, from)
             .then_some(Text::Decoded((from, self.decoded.len())))
+    }
+}
+
+/// Returns a value as it is written, if it is a string or a number.
+fn raw<'a>(record: Record<'a>, found: &'a Found, path: usize) -> Option<(Kind, &'a [u8])> {
+    let value = found.get(path)?;
+    let text = if value.in_string { found.inner() } else { record.text };
+    match value.kind {
+        Kind::String { .. } | Kind::Number => Some((value.kind, &text[value.span.0..value.span.1])),
+        Kind::Word | Kind::Nested => None,
     }
 }
 
@@ -323,16 +308,20 @@ fn leaves(value: &serde_json::Value, path: &mut Vec<String>, fields: &mut Vec<Fi
 
 /// Returns the outcome of a status: an integer, or nothing.
 fn outcome(status: &[u8]) -> Option<Outcome> {
-    let digits = status.strip_prefix(b"-").unwrap_or(status);
-    match status {
-        [] | [b'-'] => Some(Outcome::Accepted),
-        _ if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => None,
-        [_, _, _] if digits.len() == 3 => {
-            let number = digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-            Some(Outcome::of_status(number))
-        }
-        _ => Some(Outcome::Accepted),
+    if !is_given(status) {
+        return Some(Outcome::Accepted);
     }
+    let (negative, digits) = match status.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, status),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits
+        .iter()
+        .fold(0u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit - b'0')));
+    Some(if negative { Outcome::Accepted } else { Outcome::of_status(number) })
 }
 
 /// Paths that get their numbers in the order they are asked for.
@@ -363,8 +352,7 @@ impl Numbered {
             }
             Place::Query(name) => {
                 let mut texts = Vec::new();
-                for (text, kind) in QUERIES {
-                    let path = text.parse().map_err(LayoutError::Path)?;
+                for (path, kind) in query::members() {
                     texts.push((self.add(path), kind));
                 }
                 let holding = Holding::of_parameter(name);

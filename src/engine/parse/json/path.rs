@@ -3,13 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Members whose string may hold a record, which a path goes on into. A string elsewhere is text:
+/// of a path such as `request.headers.X-Api-Key` a client could otherwise write all in a `request`.
+const TEXT_MEMBERS: [&str; 4] = ["message", "@message", "MESSAGE", "log"];
+
 /// Most paths of one format.
 pub const MAX_PATHS: usize = 64;
 
 /// A path into a JSON text: member names and array indexes.
 ///
 /// Written `a.b.0`, with names that hold a dot in quotes: `extra."example.org/id".0`, or as
-/// `extra["example.org/id"][0]`. A number is an index in an array and a name in an object.
+/// `extra["example.org/id"][0]`. A number is an index in an array and a name in an object. After
+/// `message`, `@message`, `MESSAGE` and `log` a path goes on in the JSON text of a string, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     segments: Vec<String>,
@@ -41,7 +46,7 @@ impl Path {
     /// Returns the last segment that is a name and no index.
     pub fn last_name(&self) -> &str {
         let names = self.segments.iter().rev();
-        let name = names.clone().find(|segment| segment.parse::<usize>().is_err());
+        let name = names.clone().find(|segment| index_of(segment).is_none());
         name.or_else(|| names.clone().next()).map_or("", String::as_str)
     }
 }
@@ -58,7 +63,9 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.segments.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "." })?;
-            if segment.contains(['.', '[', ']']) {
+            if segment.contains('"') {
+                write!(f, "[\"{segment}\"]")?;
+            } else if segment.is_empty() || segment.contains(['.', '[', ']']) {
                 write!(f, "\"{segment}\"")?;
             } else {
                 f.write_str(segment)?;
@@ -72,18 +79,17 @@ fn segments(text: &str) -> Option<Vec<String>> {
     let mut segments = Vec::new();
     let mut rest = text;
     loop {
-        let (segment, behind) = if let Some(quoted) = rest.strip_prefix('"') {
-            quoted.split_once('"')?
+        let quoted = rest.starts_with(['"', '[']) && !rest.starts_with("[]");
+        let (segment, behind) = if let Some(name) = rest.strip_prefix('"') {
+            name.split_once('"')?
+        } else if let Some(name) = rest.strip_prefix("[\"") {
+            name.split_once("\"]")?
         } else if let Some(index) = rest.strip_prefix('[') {
-            let (inside, behind) = match index.strip_prefix('"') {
-                Some(quoted) => quoted.split_once("\"]")?,
-                None => index.split_once(']')?,
-            };
-            (inside, behind)
+            index.split_once(']')?
         } else {
             rest.split_at(rest.find(['.', '[', ']', '"']).unwrap_or(rest.len()))
         };
-        if segment.is_empty() {
+        if segment.is_empty() && !quoted {
             return None;
         }
         segments.push(segment.to_owned());
@@ -93,6 +99,12 @@ fn segments(text: &str) -> Option<Vec<String>> {
             _ => behind.strip_prefix('.')?,
         };
     }
+}
+
+/// Returns the index that a segment is, written as indexes are: `0`, `12`, never `00` or `+1`.
+fn index_of(segment: &str) -> Option<usize> {
+    let canonical = segment == "0" || segment.starts_with(|first| matches!(first, '1'..='9'));
+    segment.parse().ok().filter(|_| canonical)
 }
 
 /// The paths of a format as a tree, in one list: the root is node 0.
@@ -107,6 +119,8 @@ pub struct Tree {
 pub struct Node {
     /// What a path goes on with, and the node there.
     pub children: Vec<Child>,
+    /// Whether paths go on in the text of a string here.
+    pub holds_text: bool,
     /// Number of the paths that end here.
     pub ends: Vec<usize>,
     /// Numbers of the paths that end here or below.
@@ -132,18 +146,15 @@ impl Tree {
             let mut at = 0;
             nodes[at].below.push(number);
             for segment in &path.segments {
-                let known = nodes[at].children.iter();
-                let known = known.clone().find(|child| child.name == segment.as_bytes());
-                at = match known {
-                    Some(child) => child.node,
-                    None => {
-                        let node = nodes.len();
-                        nodes.push(Node::default());
-                        let name = segment.clone().into_bytes();
-                        nodes[at].children.push(Child { name, index: segment.parse().ok(), node });
-                        node
-                    }
-                };
+                let known = nodes[at].member(segment.as_bytes());
+                at = known.unwrap_or_else(|| {
+                    let node = nodes.len();
+                    let holds_text = TEXT_MEMBERS.contains(&segment.as_str());
+                    nodes.push(Node { holds_text, ..Node::default() });
+                    let name = segment.clone().into_bytes();
+                    nodes[at].children.push(Child { name, index: index_of(segment), node });
+                    node
+                });
                 nodes[at].below.push(number);
             }
             nodes[at].ends.push(number);
@@ -195,6 +206,7 @@ mod tests {
         check("request.headers.X-Api-Key.0", Some(&["request", "headers", "X-Api-Key", "0"]));
         check("a.\"b.c/d\".0", Some(&["a", "b.c/d", "0"]));
         check("a[\"b.c\"][0].d", Some(&["a", "b.c", "0", "d"]));
+        check("a[\"b\"c\"].\"\"", Some(&["a", "b\"c", ""]));
         for bad in ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a\"b\"", "\"a", "a]"] {
             check(bad, None);
         }

@@ -54,6 +54,8 @@ pub struct Found {
     inner: Zeroizing<Vec<u8>>,
     /// A member's name that is written with escapes.
     name: Zeroizing<Vec<u8>>,
+    /// Number of members of the outermost object.
+    members: usize,
 }
 
 /// The text is no JSON, or nested too deeply.
@@ -64,6 +66,11 @@ impl Found {
     /// Returns the value at the path with this number.
     pub fn get(&self, path: usize) -> Option<Value> {
         self.values[path]
+    }
+
+    /// Returns how many members the outermost object has; a name that comes twice counts twice.
+    pub fn members(&self) -> usize {
+        self.members
     }
 
     /// Returns the text that values with `in_string` stand in.
@@ -81,11 +88,13 @@ impl Paths {
     /// Finds the value at each path: the last one where a name comes twice.
     ///
     /// The whole text must be one JSON value, with white space around it. A path that goes on where
-    /// a string stands goes into the JSON text in that string, one string deep.
+    /// the string of a [text member](super::path) stands goes into the JSON text in that string,
+    /// one string deep; any other string is text.
     pub fn find(&self, text: &[u8], found: &mut Found) -> Result<(), Malformed> {
         found.values.clear();
         found.values.resize(self.tree.paths(), None);
         found.inner.clear();
+        found.members = 0;
         self.find_in(text, Base { offset: 0, in_string: false }, found)
     }
 
@@ -114,7 +123,7 @@ struct Walk<'a> {
     found: &'a mut Found,
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -176,6 +185,9 @@ impl<'a> Walk<'a> {
         }
         loop {
             self.expect(b'"')?;
+            if depth == MAX_DEPTH - 1 && !self.base.in_string {
+                self.found.members += 1;
+            }
             let from = self.at;
             let escaped = self.string()?;
             let child = node.and_then(|node| self.member(node, (from, self.at - 1), escaped));
@@ -249,7 +261,7 @@ impl<'a> Walk<'a> {
             self.found.values[path] = Some(value);
         }
         if let Kind::String { .. } = kind
-            && !node.children.is_empty()
+            && node.holds_text
             && !in_string
         {
             self.descend(number, (from, to));
@@ -365,8 +377,8 @@ fn plain_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(chunk) = text[at..].first_chunk::<8>() {
         let bytes = u64::from_le_bytes(*chunk);
-        let quote = bytes ^ (ONES * b'"' as u64);
-        let backslash = bytes ^ (ONES * b'\\' as u64);
+        let quote = bytes ^ (ONES * u64::from(b'"'));
+        let backslash = bytes ^ (ONES * u64::from(b'\\'));
         let hit = (bytes.wrapping_sub(ONES * 0x20) & !bytes)
             | (quote.wrapping_sub(ONES) & !quote)
             | (backslash.wrapping_sub(ONES) & !backslash);

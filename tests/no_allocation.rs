@@ -1,0 +1,155 @@
+//! A line that shows nothing new is read and counted without an allocation, in every format.
+
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::cell::Cell;
+
+use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Scratch};
+use keydrain::engine::scan::tally::{ScanTally, TallyOptions};
+
+/// The system's allocator, counting what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: every call is passed on as it came; the counter neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, block: Block) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.alloc(block) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, block: Block) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, block) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, block: Block, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: as above.
+        unsafe { System.realloc(memory, block, size) }
+    }
+}
+
+/// Reads and counts the lines; returns how many allocations that took.
+fn allocations(
+    parser: &LineParser,
+    lines: &[&str],
+    scratch: &mut Scratch,
+    tally: &mut ScanTally,
+) -> u64 {
+    let before = ALLOCATIONS.get();
+    for line in lines {
+        match parser.parse(line.as_bytes(), scratch) {
+            Ok(event) => tally.event(&event),
+            Err(reason) => tally.reject(reason),
+        }
+    }
+    ALLOCATIONS.get() - before
+}
+
+/// Reads `lines`, of which `events` have a key, again and again.
+fn check(format: FormatSpec, places: &[&str], consumer: &[&str], lines: &[&str], events: u64) {
+    let places = places.iter().map(|place| place.parse().expect("a place")).collect();
+    let consumer = consumer.iter().map(|&field| field.to_owned()).collect();
+    let layout = Layout::new(format, places, consumer);
+    let parser = LineParser::compile(&layout).expect("a good layout");
+    let mut scratch = Scratch::default();
+    let mut tally = ScanTally::new(TallyOptions::default());
+    assert_ne!(
+        allocations(&parser, lines, &mut scratch, &mut tally),
+        0,
+        "the first time takes some"
+    );
+    assert_eq!(tally.totals().events, events);
+    // A table that is full grows when it is asked for the next entry, even an old one.
+    allocations(&parser, lines, &mut scratch, &mut tally);
+    assert_eq!(allocations(&parser, lines, &mut scratch, &mut tally), 0);
+    assert_eq!(tally.totals().events, 3 * events);
+}
+
+#[test]
+fn combined_lines_take_none() {
+    let lines = [
+        r#"192.0.2.1 - bob [17/May/2015:10:05:03 +0000] "GET /?k=a%2Bb\x41 HTTP/1.1" 200 5 "-" "-""#,
+        r#"192.0.2.1 - - [17/May/2015:10:05:04 +0000] "GET /?k=K1 HTTP/1.1" 401 5 "\"" "\x22""#,
+        r#"192.0.2.1 - - [17/May/2015:10:05:04 +0000] "\x16\x03" 400 5 "-" "-""#,
+        "garbage",
+    ];
+    check(FormatSpec::Combined, &["query:k"], &[], &lines, 2);
+    let common = lines.map(|line| line.split(" \"-\" \"-\"").next().expect("a part"));
+    check(FormatSpec::Common, &["query:k"], &[], &[common[0], common[2], ""], 1);
+}
+
+#[test]
+fn nginx_lines_take_none() {
+    let format = r#"$msec $status $upstream_addr "$http_authorization" "$request" $http_x_user"#;
+    let lines = [
+        // An `Authorization` header of each scheme
+        r#"1431857103.250 200 10.0.0.1:80, 10.0.0.2:80 "Basic c2tfbGl2ZTpwYXNz" "-" bob"#,
+        r#"1431857103.250 200 - "Basic _-8_Og==" "-" bob"#,
+        r#"1431857103.250 200 - "Basic ???" "-" bob"#,
+        r#"1431857103.250 200 - "Bearer tok\x22" "GET /?X-Amz-Credential=AKIA%2Fx HTTP/1.1" a b"#,
+        r#"1431857103.250 200 - "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/2024/s3, x" "-" bob"#,
+        "1431857103.250 2000 - \"-\" \"-\" bob",
+    ];
+    let places = ["field:http_authorization", "query:X-Amz-Credential"];
+    check(FormatSpec::Nginx(format.into()), &places, &["http_x_user"], &lines, 4);
+    let format = r#"escape=json {"t":"$time_iso8601","k":"$http_x_api_key"}"#;
+    let lines = [r#"{"t":"2015-05-17T10:05:03+00:00","k":"a\"\u0041"}"#, "{}"];
+    check(FormatSpec::Nginx(format.into()), &["field:http_x_api_key"], &[], &lines, 1);
+}
+
+#[test]
+fn apache_lines_take_none() {
+    let format = r#"%h %u %{%Y-%m-%dT%H:%M:%S%z}t "%r" %>s "%{X-Api-Key}i""#;
+    let lines = [
+        r#"192.0.2.1 - 2015-05-17T10:05:03+0000 "GET / HTTP/1.1" 200 "a\"b""#,
+        r#"192.0.2.1 - 2015-05-17T10:05:03+0000 "GET / HTTP/1.1" 200 "-""#,
+        r#"192.0.2.1 - 2015-05-17T10:05:99+0000 "GET / HTTP/1.1" 200 "K""#,
+    ];
+    check(FormatSpec::Apache(format.into()), &["field:http_x_api_key"], &[], &lines, 1);
+}
+
+#[test]
+fn json_lines_take_none() {
+    let spec = JsonSpec {
+        time: Some("ts".into()),
+        status: Some("status".into()),
+        consumer: vec!["user.name".into(), "message.user".into(), "ip".into()],
+        ..JsonSpec::default()
+    };
+    let lines = [
+        r#"{"ts":1714557600.5,"status":200,"headers":{"Authorization":["Basic c2s6cA=="]},"ip":"192.0.2.1"}"#,
+        r#"{"ts":"2024-05-01T10:00:00\u005a","status":"401","uri":"/?k=%41\u0042","user":{"name":"a\tb"}}"#,
+        r#"{"ts":1714557600,"h\u0065aders":{"Authorization":["Bearer a\"b"]},"message":"{\"user\":\"u\\u0041\"}"}"#,
+        r#"{"timestamp":1,"ingestionTime":2,"message":"{\"ts\":1714557600,\"uri\":\"/?k=1\"}"}"#,
+        r#"{"message":"{\"ts\":1714557600,\"uri\":\"/?k=1\"}"}"#,
+        r#"{"ts":1714557600,"uri":"/"}"#,
+        r#"{"ts":"never"}"#,
+        r#"{"ts":1714557600,"status":"x"}"#,
+        r#"{"ts":1"#,
+    ];
+    let places = ["field:headers.Authorization.0", "query:k"];
+    check(FormatSpec::Json(spec), &places, &[], &lines, 4);
+}
+
+#[test]
+fn lines_of_several_formats_take_none() {
+    let formats = ["$msec $http_x_api_key", "$time_iso8601 $status $http_x_api_key"];
+    let formats = formats.map(|format| FormatSpec::Nginx(format.into())).to_vec();
+    let place = vec!["field:http_x_api_key".parse().expect("a place")];
+    let layout = Layout { formats, ..Layout::new(FormatSpec::Combined, place, Vec::new()) };
+    let parser = LineParser::compile(&layout).expect("a good layout");
+    let lines = ["1431857103.250 a", "2015-05-17T10:05:03+00:00 401 b", "neither"];
+    let mut scratch = Scratch::default();
+    let mut tally = ScanTally::new(TallyOptions::default());
+    allocations(&parser, &lines, &mut scratch, &mut tally);
+    assert_eq!(allocations(&parser, &lines, &mut scratch, &mut tally), 0);
+    assert_eq!(tally.totals().events, 4);
+}
