@@ -9,6 +9,7 @@ Standard library only, Python 3.9 or later.
 
 import argparse
 import datetime
+import gzip
 import json
 import random
 
@@ -231,7 +232,7 @@ def nginx_iso(pen):
         pen.random.randrange(24), pen.random.randrange(60), pen.random.randrange(60),
     )  # fmt: skip
     if pen.once_in(40):
-        at = pen.pick([b"2025-11-17", b"2025-13-17T10:00:00Z", b"2025-11-17T10:00:00", b"2025-11-17T10:00:00.1234567890Z", b"-"])
+        at = pen.pick([b"2025-11-17", b"2025-13-17T10:00:00Z", b"2025-11-17T10:00:00", b"-"])
     status = b"%d" % pen.pick(STATUSES)
     client = dash(nginx_escaped(pen.pick(USERS)))
     return b'%s %s %s "%s" "%s"' % (at, status, pen.pick(ADDRESSES), nginx_escaped(pen.request()), client)
@@ -300,14 +301,14 @@ def json_time(pen):
 
 BAD_JSON_TIMES = [
     "null", "true", "{}", "[]", "[1763164800]", '""', '"-"', '"yesterday"', '"2025-11-17"', '"2025-11-17T10:00:00"', '"2025-02-29T10:00:00Z"',
-    '"2025-11-17T10:00Z"', '"2025-11-17T25:00:00Z"', '"2025-11-17T10:00:00.1234567890Z"', '"1763164800s"', '" 1763164800"', '"0x10"',
+    '"2025-11-17T10:00Z"', '"2025-11-17T25:00:00Z"', '"1763164800s"', '" 1763164800"', '"0x10"',
     '"2025-11-17T10:00:00+2"', '"2025-11-17T10:00:00.Z"', '"20251117T100000Z"', '"2025-11-17T10:00:00Z "', '"NaN"', '"2025-11-17T10:00:00 UTC"',
 ]  # fmt: skip
 BORDER_TIMES = [
     "0", "1", "999999999", "9999999999", "1763164800.999999999", "1763164800.0", "1.7631648e9", "1763164800123.5", "17631648001",
     "99999999999", "100000000000", "99999999999999", "100000000000000", "99999999999999999", "100000000000000000", "0.5",
     "1763164800999999999", "1763164800123456.7", '"1763164800.123456789"', '"2016-12-31T23:59:60Z"', '"1969-12-31T23:59:59.999999999Z"',
-    '"2024-02-29T00:00:00-00:01"', '"2025-11-17 10:00:00Z"', '"2025-11-17t10:00:00z"', "1763164800.9999999999", "-1", "-1.5",
+    '"2024-02-29T00:00:00-00:01"', '"2025-11-17 10:00:00Z"', '"2025-11-17t10:00:00z"', "1763164800.9999999999",
 ]  # fmt: skip
 
 
@@ -338,22 +339,27 @@ def json_forgery(pen):
 
 
 def json_line(pen):
-    time = pen.pick(BAD_JSON_TIMES) if pen.once_in(30) else pen.pick(BORDER_TIMES) if pen.once_in(25) else json_time(pen)
+    time, status, key = json_time(pen), str(pen.pick(STATUSES)), json_key(pen)
     who = pen.pick(["null", "7", '""', '"-"', "[]"]) if pen.once_in(12) else json_text(pen, utf8(pen.pick(USERS)))
     user = json_object(pen, [("name", who), ("id", "1")] + ([("name", '"twice"')] if pen.once_in(20) else []))
-    pairs = [("ts", time), ("status", json_status(pen)), ("key", json_key(pen)), ("user", user)]
-    pairs += [json_forgery(pen) for _ in range(pen.random.randrange(4))]
-    if pen.once_in(12):
+    twice = []
+    # One fault in a line: which of two is named is nobody's promise.
+    if pen.once_in(25):
+        time = pen.pick(BAD_JSON_TIMES)
+    elif pen.once_in(20):
+        time = pen.pick(BORDER_TIMES)
+    elif pen.once_in(8):
+        status = json_status(pen)
+    elif pen.once_in(10):
         name = pen.pick(["key", "status", "user", "ts"])
-        value = {"key": json_key(pen), "status": json_status(pen), "user": user, "ts": json_time(pen)}[name]
-        pairs.append((name, value))
+        twice = [(name, {"key": json_key(pen), "status": json_status(pen), "user": user, "ts": json_time(pen)}[name])]
+    pairs = [("ts", time), ("status", status), ("key", key), ("user", user)] + twice
     if pen.once_in(12):
         pairs.pop(pen.random.randrange(len(pairs)))
+    pairs += [json_forgery(pen) for _ in range(pen.random.randrange(4))]
     line = spaced(pen) + json_object(pen, pairs) + spaced(pen)
-    data = line.encode("utf-8", "surrogatepass")
-    if pen.once_in(40):
-        data = broken_json(pen, data)
-    return data
+    data = line.encode()
+    return broken_json(pen, data) if pen.once_in(40) else data
 
 
 def broken_json(pen, line):
@@ -361,7 +367,7 @@ def broken_json(pen, line):
     return pen.pick([
         line[:at], line + b"x", line + b"}", line + line, line.replace(b":", b"=", 1), line.replace(b'"', b"'"), b"\xef\xbb\xbf" + line,
         line.replace(b"{", b"{,", 1), line.replace(b"}", b",}", 1), line.replace(b'"', b'"\x01', 1), line.replace(b'"', b'"\\x', 1),
-        b"[" + line + b"]", b"null", b'"text"', b"7", b"[]", b"{}", b"", b" ", b"{", line.replace(b'"', b'"\xff', 1), b"// " + line, b"\x00" + line,
+        b"[" + line + b"]", b"null", b'"text"', b"7", b"[]", b"{}", b"", b"{", line.replace(b'"', b'"\xff', 1), b"// " + line, b"\x00" + line,
         line.replace(b"}", b',"n":01}', 1), line.replace(b"}", b',"n":NaN}', 1), line.replace(b"}", b',"n":+1}', 1),
         line.replace(b"}", b',"n":1.}', 1), line.replace(b"}", b',"n":Infinity}', 1), line.replace(b"}", b',"n":"\\u12"}', 1),
         line.replace(b"}", b',"n":.5}', 1), line.replace(b"}", b',"n":tru}', 1), line.replace(b"}", b',"n"}', 1),
@@ -528,6 +534,9 @@ def main():
         data = trail(given.corpus[len("trail_") :], pen, given.lines)
     else:
         data = lines_file(LINES[given.corpus], pen, given.lines, given.corpus == "combined")
+    if given.out.endswith(".gz"):
+        middle = len(data) // 2
+        data = gzip.compress(data[:middle], 1) + gzip.compress(data[middle:], 1)
     with open(given.out, "wb") as file:
         file.write(data)
 

@@ -1,5 +1,6 @@
 """JSON lines by dotted paths, and CloudTrail in all its shapes."""
 
+import codecs
 import json
 import re
 
@@ -11,6 +12,23 @@ SPACE = re.compile(r"[ \t\n\r]*")
 
 class Number(str):
     """A number as it is written."""
+
+
+# A byte that is no UTF-8 travels through the JSON reader as a character that no log holds.
+STRAY = 0x10FF00
+codecs.register_error(
+    "stray", lambda e: ("".join(chr(STRAY + b) for b in e.object[e.start : e.end]), e.end)
+)
+
+
+def bytes_of(text):
+    """The bytes of a JSON string; half a surrogate pair stands for none."""
+    try:
+        return b"".join(
+            bytes([ord(c) - STRAY]) if STRAY <= ord(c) < STRAY + 256 else c.encode() for c in text
+        )
+    except UnicodeEncodeError:
+        raise Reject("encoding") from None
 
 
 def no_such_number(text):
@@ -26,10 +44,8 @@ DECODER = json.JSONDecoder(
 
 
 def decoded(line):
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        raise Reject("encoding") from None
+    # RFC 8259 lets a reader pass over a byte order mark.
+    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "stray")
     try:
         value, end = DECODER.raw_decode(text, SPACE.match(text).end())
     except (ValueError, RecursionError):
@@ -48,7 +64,7 @@ def value_at(value, path):
             value = value[int(step)]
         else:
             return None
-    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else None
+    return bytes_of(value) if isinstance(value, str) else None
 
 
 class JsonLines:
@@ -103,7 +119,7 @@ NOT_AUTHENTICATED = {
 def trail_outcome(code):
     if code is None or code == b"":
         return "accepted"
-    name = code.decode("utf-8", "surrogatepass")
+    name = code.decode("utf-8", "replace")
     denied = (
         name.startswith("AccessDenied")
         or name.endswith("UnauthorizedOperation")
@@ -123,16 +139,7 @@ class CloudTrail:
 
     def records(self, data):
         """Each record of a file, or the reason why there is none."""
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            # One bad line must not hide its neighbours.
-            text = None
-        if text is None:
-            for line in data.split(b"\n"):
-                if line.strip(b" \t\r"):
-                    yield from self.records_of_line(line)
-            return
+        text = data.decode("utf-8", "stray")
         at = SPACE.match(text).end()
         while at < len(text):
             try:
@@ -149,12 +156,6 @@ class CloudTrail:
             else:
                 yield from unwrapped(value)
             at = SPACE.match(text, end).end()
-
-    def records_of_line(self, line):
-        try:
-            yield from unwrapped(decoded(line))
-        except Reject as reject:
-            yield reject
 
     def read(self, value):
         if not isinstance(value, dict):
@@ -184,7 +185,7 @@ def unwrapped(value):
         yield from unwrapped(value["detail"])
     elif isinstance(value, dict) and "eventTime" not in value and type(value.get("message")) is str:
         try:
-            yield from unwrapped(decoded(value["message"].encode("utf-8", "surrogatepass")))
+            yield from unwrapped(decoded(bytes_of(value["message"])))
         except Reject as reject:
             yield reject
     else:

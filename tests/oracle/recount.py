@@ -57,11 +57,12 @@ def unwrapped_docker(lines):
             entry = json_formats.decoded(line)
             if not isinstance(entry, dict) or type(entry.get("log")) is not str:
                 raise Reject("form")
+            part = json_formats.bytes_of(entry["log"])
         except Reject as reject:
             yield reject
             continue
         stream = str(entry.get("stream"))
-        text = pending.pop(stream, b"") + entry["log"].encode("utf-8", "surrogatepass")
+        text = pending.pop(stream, b"") + part
         if text.endswith(b"\n"):
             yield lines_of(text)[0]
         else:
@@ -111,7 +112,7 @@ def read_line(formats, line):
         raise line
     if len(line) > MAX_LINE:
         raise Reject("too_long")
-    if line == b"":
+    if not line.strip(b" \t\r"):
         raise Reject("form")
     refused = None
     for one in formats:
@@ -221,7 +222,7 @@ def options():
     parser.add_argument("--until")
     parser.add_argument("--group", default="key,consumer")
     parser.add_argument("--zone")
-    parser.add_argument("--wrapped", choices=["docker", "cri"])
+    parser.add_argument("--wrapped", choices=["none", "docker", "cri"])
     parser.add_argument("--lines", action="store_true", help="print how each line is read instead of the counts")
     return parser.parse_intermixed_args()
 
@@ -238,7 +239,7 @@ def main():
         if given.consumer:
             one.consumers = [place.split(":", 1)[1] for place in given.consumer]
     count = Count(given.by, bound(given.since), bound(given.until))
-    unwrap = {None: list, "docker": unwrapped_docker, "cri": unwrapped_cri}[given.wrapped]
+    unwrap = {None: list, "none": list, "docker": unwrapped_docker, "cri": unwrapped_cri}[given.wrapped]
     read_files = set()
     for path in given.files:
         if os.path.realpath(path) in read_files:

@@ -12,7 +12,8 @@ QUOTED = rb'((?:[^"\\]|\\.)*)'
 # A user's name may hold spaces, but nothing follows a `-`: that is a field too many.
 # That holds only where the second field is the `-` that nearly every server writes.
 USER = rb'(-|(?!- )(?:[^"\\]|\\.)+)'
-COMMON = rb"([^ ]+) (-) " + USER + rb' \[([^\]]*)\] "' + QUOTED + rb'" ([^ ]+) (\d+|-)'
+SIZE = rb"(\d+|-)"
+COMMON = rb"([^ ]+) (-) " + USER + rb' \[([^\]]*)\] "' + QUOTED + rb'" ([^ ]+) ' + SIZE
 COMBINED = COMMON + rb' "' + QUOTED + rb'" "' + QUOTED + rb'"(?: .*)?'
 COMMON_NAMES = ["remote_addr", "ident", "remote_user", "time_local", "request", "status", "body_bytes_sent"]
 COMBINED_NAMES = COMMON_NAMES + ["http_referer", "http_user_agent"]
@@ -158,6 +159,8 @@ def pattern_of(parts):
             pattern += QUOTED
         elif names[-1] == "remote_user":
             pattern += USER
+        elif names[-1] == "body_bytes_sent":
+            pattern += SIZE
         elif after:
             pattern += rb"((?:(?!" + re.escape(after) + rb").)*)"
         else:

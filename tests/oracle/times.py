@@ -16,7 +16,7 @@ CLF = re.compile(rb"(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])
 RFC3339 = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))?"
 )
-NUMBER = re.compile(rb"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?")
+NUMBER = re.compile(rb"(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?")
 
 # What 64 bits of nanoseconds can say: 1677-09-21 to 2262-04-11.
 OLDEST, NEWEST = -(2**63), 2**63 - 1
@@ -70,8 +70,8 @@ def epoch(text):
     found = NUMBER.fullmatch(text)
     if not found:
         return None
-    whole, part = found[2], found[3] or b""
-    number = Fraction(int(whole + part), 10 ** len(part)) * Fraction(10) ** int(found[4] or 0)
+    whole, part = found[1], found[2] or b""
+    number = Fraction(int(whole + part), 10 ** len(part)) * Fraction(10) ** int(found[3] or 0)
     if number < 10**11:
         unit = NANOS
     elif number < 10**14:
@@ -80,8 +80,7 @@ def epoch(text):
         unit = 10**3
     else:
         unit = 1
-    nanos = number * unit
-    nanos = (-nanos if found[1] else nanos) // 1
+    nanos = number * unit // 1
     return nanos if OLDEST <= nanos <= NEWEST else None
 
 
