@@ -210,9 +210,9 @@ fn apache_lines_count_as_the_contract_says() {
 
 #[test]
 fn a_file_of_two_layouts_is_read_by_the_first_that_fits() {
-    let formats = ["--format", NGINX_KEYS, "--format", NGINX_MSEC];
-    let places = ["--credential", "field:key_name", "--credential", "field:http_x_api_key"];
-    agree_on("mixed", &[&formats[..], &places, &["--by", "hour"]].concat());
+    let other = NGINX_MSEC.replace("$http_x_api_key", "$key_name");
+    let formats = ["--format", NGINX_KEYS, "--format", &other];
+    agree_on("mixed", &[&formats[..], &["--credential", "field:key_name", "--by", "hour"]].concat());
 }
 
 #[test]

@@ -446,7 +446,7 @@ def trail(shape, pen, lines):
         return (json.dumps(records, ensure_ascii=False)).encode()
     written = [trail_written(pen, record) for record in records]
     if shape == "lines":
-        broken = ["{", "x", '{"eventTime":', "[1", '"', "{}", "null", "7"]
+        broken = ["{", "x", '{"eventTime":', '"', "{}", "}", "", " "]
         written = [pen.pick(broken) if pen.once_in(100) else one for one in written]
     elif shape == "message":
         written = [json.dumps({"timestamp": 1, "message": one, "id": "3"}) for one in written]
@@ -469,7 +469,16 @@ def docker(pen):
     if pen.once_in(8):
         at = pen.random.randrange(1, len(line))
         parts = [line[:at], line[at:]]
-    return [json_object(pen, [("log", json_text(pen, part)), ("stream", '"%s"' % stream), ("time", '"2025-11-17T10:00:00.5Z"')]).encode() for part in parts]
+    entry = '{"log":%s,"stream":"%s","time":"2025-11-17T10:00:00.5Z"}'
+    return [(entry % (go_text(part), stream)).encode() for part in parts]
+
+
+def go_text(text):
+    """A JSON string as Docker writes it."""
+    written = json.dumps(text, ensure_ascii=False)
+    for c in "<>&\u2028\u2029":
+        written = written.replace(c, "\\u%04x" % ord(c))
+    return written
 
 
 def cri(pen):
@@ -497,17 +506,17 @@ def long_lines(make, pen):
         yield line.replace(b"curl/8.5.0", b"c" * (length - len(line) + len(b"curl/8.5.0")), 1)
 
 
-def lines_file(make, pen, lines, may_be_long):
+def lines_file(make, pen, lines):
     """Lines with every kind of end; the last one has none."""
     out = []
     while len(out) < lines:
         made = make(pen)
         for line in made if isinstance(made, list) else [made]:
             line = line.replace(b"\n", b" ")
-            if pen.once_in(200):
+            if pen.once_in(200) and make is not docker:
                 line = pen.pick([b"", b"\r", line + b"\r", line.replace(b" ", b"\r", 1), line + b" "])
             out.append(line + (b"\r\n" if pen.once_in(10) else b"\n"))
-    if may_be_long:
+    if make is combined:
         middle = len(out) // 2
         out[middle:middle] = [line + b"\n" for line in long_lines(make, pen)]
     data = b"".join(out)
@@ -533,7 +542,7 @@ def main():
     if given.corpus.startswith("trail_"):
         data = trail(given.corpus[len("trail_") :], pen, given.lines)
     else:
-        data = lines_file(LINES[given.corpus], pen, given.lines, given.corpus == "combined")
+        data = lines_file(LINES[given.corpus], pen, given.lines)
     if given.out.endswith(".gz"):
         middle = len(data) // 2
         data = gzip.compress(data[:middle], 1) + gzip.compress(data[middle:], 1)

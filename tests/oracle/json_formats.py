@@ -7,6 +7,8 @@ import re
 import times
 from text_formats import NO_KEY, NO_VALUE, Record, Reject, outcome, query_value, target_of
 
+# A byte order mark, which RFC 8259 lets a reader pass over.
+MARK = b"\xef\xbb\xbf"
 SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -44,8 +46,7 @@ DECODER = json.JSONDecoder(
 
 
 def decoded(line):
-    # RFC 8259 lets a reader pass over a byte order mark.
-    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "stray")
+    text = line.removeprefix(MARK).decode("utf-8", "stray")
     try:
         value, end = DECODER.raw_decode(text, SPACE.match(text).end())
     except (ValueError, RecursionError):
@@ -139,17 +140,13 @@ class CloudTrail:
 
     def records(self, data):
         """Each record of a file, or the reason why there is none."""
-        text = data.decode("utf-8", "stray")
+        text = data.removeprefix(MARK).decode("utf-8", "stray")
         at = SPACE.match(text).end()
         while at < len(text):
             try:
                 value, end = DECODER.raw_decode(text, at)
-                # Two values need a line end between them.
-                line_end = text.find("\n", end)
-                line_end = len(text) if line_end < 0 else line_end
-                if text[end:line_end].strip(" \t\r"):
-                    raise ValueError("text after a record")
             except (ValueError, RecursionError):
+                # What is no JSON is one reject, up to the end of its line.
                 end = text.find("\n", at)
                 end = len(text) if end < 0 else end
                 yield Reject("json")

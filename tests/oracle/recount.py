@@ -52,25 +52,21 @@ def unwrapped_docker(lines):
     pending = {}
     for line in lines:
         try:
-            if line == b"":
-                raise Reject("form")
             entry = json_formats.decoded(line)
-            if not isinstance(entry, dict) or type(entry.get("log")) is not str:
-                raise Reject("form")
             part = json_formats.bytes_of(entry["log"])
-        except Reject as reject:
-            yield reject
+            stream = str(entry["stream"])
+        except (Reject, TypeError, KeyError):
+            yield Reject("form")
             continue
-        stream = str(entry.get("stream"))
         text = pending.pop(stream, b"") + part
         if text.endswith(b"\n"):
             yield lines_of(text)[0]
         else:
             pending[stream] = text
-    yield from pending.values()
+    yield from cut(pending)
 
 
-CRI = re.compile(rb"[^ ]+ (stdout|stderr) ([FP]) (.*)", re.DOTALL)
+CRI = re.compile(rb"([^ ]+) (stdout|stderr) ([FP]) (.*)", re.DOTALL)
 
 
 def unwrapped_cri(lines):
@@ -78,15 +74,21 @@ def unwrapped_cri(lines):
     pending = {}
     for line in lines:
         found = CRI.fullmatch(line)
-        if not found or times.rfc3339(line.split(b" ", 1)[0]) is None:
+        if not found or times.rfc3339(found[1]) is None:
             yield Reject("form")
             continue
-        text = pending.pop(found[1], b"") + found[3]
-        if found[2] == b"F":
+        text = pending.pop(found[2], b"") + found[4]
+        if found[3] == b"F":
             yield text
         else:
-            pending[found[1]] = text
-    yield from pending.values()
+            pending[found[2]] = text
+    yield from cut(pending)
+
+
+def cut(pending):
+    """A line whose last part never came: half a key may read as another key."""
+    for _ in pending:
+        yield Reject("form")
 
 
 def format_of(written, zone):
@@ -114,12 +116,13 @@ def read_line(formats, line):
         raise Reject("too_long")
     if not line.strip(b" \t\r"):
         raise Reject("form")
-    refused = None
+    refused = Reject("form")
     for one in formats:
         try:
             return one.read(line)
         except Reject as reject:
-            refused = refused or reject
+            # A layout that fits but for its time or status says more than one that does not fit.
+            refused = reject if refused.args[0] == "form" else refused
     raise refused
 
 
