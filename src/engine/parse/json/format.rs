@@ -22,7 +22,7 @@ use crate::engine::usage::Outcome;
 const ENVELOPES: [&str; 3] = ["message", "MESSAGE", "log"];
 
 /// Members that hold a request or a query, best first, and what of it.
-const QUERIES: [(&str, QueryText); 11] = [
+pub const QUERIES: [(&str, QueryText); 11] = [
     ("request_uri", QueryText::Target),
     ("uri", QueryText::Target),
     ("url", QueryText::Target),

@@ -12,7 +12,7 @@ pub mod unescape;
 
 mod format;
 
-pub use format::JsonFormat;
+pub use format::{JsonFormat, QUERIES};
 pub use path::NotAPath;
 pub use scan::Found;
 pub use unescape::unescape_lossy;
