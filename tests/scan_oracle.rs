@@ -212,7 +212,10 @@ fn apache_lines_count_as_the_contract_says() {
 fn a_file_of_two_layouts_is_read_by_the_first_that_fits() {
     let other = NGINX_MSEC.replace("$http_x_api_key", "$key_name");
     let formats = ["--format", NGINX_KEYS, "--format", &other];
-    agree_on("mixed", &[&formats[..], &["--credential", "field:key_name", "--by", "hour"]].concat());
+    agree_on(
+        "mixed",
+        &[&formats[..], &["--credential", "field:key_name", "--by", "hour"]].concat(),
+    );
 }
 
 #[test]

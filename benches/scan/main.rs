@@ -23,7 +23,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use keydrain::cli::log_input::LogInput;
+use keydrain::cli::input::LogInput;
 use keydrain::engine::credential::{FingerprintSecret, RawKey};
 use keydrain::engine::parse::{Layout, LineParser, RejectReason, Scratch};
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};

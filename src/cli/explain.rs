@@ -2,35 +2,70 @@
 //!
 //! Reads a sample of each file. Values that may be secrets never reach the output: `mask.rs`.
 
-mod advice;
+mod sample;
+
+mod known;
+
+mod members;
+
+mod candidate;
+
+mod finding;
+
+mod shown;
+
+mod reject;
+
 mod mask;
 
-use std::collections::BTreeMap;
+mod unread;
+
+mod servers;
+
+mod block;
+
+mod advice;
+
+use std::cmp::Ordering;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::input::{LogInput, distinct};
+use candidate::{Candidate, Declared};
+use finding::Finding;
+use members::Members;
+use sample::Sample;
+
+use crate::cli::columns::printable;
+use crate::cli::input::distinct;
 use crate::cli::layout_flags::LayoutFlags;
 use crate::cli::{Exit, Failure};
-use crate::engine::parse::{
-    FormatSpec, Layout, LineParser, Place, RejectReason, Scratch, query_parameters,
-};
-use crate::engine::scan::lines::{Line, LineAssembler, MAX_LINE_BYTES};
-use crate::engine::usage::Outcome;
+use crate::engine::parse::Place;
 
-/// Lines of each file that are looked at.
-const SAMPLE_LINES: u64 = 10_000;
+/// Names of members that are listed of JSON that has no readable time.
+const MAX_MEMBERS: usize = 20;
 
-/// Lines that are shown field by field, and rejected lines that are shown.
-const SHOWN_LINES: usize = 2;
+const EXAMPLES: &str = "\
+Examples:
+  keydrain explain /var/log/nginx/access.log
+      which format fits, how two lines are read, and the [[source]] block to paste
+  keydrain explain --credential query:api_key access.log.2.gz
+      whether the key is where you think it is
+  keydrain explain --format 'nginx:$msec \"$http_x_api_key\" $status' access.log
+      how a log_format of your own reads the lines, and why it does not read some
+  kubectl logs deploy/api | keydrain explain -
+      the same for standard input
 
-/// Names of query parameters that are counted; any further one is left out.
-const MAX_PARAMETERS: usize = 200;
+What it says of a log:
+  format   caddy json: 41 of 43 lines (95.34 %), likely
+  key      40 of 43 (93.02 %) show one at field:request.headers.X-Api-Key.0
+
+Values that may be secrets are shown by their length alone.";
 
 /// Flags of `explain`.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Log files, plain or gzip; `-` is standard input.
+    /// Log files, plain, gzip or zstd; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The layout of the lines, if it is known.
@@ -40,24 +75,24 @@ pub struct Args {
 
 /// Runs the command: exit 0 when the lines of every file can be read, else 3.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
-    let declared = args.layout.declared()?;
-    let layout = |format| Layout { formats: vec![format], ..declared.clone() };
-    let mut candidates = Vec::new();
-    if !args.layout.format.is_empty() {
-        candidates.push(Candidate::new(declared.clone())?);
-    }
-    if candidates.iter().all(|candidate| candidate.layout.formats != [FormatSpec::Combined]) {
-        // A place that only the given format has says nothing about the preset.
-        let combined = layout(FormatSpec::Combined);
-        let bare = Layout { credential: Vec::new(), consumer: Vec::new(), ..combined.clone() };
-        candidates.push(Candidate::new(if candidates.is_empty() { combined } else { bare })?);
-    }
+    let declared = Declared::of(&args.layout)?;
     let mut exit = Exit::Ok;
-    for path in distinct(&args.files) {
-        let understood = explain_file(path, &candidates, out).map_err(|error| Failure {
-            exit: Exit::Unknown,
-            message: format!("the answer cannot be written to stdout: {error}"),
-        })?;
+    for (index, path) in distinct(&args.files).into_iter().enumerate() {
+        let sample = Sample::read(path);
+        let members = Members::of(&sample);
+        let candidates = candidate::candidates(&declared, &sample, &members)?;
+        let file = File { path, sample: &sample, members: &members };
+        let separator = if index == 0 { "" } else { "\n\n" };
+        let written = write!(out, "{separator}").and_then(|()| file.explain(&candidates, out));
+        let understood = match written {
+            Ok(understood) => understood,
+            // The reader has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(exit),
+            Err(error) => {
+                let message = format!("the answer cannot be written to stdout: {error}");
+                return Err(Failure { exit: Exit::Unknown, message });
+            }
+        };
         if !understood {
             exit = Exit::Unknown;
         }
@@ -65,192 +100,180 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// A format that the lines may have.
-struct Candidate {
-    layout: Layout,
-    parser: LineParser,
+/// A log that is explained.
+struct File<'a> {
+    path: &'a Path,
+    sample: &'a Sample,
+    members: &'a Members,
 }
 
-impl Candidate {
-    fn new(layout: Layout) -> Result<Self, Failure> {
-        let parser = if layout.credential.is_empty() {
-            LineParser::without_key(&layout)
+impl File<'_> {
+    /// Writes the explanation; returns whether the log can be read.
+    fn explain(&self, candidates: &[Candidate], out: &mut impl Write) -> io::Result<bool> {
+        writeln!(out, "{}", printable(&self.path.display().to_string()))?;
+        if let Some(error) = &self.sample.problem {
+            writeln!(out, "  cannot be read to its end: {error}")?;
+        }
+        let mut found: Vec<(&Candidate, Finding)> = candidates
+            .iter()
+            .map(|candidate| (candidate, Finding::of(candidate, self.sample)))
+            .collect();
+        // Of two that fit equally the one that says more, then the first.
+        found.sort_by(|a, b| by_fit(b, a));
+        let Some((best, finding)) = found.first() else { return Ok(false) };
+        if finding.records == 0 {
+            writeln!(out, "  no line to look at")?;
+            return Ok(false);
+        }
+        if finding.understood == 0 {
+            self.write_unknown(&found, out)?;
+            return Ok(false);
+        }
+        let is_declared = !best.layout.credential.is_empty();
+        let placed = if best.places().is_empty() {
+            advice::with_likely_place(best, finding, self.sample)
         } else {
-            LineParser::compile(&layout)
+            None
         };
-        Ok(Self { layout, parser: parser.map_err(Failure::usage)? })
+        let (best, finding) =
+            placed.as_ref().map_or((*best, finding), |(candidate, finding)| (candidate, finding));
+        write_overview(best, finding, &found, out)?;
+        for sample in finding.samples() {
+            shown::write(out, best, sample)?;
+        }
+        write_rejected(best, finding, out)?;
+        let mut advice = Vec::new();
+        advice::write(&mut advice, self.path, best, finding, is_declared)?;
+        writeln!(out)?;
+        out.write_all(advice.trim_ascii_start())?;
+        Ok(self.sample.problem.is_none())
     }
 
-    fn name(&self) -> &'static str {
-        match self.layout.formats[0] {
-            FormatSpec::Combined => "combined",
-            _ => "the given log_format",
+    /// Says what can be said of a log that no format fits.
+    fn write_unknown(
+        &self,
+        found: &[(&Candidate, Finding)],
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        writeln!(out, "  format      no known one fits")?;
+        for (candidate, finding) in found.iter().filter(|(candidate, _)| candidate.is_given()) {
+            writeln!(out, "              {}", fit(&candidate.name, finding))?;
+        }
+        let unread = unread::recognise(self.sample);
+        if let Some(unread) = &unread {
+            writeln!(out, "  looks like  {}, which is not read: {}", unread.name, unread.what)?;
+        }
+        if self.members.records > 0 {
+            let names = self.members.names().take(MAX_MEMBERS);
+            let names: Vec<String> = names.map(mask::name).collect();
+            writeln!(out, "  members     {}", names.join(", "))?;
+        }
+        if unread.is_some() {
+            return Ok(());
+        }
+        let mut has_prefix = false;
+        if let Some((candidate, finding)) = found.first() {
+            write_rejected(candidate, finding, out)?;
+            let mut records = finding.rejected.iter().map(|((_, record), _)| record);
+            has_prefix = records.any(|record| reject::json_behind(record).is_some());
+        }
+        writeln!(out)?;
+        if has_prefix {
+            writeln!(out, "these are JSON lines behind a prefix: without it they can be read")?;
+        } else if self.members.records > 0 {
+            writeln!(
+                out,
+                "these are JSON lines without a time that can be read: name its path with"
+            )?;
+            writeln!(out, "--format '{{ json = {{ time = \"…\", status = \"…\" }} }}'")?;
+        } else {
+            writeln!(
+                out,
+                "paste the string of the server's log_format as --format 'nginx:…', or Apache's \
+                 LogFormat as --format 'apache:…'"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes which format fits, what wraps the records and how many show a key.
+fn write_overview(
+    best: &Candidate,
+    finding: &Finding,
+    found: &[(&Candidate, Finding)],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out, "  format      {}, {}", fit(&best.name, finding), confidence(finding))?;
+    let whole = finding;
+    for (other, finding) in &found[1..] {
+        // One that fits as well but says less is no news.
+        let fits_less = finding.understood * whole.records != whole.understood * finding.records;
+        if (fits_less && finding.understood > 0) || other.is_given() {
+            writeln!(out, "              {}", fit(&other.name, finding))?;
         }
     }
-}
-
-/// What a sample says about one candidate.
-#[derive(Default)]
-struct Finding {
-    lines: u64,
-    understood: u64,
-    with_key: u64,
-    /// Understood lines to show, with their numbers.
-    samples: Vec<(u64, Vec<u8>)>,
-    /// Rejected lines to show.
-    rejected: Vec<(u64, RejectReason, Vec<u8>)>,
-    /// Number of lines with each query parameter.
-    parameters: BTreeMap<Vec<u8>, u64>,
-}
-
-fn explain_file(path: &Path, candidates: &[Candidate], out: &mut impl Write) -> io::Result<bool> {
-    let name = path.display();
-    let (findings, problem) = sample(path, candidates);
-    if let Some(error) = problem {
-        writeln!(out, "{name}: cannot be read to its end: {error}")?;
+    let first = finding.samples().first().map(|(_, record)| record.clone());
+    let wrappers = first.map(|record| shown::wrappers(best, &record)).unwrap_or_default();
+    if !wrappers.is_empty() {
+        writeln!(out, "  wrapped in  {}", wrappers.join(", then "))?;
     }
-    // Of two that fit equally the first: the given one.
-    let best = candidates.iter().zip(&findings).rev().max_by_key(|(_, finding)| finding.understood);
-    let Some((candidate, finding)) = best else { return Ok(false) };
-    if finding.lines == 0 {
-        writeln!(out, "{name}: no line to look at")?;
-        return Ok(false);
-    }
-    for (candidate, finding) in candidates.iter().zip(&findings) {
-        let share = share(finding.understood, finding.lines);
-        let (fit, lines) = (finding.understood, finding.lines);
-        writeln!(out, "{name}: {} fits {fit} of {lines} lines ({share})", candidate.name())?;
-    }
-    for (number, line) in &finding.samples {
-        write_fields(out, candidate, *number, line)?;
-    }
-    for (number, reason, line) in &finding.rejected {
-        writeln!(out, "\nline {number} is rejected: {}", why(*reason))?;
-        writeln!(out, "  {}", mask::unknown_line(line))?;
-    }
-    writeln!(out)?;
-    if finding.understood == 0 {
+    let places: Vec<String> = best.places().iter().map(Place::to_string).collect();
+    if !places.is_empty() {
+        let (part, whole) = (finding.with_key, finding.records);
+        let share = share(part, whole);
         writeln!(
             out,
-            "no known format fits: paste the string of the server's log_format as --format 'nginx:…'"
+            "  key         {part} of {whole} ({share}) show one at {}",
+            printable(&places.join(", "))
         )?;
-        return Ok(false);
     }
-    advice::write(out, path, candidate, finding)?;
-    Ok(true)
-}
-
-/// Reads the first lines of a file with every candidate.
-fn sample(path: &Path, candidates: &[Candidate]) -> (Vec<Finding>, Option<io::Error>) {
-    let mut findings: Vec<Finding> = candidates.iter().map(|_| Finding::default()).collect();
-    let mut scratch = Scratch::default();
-    let mut number = 0;
-    let mut look = |line: Line<'_>| {
-        number += 1;
-        if number > SAMPLE_LINES {
-            return;
-        }
-        for (candidate, finding) in candidates.iter().zip(&mut findings) {
-            finding.look(candidate, number, line, &mut scratch);
-        }
-    };
-    let mut assembler = LineAssembler::default();
-    let mut bytes = 0;
-    let read = LogInput::open(path).and_then(|input| {
-        input.read_chunks(|chunk| {
-            bytes += chunk.len();
-            assembler.feed(chunk, &mut look);
-            bytes < 4 * MAX_LINE_BYTES
-        })
-    });
-    // A line cut by the end of the sample is none.
-    if read.is_ok() && bytes < 4 * MAX_LINE_BYTES {
-        assembler.finish(look);
-    }
-    (findings, read.err())
-}
-
-impl Finding {
-    fn look(&mut self, candidate: &Candidate, number: u64, line: Line<'_>, scratch: &mut Scratch) {
-        self.lines += 1;
-        let (text, parsed) = match line {
-            Line::TooLong => (&b""[..], Err(RejectReason::TooLong)),
-            Line::Whole(line) => (line, candidate.parser.parse(line, scratch)),
-        };
-        match parsed {
-            Ok(event) => {
-                self.understood += 1;
-                self.with_key += u64::from(!event.keys.is_empty());
-                if self.samples.len() < SHOWN_LINES {
-                    self.samples.push((number, text.to_vec()));
-                }
-                self.count_parameters(candidate, text);
-            }
-            Err(reason) if self.rejected.len() < SHOWN_LINES => {
-                self.rejected.push((number, reason, text.to_vec()));
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn count_parameters(&mut self, candidate: &Candidate, line: &[u8]) {
-        for (field, value) in candidate.parser.fields(line).unwrap_or_default() {
-            for name in query_parameters(&field, &value) {
-                if let Some(count) = self.parameters.get_mut(name) {
-                    *count += 1;
-                } else if self.parameters.len() < MAX_PARAMETERS {
-                    self.parameters.insert(name.to_vec(), 1);
-                }
-            }
-        }
-    }
-}
-
-fn write_fields(
-    out: &mut impl Write,
-    candidate: &Candidate,
-    number: u64,
-    line: &[u8],
-) -> io::Result<()> {
-    let mut scratch = Scratch::default();
-    let Ok(fields) = candidate.parser.fields(line) else { return Ok(()) };
-    let Ok(event) = candidate.parser.parse(line, &mut scratch) else { return Ok(()) };
-    let wide = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    writeln!(out, "\nline {number}")?;
-    for (name, value) in fields {
-        writeln!(out, "  {name:wide$}  {}", mask::field(&name, &value))?;
-    }
-    let outcome = match event.outcome {
-        Outcome::Accepted => "accepted",
-        Outcome::Unauthenticated | Outcome::Forbidden => "denied",
-        Outcome::Failed => "failed",
-    };
-    writeln!(out, "  {:wide$}  {outcome} at {}", "=", event.event_at)?;
-    if !candidate.layout.credential.is_empty() {
-        let places: Vec<String> =
-            candidate.layout.credential.iter().map(Place::to_string).collect();
-        let shown = match event.keys.first() {
-            Some(key) => format!("a key of {} bytes", key.len()),
-            None => "no key".to_owned(),
-        };
-        writeln!(out, "  {:wide$}  {shown} at {}", "=", places.join(", "))?;
+    if let Some(parameters) = advice::listed_parameters(finding) {
+        writeln!(out, "  parameters  {parameters}")?;
     }
     Ok(())
+}
+
+fn write_rejected(
+    candidate: &Candidate,
+    finding: &Finding,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for ((number, record), refusal) in &finding.rejected {
+        let why = reject::why(candidate, record, *refusal);
+        writeln!(out, "\nrecord {number} is rejected: {why}")?;
+        if !record.is_empty() {
+            writeln!(out, "  {}", mask::unknown_line(record))?;
+        }
+    }
+    Ok(())
+}
+
+/// Orders by the share that was understood, then by how much the format's name says.
+fn by_fit(a: &(&Candidate, Finding), b: &(&Candidate, Finding)) -> Ordering {
+    let (left, right) = (a.1.understood * b.1.records, b.1.understood * a.1.records);
+    left.cmp(&right).then(a.0.rank.cmp(&b.0.rank))
+}
+
+fn fit(name: &str, finding: &Finding) -> String {
+    let (part, whole) = (finding.understood, finding.records);
+    format!("{name}: {part} of {whole} lines ({})", share(part, whole))
+}
+
+/// Says in words how sure the format is.
+fn confidence(finding: &Finding) -> &'static str {
+    let few = finding.records < 10;
+    match finding.understood * 100 / finding.records.max(1) {
+        100 if few => "likely: few lines to tell from",
+        99..=100 => "certain",
+        90..=98 => "likely",
+        50..=89 => "doubtful: some lines are of another form",
+        _ => "doubtful: most lines are of another form",
+    }
 }
 
 /// Returns a share in percent that says 100 only when nothing is missing.
 fn share(part: u64, whole: u64) -> String {
     let hundredths = part * 10_000 / whole.max(1);
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
-}
-
-fn why(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::Form => "form: a field is missing or misplaced, or a quote is",
-        RejectReason::Time => "time: the time cannot be read",
-        RejectReason::Status => "status: the status is no number of three digits",
-        RejectReason::Json => "json: not the JSON that was declared",
-        RejectReason::TooLong => "too_long: longer than 1 MiB",
-        RejectReason::Encoding => "encoding: bytes that the server's escaping cannot produce",
-    }
 }

@@ -1,169 +1,180 @@
 //! What to declare for a log that was explained: the `[[source]]` block, or the change of the
 //! server's config that makes its log show a key.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Candidate, Finding};
+use super::block::Block;
+use super::candidate::Candidate;
+use super::finding::Finding;
+use super::mask;
+use super::members::key_rank;
+use super::sample::Sample;
+use super::servers::{Change, Server, apache_lines};
+use crate::cli::columns::printable;
 use crate::cli::input::is_stdin;
 use crate::engine::parse::{FormatSpec, Place};
 
-/// Parts of a parameter's or field's name that make it look like the place of a key.
-const KEY_WORDS: [&str; 8] =
-    ["key", "token", "secret", "auth", "signature", "password", "credential", "apikey"];
+/// Places that are tried on the sample.
+const MAX_TRIED: usize = 6;
 
-/// Variables of nginx that name a consumer, best first.
-const CONSUMERS: [&str; 4] = ["remote_user", "jwt_claim_sub", "ssl_client_s_dn", "remote_addr"];
+/// Query parameters that are listed.
+const MAX_LISTED: usize = 10;
 
-/// Writes the advice for the candidate that fits best.
+/// Returns the candidate with the key at the first likely place where the sample shows one; at
+/// the first likely place of the format if none does; `None` when nothing looks like a place.
+pub fn with_likely_place(
+    candidate: &Candidate,
+    finding: &Finding,
+    sample: &Sample,
+) -> Option<(Candidate, Finding)> {
+    let mut fields: Vec<(usize, &str)> = Vec::new();
+    if candidate.json().is_none() {
+        let logged = candidate.parser.field_names().filter(|name| !name.starts_with("sent_"));
+        fields.extend(logged.filter_map(|name| Some((key_rank(name)?, name))));
+        fields.sort_unstable();
+    }
+    let proposed = candidate.proposals.iter().map(String::as_str);
+    let proposed = proposed.chain(fields.iter().map(|&(_, name)| name));
+    let proposed = proposed.map(|field| Place::Field(field.to_owned())).take(MAX_TRIED);
+    let parameters = parameters(finding).into_iter();
+    let mut parameters: Vec<(usize, &str)> = parameters
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .filter_map(|name| Some((parameter_rank(name)?, name)))
+        .collect();
+    parameters.sort_by_key(|&(rank, _)| rank);
+    let parameters = parameters.iter().map(|&(_, name)| Place::Query(name.to_owned()));
+    let mut first = None;
+    for place in proposed.chain(parameters.take(MAX_TRIED)) {
+        let Some(candidate) = candidate.with_place(place) else { continue };
+        let finding = Finding::of(&candidate, sample);
+        if finding.with_key > 0 {
+            return Some((candidate, finding));
+        }
+        first = first.or(Some((candidate, finding)));
+    }
+    // A text format names what it logs, whether the sample holds one or not.
+    first.filter(|_| !fields.is_empty())
+}
+
+/// Returns how well the name of a query parameter says that it holds a key, 0 best.
+fn parameter_rank(name: &str) -> Option<usize> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    name.bytes().all(is_plain).then(|| key_rank(name)).flatten()
+}
+
+/// Lists the query parameters, those of most records first.
+fn parameters(finding: &Finding) -> Vec<(&[u8], u64)> {
+    let counts = finding.parameters.iter();
+    let mut parameters: Vec<(&[u8], u64)> =
+        counts.map(|(name, count)| (name.as_slice(), *count)).collect();
+    parameters.sort_by_key(|&(_, count)| Reverse(count));
+    parameters
+}
+
+/// Returns the query parameters in words, if there are any.
+pub fn listed_parameters(finding: &Finding) -> Option<String> {
+    let parameters = parameters(finding);
+    let shown: Vec<String> = parameters
+        .iter()
+        .take(MAX_LISTED)
+        .map(|(name, count)| format!("{} ({count})", mask::field("", name)))
+        .collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
+/// Writes the advice for the candidate that fits best. `is_declared`: its places were given.
 pub fn write(
     out: &mut impl Write,
     path: &Path,
     candidate: &Candidate,
     finding: &Finding,
+    is_declared: bool,
 ) -> io::Result<()> {
-    let mut parameters: Vec<(&[u8], u64)> =
-        finding.parameters.iter().map(|(name, count)| (name.as_slice(), *count)).collect();
-    parameters.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    let shown: Vec<String> = parameters
-        .iter()
-        .take(10)
-        .map(|(name, count)| format!("{} ({count})", super::mask::field("", name)))
-        .collect();
-    if !shown.is_empty() {
-        writeln!(out, "query parameters, by lines: {}", shown.join(", "))?;
+    for remark in candidate.remarks.iter().copied().chain(candidate.server.remark()) {
+        writeln!(out, "note: {remark}")?;
     }
-    let declared = &candidate.layout.credential;
-    if !declared.is_empty() {
-        let lines = finding.with_key;
-        let places: Vec<String> = declared.iter().map(Place::to_string).collect();
-        writeln!(out, "{lines} of these lines show a key at {}", places.join(", "))?;
-        if lines > 0 {
-            return source_block(out, path, candidate, &places);
-        }
-    } else if let Some(place) = likely_place(candidate, &parameters) {
-        writeln!(out, "`{place}` looks like the place of the key; check that it is")?;
-        return source_block(out, path, candidate, &[place.to_string()]);
+    if candidate.server == Server::Unknown
+        && candidate.json().is_some_and(|spec| spec.status.is_none())
+    {
+        writeln!(out, "note: no member looks like a status: each request counts as accepted")?;
     }
-    server_change(out, path, candidate)
+    let places = candidate.places();
+    let shown: Vec<String> = places.iter().map(Place::to_string).collect();
+    let shown = shown.join(", ");
+    let shown = printable(&shown);
+    if candidate.server == Server::CloudTrail {
+        return cloudtrail(out, path, finding);
+    }
+    if finding.with_key == 0 && (places.is_empty() || candidate.json().is_some() || is_declared) {
+        return server_change(out, path, candidate, &shown);
+    }
+    if finding.with_key == 0 {
+        writeln!(out, "no record of the sample shows a key at {shown}, though the format logs it")?;
+    } else if !is_declared && !candidate.is_known_place() {
+        writeln!(out, "`{shown}` looks like the place of the key; check that it is")?;
+    }
+    Block::of(candidate, places).write(out, path)
 }
 
-/// Returns the field or parameter that looks most like the place of a key.
-fn likely_place(candidate: &Candidate, parameters: &[(&[u8], u64)]) -> Option<Place> {
-    let likely = |name: &str| KEY_WORDS.iter().any(|word| name.to_lowercase().contains(word));
-    let field = candidate.parser.field_names().find(|name| likely(name));
-    let parameter = || {
-        let names = parameters.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
-        let mut plain = names.filter(|name| {
-            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
-        });
-        plain.find(|name| likely(name)).map(|name| Place::Query(name.to_owned()))
-    };
-    field.map(|name| Place::Field(name.to_owned())).or_else(parameter)
+/// The daemon does not follow `CloudTrail`'s files: they are new ones every few minutes.
+fn cloudtrail(out: &mut impl Write, path: &Path, finding: &Finding) -> io::Result<()> {
+    if finding.with_key == 0 {
+        writeln!(out, "these records name no access key: the calls were made without one")?;
+    }
+    let file =
+        if is_stdin(path) { "FILE…".to_owned() } else { quoted(&path.display().to_string()) };
+    writeln!(out, "the daemon does not follow CloudTrail's files; count them with")?;
+    writeln!(out, "\nkeydrain scan --format cloudtrail {file}")
 }
 
-fn source_block(
+/// Quotes a word of a shell command where it needs it.
+fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+,:@%".contains(char);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Says that the log cannot show a key, and which change of the server makes it show one.
+fn server_change(
     out: &mut impl Write,
     path: &Path,
     candidate: &Candidate,
-    places: &[String],
+    looked_at: &str,
 ) -> io::Result<()> {
-    let format = match &candidate.layout.formats[0] {
-        FormatSpec::Nginx(template) => format!("{{ nginx = {} }}", toml_string(template)),
-        _ => "\"combined\"".to_owned(),
-    };
-    write_source(out, path, &format, places, &consumers(candidate))
-}
-
-fn consumers(candidate: &Candidate) -> Vec<String> {
-    if !candidate.layout.consumer.is_empty() {
-        return candidate.layout.consumer.clone();
+    let change = Change::of(candidate);
+    let at = if looked_at.is_empty() { String::new() } else { format!(" at {looked_at}") };
+    writeln!(out, "these lines show no key{at}, so nothing can be proved from them: no line with")?;
+    writeln!(out, "the old key would mean nothing")?;
+    writeln!(out, "{}{}", change.why, if change.lines.is_empty() { "" } else { ":" })?;
+    if !change.lines.is_empty() {
+        writeln!(out)?;
     }
-    let logged: Vec<&str> = candidate.parser.field_names().collect();
-    let known = CONSUMERS.iter().filter(|name| logged.contains(name));
-    known.map(|&name| name.to_owned()).collect()
-}
-
-fn write_source(
-    out: &mut impl Write,
-    path: &Path,
-    format: &str,
-    places: &[String],
-    consumers: &[String],
-) -> io::Result<()> {
-    let quoted = |texts: Vec<String>| {
-        let texts: Vec<String> = texts.iter().map(|text| toml_string(text)).collect();
-        match texts.as_slice() {
-            [single] => single.clone(),
-            several => format!("[{}]", several.join(", ")),
+    for line in &change.lines {
+        writeln!(out, "{line}")?;
+    }
+    let is_shared = matches!(candidate.layout.formats.as_slice(), [FormatSpec::Combined]);
+    if is_shared && candidate.server == Server::Nginx {
+        let format = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#;
+        writeln!(
+            out,
+            "\nor, if it is Apache, with `format = {{ apache = … }}` and `field:env_key_name`:\n"
+        )?;
+        for line in apache_lines(format) {
+            writeln!(out, "{line}")?;
         }
-    };
-    let (name, pattern) = family(path);
-    writeln!(out, "\n[[source]]")?;
-    writeln!(out, "name = {}", toml_string(&name))?;
-    writeln!(out, "kind = \"file\"")?;
-    writeln!(out, "paths = [{}]", toml_string(&pattern))?;
-    writeln!(out, "format = {format}")?;
-    writeln!(out, "credential = {}", quoted(places.to_vec()))?;
-    if !consumers.is_empty() {
-        let fields = consumers.iter().map(|name| format!("field:{name}")).collect();
-        writeln!(out, "consumer = {}", quoted(fields))?;
     }
-    Ok(())
-}
-
-/// Returns a source's name and path pattern for the rotation family of `path`.
-fn family(path: &Path) -> (String, String) {
-    if is_stdin(path) {
-        return ("access".to_owned(), "/var/log/nginx/access.log*".to_owned());
+    let Some(place) = change.place else { return Ok(()) };
+    let mut block = Block::of(candidate, vec![place]);
+    if let Some(format) = change.format {
+        block.formats = vec![format];
     }
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let text = path.display().to_string();
-    let live = text.strip_suffix(".gz").unwrap_or(&text);
-    let live = live.trim_end_matches(|char: char| char.is_ascii_digit());
-    let live = live.strip_suffix(['.', '-']).unwrap_or(live);
-    let file = live.rsplit('/').next().unwrap_or(live);
-    let name = file.split('.').next().filter(|name| !name.is_empty()).unwrap_or("access");
-    (name.to_owned(), format!("{live}*"))
-}
-
-/// Says that the log cannot show a key, and which change of nginx makes it show the key's name.
-fn server_change(out: &mut impl Write, path: &Path, candidate: &Candidate) -> io::Result<()> {
-    let template = match &candidate.layout.formats[0] {
-        FormatSpec::Nginx(template) => template.clone(),
-        _ => crate::engine::parse::COMBINED.to_owned(),
-    };
-    let template = format!("{template} \"$key_name\"");
-    writeln!(out, "these lines show no key, so nothing can be proved from them: no line with the")?;
-    writeln!(
-        out,
-        "old key would mean nothing. Let nginx log the key's name, never the key itself:"
-    )?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "map $http_x_api_key $key_name {{ \"OLD KEY\" \"old\"; \"NEW KEY\" \"new\"; default \"-\"; }}"
-    )?;
-    writeln!(out, "log_format keydrain '{template}';   # and name it in access_log")?;
-    let format = format!("{{ nginx = {} }}", toml_string(&template));
-    write_source(out, path, &format, &["field:key_name".to_owned()], &consumers(candidate))
-}
-
-/// Writes a TOML string: literal where that is possible, as templates are full of quotes.
-fn toml_string(text: &str) -> String {
-    let literal = text.contains('"') && !text.contains(['\'', '\n']);
-    if literal { format!("'{text}'") } else { toml::Value::String(text.to_owned()).to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rotated_sibling_names_its_family() {
-        let pattern = |path: &str| family(Path::new(path)).1;
-        assert_eq!(pattern("/var/log/nginx/access.log"), "/var/log/nginx/access.log*");
-        assert_eq!(pattern("/var/log/nginx/access.log.2.gz"), "/var/log/nginx/access.log*");
-        assert_eq!(pattern("/var/log/nginx/access.log-20260131"), "/var/log/nginx/access.log*");
+    if let Some(consumers) = change.consumer {
+        block.consumers = consumers;
     }
+    block.write(out, path)
 }

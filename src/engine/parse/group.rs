@@ -93,6 +93,11 @@ impl Group {
         })
     }
 
+    /// Returns the numbers of its variables.
+    pub fn variables(&self) -> Range<usize> {
+        self.start..self.start + self.shapes.len()
+    }
+
     /// Finds the variables in `line[from..to]`. `zone` is that of times that carry none.
     pub fn split(
         &self,

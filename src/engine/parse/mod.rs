@@ -219,7 +219,22 @@ impl LineParser {
     }
 
     /// Names every field of a record with its raw value, in the order of the format that fits.
+    /// Wrappers are taken off as [`parse`](Self::parse) does.
     pub fn fields(&self, record: &[u8]) -> Result<Vec<Field>, RejectReason> {
+        self.fields_within(&self.unwrapped(record))
+    }
+
+    /// Returns the field at whose place a record stops having the form of the first text format;
+    /// `None` when there is none, or when only what follows the last field is wrong.
+    pub fn misfit(&self, record: &[u8]) -> Option<&str> {
+        let text = self.formats.iter().find_map(|format| match format {
+            Format::Text(text) => Some(text),
+            _ => None,
+        });
+        text?.misfit(&self.unwrapped(record))
+    }
+
+    fn fields_within(&self, record: &[u8]) -> Result<Vec<Field>, RejectReason> {
         let mut refusal = None;
         for format in &self.formats {
             match format.fields(record) {

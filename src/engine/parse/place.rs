@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::escape::{self, Escapes};
+use super::json;
 use super::layout::{LayoutError, Place};
 use super::request;
 use super::template::Template;
@@ -132,10 +133,10 @@ impl KeyPlace {
     }
 }
 
-/// Iterates over the names of the query parameters (those with a `=`) in a field of an nginx
-/// format; of none in a field that holds no query. Log escapes are not undone.
+/// Iterates over the names of the query parameters (those with a `=`) in a field of a text format
+/// or at a path of a JSON record; of none where no query is looked for. Log escapes are not undone.
 pub fn query_parameters<'a>(field: &str, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let text = QUERY_FIELDS.iter().find(|(name, _)| *name == field);
+    let text = QUERY_FIELDS.iter().chain(&json::QUERIES).find(|(name, _)| *name == field);
     let query = text.and_then(|(_, text)| text.query(value)).unwrap_or_default();
     query.split(|&byte| byte == b'&').filter_map(|part| {
         let end = memchr(b'=', part)?;

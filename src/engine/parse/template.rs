@@ -188,6 +188,24 @@ impl Template {
         Some(to + section.end.len())
     }
 
+    /// Returns the variable at whose place `line` stops having this form; `None` when it has it, or
+    /// when only what follows the last variable is wrong.
+    pub fn misfit(&self, line: &[u8]) -> Option<&Variable> {
+        const UNPLACED: FieldSpan = (usize::MAX, usize::MAX);
+        let mut spans = vec![UNPLACED; self.variables.len()];
+        if self.split(line, &mut spans).is_some() {
+            return None;
+        }
+        let first = spans.iter().position(|&span| span == UNPLACED)?;
+        let mut groups = self.sections.iter().map(|section| section.group.variables());
+        let group = groups.find(|group| group.contains(&first))?;
+        // A group is tried from its end where free text begins it.
+        let is_free = self.variables[first].shape == Shape::Free;
+        let mut unplaced = group.rev().filter(|&index| spans[index] == UNPLACED);
+        let index = unplaced.next().filter(|_| is_free).unwrap_or(first);
+        Some(&self.variables[index])
+    }
+
     /// Tells whether the quotes of a line without escapes can only be the format's own.
     fn has_one_reading(&self, line: &[u8]) -> bool {
         self.escapes != Escapes::None || memchr::memchr_iter(b'"', line).count() == self.quotes

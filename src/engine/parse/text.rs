@@ -134,6 +134,11 @@ impl TextFormat {
         Ok(self.field_names().map(str::to_owned).zip(values).collect())
     }
 
+    /// Returns the field at whose place a record stops having this form, if that can be told.
+    pub fn misfit(&self, record: &[u8]) -> Option<&str> {
+        self.template.misfit(record).map(|variable| variable.name.as_str())
+    }
+
     /// Names the fields of the consumer that are looked at.
     pub fn consumer_fields(&self) -> impl Iterator<Item = &str> {
         self.consumer.iter().map(|&(index, _)| self.template.variables()[index].name.as_str())

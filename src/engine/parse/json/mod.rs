@@ -18,5 +18,6 @@ mod format;
 
 pub use format::JsonFormat;
 pub use path::NotAPath;
+pub use query::QUERIES;
 pub use scan::Found;
 pub use unescape::unescape_lossy;

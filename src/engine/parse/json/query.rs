@@ -10,7 +10,7 @@ use super::path::Path;
 use crate::engine::parse::place::QueryText;
 
 /// Members that hold a request or a query, best first, and what of it.
-const QUERIES: [(&str, QueryText); 11] = [
+pub const QUERIES: [(&str, QueryText); 11] = [
     ("request_uri", QueryText::Target),
     ("requestUrl", QueryText::Target),
     ("RequestPath", QueryText::Target),
