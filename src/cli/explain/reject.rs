@@ -69,7 +69,7 @@ fn status(candidate: &Candidate, record: &[u8]) -> String {
     };
     match value(candidate, record, &names) {
         Some((name, text)) => format!("`{text}` in `{name}` is no status"),
-        None => "no number of three digits".to_owned(),
+        None => "the status is no whole number".to_owned(),
     }
 }
 

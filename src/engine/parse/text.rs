@@ -7,7 +7,7 @@ use super::layout::{FormatSpec, Layout, LayoutError};
 use super::place::{KeyPlace, known_field};
 use super::scratch::{Facts, Text, Work};
 use super::template::{FieldSpan, Template};
-use super::value::{is_given, reduce_to_key};
+use super::value::{is_given, outcome, reduce_to_key};
 use super::variables::{self, Shape};
 use super::{Field, apache, nginx};
 use crate::engine::time::Timestamp;
@@ -142,18 +142,6 @@ impl TextFormat {
     /// Names the fields of the consumer that are looked at.
     pub fn consumer_fields(&self) -> impl Iterator<Item = &str> {
         self.consumer.iter().map(|&(index, _)| self.template.variables()[index].name.as_str())
-    }
-}
-
-/// Returns the outcome of a status: three digits, or nothing; a client that gave up leaves a `0`.
-fn outcome(status: &[u8]) -> Option<Outcome> {
-    match status {
-        [] | [b'-' | b'0'] => Some(Outcome::Accepted),
-        [a, b, c] if status.iter().all(u8::is_ascii_digit) => {
-            let digit = |byte: &u8| u16::from(byte - b'0');
-            Some(Outcome::of_status(digit(a) * 100 + digit(b) * 10 + digit(c)))
-        }
-        _ => None,
     }
 }
 

@@ -6,12 +6,33 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use memchr::memchr;
 use zeroize::Zeroize as _;
 
+use crate::engine::usage::Outcome;
+
 /// Longest `user:password` of a `Basic` header, encoded. A longer one is no key.
 const LONGEST_BASIC: usize = 4096;
 
 /// Tells whether a value stands for something: the servers write `-` for nothing.
 pub fn is_given(value: &[u8]) -> bool {
     !matches!(value, [] | [b'-'])
+}
+
+/// Returns the outcome of a status: an integer, or nothing where the server has none. `None` for
+/// any other text.
+pub fn outcome(status: &[u8]) -> Option<Outcome> {
+    if !is_given(status) {
+        return Some(Outcome::Accepted);
+    }
+    let (negative, digits) = match status.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, status),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits
+        .iter()
+        .fold(0u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit - b'0')));
+    Some(if negative { Outcome::Accepted } else { Outcome::of_status(number) })
 }
 
 /// Tells whether a server or a gateway put this in the place of a secret.

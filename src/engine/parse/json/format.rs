@@ -15,7 +15,7 @@ use crate::engine::parse::instant;
 use crate::engine::parse::layout::{FormatSpec, JsonSpec, Layout, LayoutError, Place};
 use crate::engine::parse::place::QueryText;
 use crate::engine::parse::scratch::{Facts, Text, Work};
-use crate::engine::parse::value::{Holding, is_given, reduce_to_key};
+use crate::engine::parse::value::{Holding, is_given, outcome, reduce_to_key};
 use crate::engine::parse::wrap::Wrapping;
 use crate::engine::parse::{Field, escape, variables};
 use crate::engine::time::Timestamp;
@@ -304,24 +304,6 @@ fn leaves(value: &serde_json::Value, path: &mut Vec<String>, fields: &mut Vec<Fi
         }
         other => fields.push((Path::of(path.clone()).to_string(), other.to_string().into_bytes())),
     }
-}
-
-/// Returns the outcome of a status: an integer, or nothing.
-fn outcome(status: &[u8]) -> Option<Outcome> {
-    if !is_given(status) {
-        return Some(Outcome::Accepted);
-    }
-    let (negative, digits) = match status.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, status),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits
-        .iter()
-        .fold(0u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit - b'0')));
-    Some(if negative { Outcome::Accepted } else { Outcome::of_status(number) })
 }
 
 /// Paths that get their numbers in the order they are asked for.
