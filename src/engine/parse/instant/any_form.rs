@@ -26,8 +26,8 @@ pub fn any_form(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     }
 }
 
-/// `2024-05-01T12:00:00.123+02:00`, with a space for the `T`, a comma for the point.
-fn dashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
+/// Reads `2024-05-01T12:00:00.123+02:00`, with a space for the `T`, a comma for the point.
+pub fn dashed(text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     let (t, rest) = text.split_first_chunk::<19>()?;
     if !matches!([t[4], t[7], t[10], t[13], t[16]], [b'-', b'-', b'T' | b't' | b' ', b':', b':']) {
         return None;

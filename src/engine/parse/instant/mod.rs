@@ -43,7 +43,8 @@ impl TimeForm {
 pub fn read(form: TimeForm, text: &[u8], zone: Option<&TimeZone>) -> Option<Timestamp> {
     match form {
         TimeForm::Local => local(text),
-        TimeForm::Iso8601 => iso8601(text),
+        // What a proxy or a module writes in its place may be a relative of RFC 3339.
+        TimeForm::Iso8601 => iso8601(text).or_else(|| any_form::dashed(text, zone)),
         TimeForm::Seconds => seconds(text),
         TimeForm::Fixed(len) if text.len() == usize::from(len) => any_form(text, zone),
         TimeForm::Fixed(_) => None,
