@@ -32,8 +32,8 @@ fn setting(name: &str) -> usize {
 fn finished(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| {
         panic!(
-            "{:?} does not start ({error}): the recount needs Python 3.9 or later",
-            command.get_program()
+            "{} does not start ({error}): the recount needs Python 3.9 or later",
+            command.get_program().display()
         )
     })
 }
@@ -114,8 +114,9 @@ fn difference(program: &[String], recount: &[String]) -> Option<String> {
     let missing = |these: &[String], those: &[String]| -> String {
         let known: HashSet<&String> = those.iter().collect();
         let lost: Vec<&String> = these.iter().filter(|fact| !known.contains(fact)).collect();
-        let first: String =
+        let first: Vec<String> =
             lost.iter().take(SHOWN_ROWS).map(|fact| format!("\n  {fact}")).collect();
+        let first = first.concat();
         format!("{} facts{first}", lost.len())
     };
     let at = program.iter().zip(recount).position(|(one, other)| one != other);
