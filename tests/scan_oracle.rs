@@ -2,7 +2,7 @@
 //!
 //! `tests/oracle/generate.py` writes hostile logs, `tests/oracle/recount.py` counts them from the
 //! text of the contract: slow, strict, Python alone. Every total, key and usage row must be equal.
-//! `KEYDRAIN_ORACLE_LINES` and `KEYDRAIN_ORACLE_SEED` make other and longer logs.
+//! `KEYDRAIN_ORACLE_TIMES=10` makes logs ten times as long, `KEYDRAIN_ORACLE_SEED=2` other ones.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,9 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-/// Lines of a generated log.
-const LINES: &str = "20000";
+/// Lines of a generated log: where a format is told apart in full, and where one of its files does.
+const LINES: usize = 20_000;
+const FEW_LINES: usize = 4_000;
 /// Rows of a difference that are worth reading.
 const SHOWN_ROWS: usize = 12;
 
@@ -24,15 +25,15 @@ const NGINX_ISO: &str = r#"nginx:$time_iso8601 $status $remote_addr "$request" "
 const APACHE_KEYS: &str =
     r#"apache:%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X-Api-Key}i""#;
 
-fn setting(name: &str, default: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+fn setting(name: &str) -> usize {
+    std::env::var(name).map_or(1, |text| text.parse().expect("a number"))
 }
 
 fn finished(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| {
         panic!(
-            "{:?} does not start ({error}): the recount needs Python 3.9 or later",
-            command.get_program()
+            "{} does not start ({error}): the recount needs Python 3.9 or later",
+            command.get_program().display()
         )
     })
 }
@@ -45,13 +46,13 @@ fn python(script: &str) -> Command {
 }
 
 /// Writes one hostile log below `folder` and returns its path.
-fn generated(folder: &Path, corpus: &str, name: &str) -> PathBuf {
+fn generated(folder: &Path, corpus: &str, lines: usize, name: &str) -> PathBuf {
     let path = folder.join(name);
     let output = finished(
         python("generate.py")
             .arg(corpus)
-            .args(["--lines", &setting("KEYDRAIN_ORACLE_LINES", LINES)])
-            .args(["--seed", &setting("KEYDRAIN_ORACLE_SEED", "1")])
+            .args(["--lines", &(lines * setting("KEYDRAIN_ORACLE_TIMES")).to_string()])
+            .args(["--seed", &setting("KEYDRAIN_ORACLE_SEED").to_string()])
             .arg("--out")
             .arg(&path),
     );
@@ -113,8 +114,9 @@ fn difference(program: &[String], recount: &[String]) -> Option<String> {
     let missing = |these: &[String], those: &[String]| -> String {
         let known: HashSet<&String> = those.iter().collect();
         let lost: Vec<&String> = these.iter().filter(|fact| !known.contains(fact)).collect();
-        let first: String =
+        let first: Vec<String> =
             lost.iter().take(SHOWN_ROWS).map(|fact| format!("\n  {fact}")).collect();
+        let first = first.concat();
         format!("{} facts{first}", lost.len())
     };
     let at = program.iter().zip(recount).position(|(one, other)| one != other);
@@ -146,7 +148,7 @@ fn agree(files: &[PathBuf], flags: &[&str]) -> Value {
 /// A generated log agrees; some of its lines carry a key, some do not, some are rejected.
 fn agree_on(corpus: &str, flags: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let counted = agree(&[generated(folder.path(), corpus, "a.log")], flags);
+    let counted = agree(&[generated(folder.path(), corpus, LINES, "a.log")], flags);
     for total in [&counted["events"], &counted["keyless"], &counted["rejects"]["total"]] {
         assert_ne!(*total, json!(0), "a log that shows nothing: {corpus}");
     }
@@ -166,11 +168,18 @@ fn a_hostile_common_log_counts_as_the_contract_says() {
 }
 
 #[test]
+fn nginx_lines_with_the_name_of_a_key_count_as_the_contract_says() {
+    let consumer = ["--consumer", "field:remote_user", "--by", "minute"];
+    let layout = ["--format", NGINX_KEYS, "--credential", "field:key_name"];
+    agree_on("nginx_keys", &[&layout[..], &consumer].concat());
+}
+
+#[test]
 fn a_part_of_the_time_counts_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let log = [generated(folder.path(), "nginx_keys", "a.log")];
+    let log = [generated(folder.path(), "nginx_keys", FEW_LINES, "a.log")];
     let layout = ["--format", NGINX_KEYS, "--credential", "field:key_name"];
-    let bounds = ["--since", "2025-11-15T02:00:00Z", "--until", "2025-11-15T09:30:00.5Z"];
+    let bounds = ["--since", "2025-11-15T01:00:00Z", "--until", "2025-11-15T02:30:00.5Z"];
     agree(&log, &[&layout[..], &bounds, &["--by", "minute"]].concat());
     agree(&log, &[&layout[..], &bounds[..2], &["--by", "hour", "--group", "key"]].concat());
     agree(&log, &[&layout[..], &bounds[2..], &["--by", "day"]].concat());
@@ -179,7 +188,7 @@ fn a_part_of_the_time_counts_alone() {
 #[test]
 fn the_first_place_that_shows_a_key_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let log = [generated(folder.path(), "nginx_keys", "a.log")];
+    let log = [generated(folder.path(), "nginx_keys", FEW_LINES, "a.log")];
     let places = ["--credential", "field:key_name", "--credential", "query:api_key"];
     let consumers = ["--consumer", "field:remote_user", "--consumer", "field:remote_addr"];
     agree(&log, &[&["--format", NGINX_KEYS, "--by", "hour"], &places[..], &consumers].concat());
@@ -226,8 +235,8 @@ fn json_lines_count_as_the_contract_says() {
 #[test]
 fn a_file_named_twice_and_its_packed_half_count_once_each() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = generated(folder.path(), "json", "a.log");
-    let packed = generated(folder.path(), "combined", "b.log.gz");
+    let plain = generated(folder.path(), "json", FEW_LINES, "a.log");
+    let packed = generated(folder.path(), "combined", FEW_LINES, "b.log.gz");
     let flags = ["--format", JSON, "--by", "day"];
     agree(&[plain.clone(), packed.clone(), plain], &flags);
     agree(&[packed], &["--format", "combined", "--credential", "query:api_key", "--by", "hour"]);
@@ -237,7 +246,8 @@ fn a_file_named_twice_and_its_packed_half_count_once_each() {
 fn cloudtrail_counts_alike_in_every_shape() {
     let folder = tempfile::tempdir().unwrap();
     for shape in ["records", "pretty", "array", "lines", "message", "detail", "batches"] {
-        let log = generated(folder.path(), &format!("trail_{shape}"), &format!("{shape}.json"));
+        let corpus = format!("trail_{shape}");
+        let log = generated(folder.path(), &corpus, FEW_LINES, &format!("{shape}.json"));
         agree(&[log], &["--format", "cloudtrail", "--by", "hour"]);
     }
 }
@@ -246,7 +256,8 @@ fn cloudtrail_counts_alike_in_every_shape() {
 fn an_event_delivered_twice_is_one_event_over_all_files() {
     let folder = tempfile::tempdir().unwrap();
     let files = ["records", "lines", "batches"].map(|shape| {
-        generated(folder.path(), &format!("trail_{shape}"), &format!("{shape}.json.gz"))
+        let corpus = format!("trail_{shape}");
+        generated(folder.path(), &corpus, FEW_LINES, &format!("{shape}.json.gz"))
     });
     let counted = agree(&files, &["--format", "cloudtrail", "--by", "day"]);
     assert_ne!(counted["duplicates"], json!(0));
@@ -322,7 +333,7 @@ fn real_cloudtrail_lines_with_another_time_count_as_the_contract_says() {
 #[test]
 fn a_count_that_is_off_by_one_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let log = generated(folder.path(), "nginx_keys", "a.log");
+    let log = generated(folder.path(), "nginx_keys", FEW_LINES, "a.log");
     let flags = ["--format", NGINX_KEYS, "--credential", "field:key_name", "--by", "hour"];
     let recounted = answer(python("recount.py").arg(log).args(flags));
     let mut wrong = recounted.clone();

@@ -195,7 +195,7 @@ class Count:
                     **{how: one["count"][how] for how in OUTCOMES},
                     "consumers": len(one["consumers"]),
                 }
-                for key, one in sorted(self.keys.items())
+                for key, one in sorted(self.keys.items(), key=lambda row: shown(row[0]).encode())
             ],
             "usage": [
                 {
@@ -210,8 +210,9 @@ class Count:
 
 
 def in_order(row):
+    """By window, key and consumer as they are shown, bytewise; none comes first."""
     window, key, consumer = row[0]
-    return window, key or b"", consumer is not None, (consumer or "").encode("utf-8", "surrogatepass")
+    return window, (shown(key) or "").encode(), consumer is not None, (consumer or "").encode()
 
 
 def options():
