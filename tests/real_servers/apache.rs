@@ -6,7 +6,7 @@ use std::path::Path;
 
 use keydrain::engine::parse::FormatSpec;
 
-use crate::check::{Format, check_all, holds, lines, never};
+use crate::check::{Format, check_all, has_dashed_user, holds, lines, never};
 use crate::requests::{Request, requests};
 use crate::support::apache::Apache;
 use crate::support::raw::send;
@@ -56,7 +56,8 @@ fn formats() -> Vec<(Format, &'static str)> {
         )
     };
     let decoded = |(format, text)| (Format { decodes_path: true, ..format }, text);
-    let preset = |spec, (format, text)| (Format { spec, ..format }, text);
+    let preset =
+        |spec, (format, text)| (Format { spec, is_ambiguous: has_dashed_user, ..format }, text);
     let user: &[&str] = &["remote_user", "remote_addr"];
     let (seconds, micros) = (("begin", SECOND), ("begin", MICROSECOND));
     let common = "%h %l %u %t \"%r\" %>s %b";

@@ -35,6 +35,12 @@ pub fn never(_: &Truth) -> bool {
     false
 }
 
+/// Tells whether the user looks like a dash and one more field: the presets take a line with more
+/// fields before the time for another format's.
+pub fn has_dashed_user(truth: &Truth) -> bool {
+    truth.text("remote_user").starts_with(b"- ")
+}
+
 /// Tells whether a value holds `byte`.
 pub fn holds(truth: &Truth, name: &str, byte: u8) -> bool {
     truth.text(name).contains(&byte)

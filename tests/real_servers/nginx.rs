@@ -5,7 +5,7 @@ use std::path::Path;
 
 use keydrain::engine::parse::{COMBINED, FormatSpec, JsonSpec};
 
-use crate::check::{Format, check_all, holds, lines, never};
+use crate::check::{Format, check_all, has_dashed_user, holds, lines, never};
 use crate::requests::{Request, requests};
 use crate::support::nginx::Nginx;
 use crate::support::raw::send;
@@ -194,7 +194,11 @@ impl Row {
 fn formats() -> Vec<Format> {
     let mut formats: Vec<Format> = ROWS.iter().map(Row::format).collect();
     let named = |name| ROWS.iter().find(|row| row.name == name).expect("it is there").format();
-    formats.push(Format { spec: FormatSpec::Combined, ..named("directive") });
+    formats.push(Format {
+        spec: FormatSpec::Combined,
+        is_ambiguous: has_dashed_user,
+        ..named("directive")
+    });
     let path = |name: &str| Some(name.to_owned());
     let spec = JsonSpec { time: path("t"), status: path("s"), ..JsonSpec::default() };
     formats.push(Format {

@@ -34,6 +34,8 @@ pub struct TextFormat {
     /// The event time; without one the wrapper's time counts.
     time: Option<(usize, TimeForm)>,
     status: Option<usize>,
+    /// The user of a preset, whose lines may be those of another format.
+    user: Option<usize>,
     places: Vec<KeyPlace>,
     /// Fields of the consumer, and whether each names somebody.
     consumer: Vec<(usize, bool)>,
@@ -76,7 +78,9 @@ impl TextFormat {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let status = template.position("status");
-        Ok(Self { template, time, status, places, consumer })
+        let is_preset = matches!(format, FormatSpec::Combined | FormatSpec::Common);
+        let user = template.position("remote_user").filter(|_| is_preset);
+        Ok(Self { template, time, status, user, places, consumer })
     }
 
     /// Reads one record.
@@ -89,6 +93,9 @@ impl TextFormat {
         let Work { spans, unescaped, decoded, .. } = work;
         self.template.split(record, spans).ok_or(RejectReason::Form)?;
         let field = |(from, to): FieldSpan| &record[from..to];
+        if self.user.is_some_and(|user| is_misplaced(field(spans[user]))) {
+            return Err(RejectReason::Form);
+        }
         let event_at = match self.time {
             Some((variable, form)) => self.template.time(form, field(spans[variable])),
             None => arrival,
@@ -143,6 +150,12 @@ impl TextFormat {
     pub fn consumer_fields(&self) -> impl Iterator<Item = &str> {
         self.consumer.iter().map(|&(index, _)| self.template.variables()[index].name.as_str())
     }
+}
+
+/// Tells whether what stands in the place of a user is none: a field that the preset does not have
+/// comes before it, or it is missing where the servers write `-` for nothing.
+fn is_misplaced(user: &[u8]) -> bool {
+    user.starts_with(b"- ") || user.is_empty()
 }
 
 /// Returns the variable that the event time is read from: the finest one of those logged.

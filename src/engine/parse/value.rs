@@ -63,10 +63,11 @@ pub enum Holding {
 
 impl Holding {
     /// Returns how a header or a field with this name holds a key: `Authorization`,
-    /// `http_proxy_authorization` and the like are taken apart.
+    /// `http_proxy_authorization`, Traefik's `request_Authorization` and the like are taken apart.
     pub fn of_field(name: &str) -> Self {
         let name = name.to_ascii_lowercase().replace('-', "_");
-        let name = name.strip_prefix("http_").unwrap_or(&name);
+        let header = ["http_", "request_"].iter().find_map(|prefix| name.strip_prefix(prefix));
+        let name = header.unwrap_or(&name);
         match name {
             "authorization" | "proxy_authorization" => Self::Authorization,
             _ => Self::Whole,
@@ -218,7 +219,9 @@ mod tests {
 
     #[test]
     fn the_name_of_a_place_tells_how_it_holds_the_key() {
-        for name in ["Authorization", "http_authorization", "Proxy-Authorization"] {
+        for name in
+            ["Authorization", "http_authorization", "Proxy-Authorization", "request_Authorization"]
+        {
             assert_eq!(Holding::of_field(name), Holding::Authorization, "{name}");
         }
         assert_eq!(Holding::of_field("http_x_authorization"), Holding::Whole);

@@ -29,7 +29,7 @@ pub const BREAK_OFF_BYTES: usize = 2 << 20;
 
 /// What a block that holds a part, or may hold one, has in it somewhere.
 static SIGNS_OF_PARTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
-    [b" stdout P", b" stderr P", docker::BEGINNING].map(|sign: &[u8]| Finder::new(sign))
+    [b" stdout P", b" stderr P", docker::FIRST_MEMBER].map(|sign: &[u8]| Finder::new(sign))
 });
 
 /// Puts parts together. Holds at most one line, and one record for each output of each runtime.

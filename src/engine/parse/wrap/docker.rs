@@ -1,12 +1,13 @@
 //! A line of Docker's json-file driver: `{"log":"…\n","stream":"stdout","time":"…"}`.
 //!
-//! The driver writes these members in this order without white space, and `attrs` before `time`
-//! when it is told to. Nothing else is its line. A text that does not end with a line end is a part
-//! that more is to follow.
+//! The driver writes these members without white space, and `attrs` before `time` when it is told
+//! to. Another program that writes the same object may add white space or change the order behind
+//! `log`; a member more, one less or one that comes twice makes it another object. A text that does
+//! not end with a line end is a part that more is to follow.
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memchr2;
 
 use super::Output;
 use crate::engine::parse::instant::{self, TimeForm};
@@ -15,16 +16,12 @@ use crate::engine::parse::json::scan::{Found, Kind, Paths, Value};
 use crate::engine::parse::template::FieldSpan;
 use crate::engine::time::Timestamp;
 
-/// How every line begins.
-pub const BEGINNING: &[u8] = br#"{"log":""#;
+/// The name of the first member, as it stands in every line.
+pub const FIRST_MEMBER: &[u8] = br#""log""#;
 
-/// What ends the text: no JSON string holds it.
-const BEHIND_TEXT: &[u8] = br#"","stream":""#;
+const MEMBER_NAMES: [&str; 4] = ["log", "stream", "time", "attrs"];
 
-static END_OF_TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEHIND_TEXT));
-
-static MEMBERS: LazyLock<Paths> =
-    LazyLock::new(|| Paths::compile(&["log", "stream", "attrs", "time"].map(Path::member)));
+static MEMBERS: LazyLock<Paths> = LazyLock::new(|| Paths::compile(&MEMBER_NAMES.map(Path::member)));
 
 /// A line, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +36,14 @@ pub struct DockerLine {
     pub is_part: bool,
 }
 
+/// Tells whether a line begins as one of Docker's does.
+pub fn begins(line: &[u8]) -> bool {
+    text_of(line).is_some()
+}
+
 /// Reads a line; `None` when it has another form.
 pub fn read(line: &[u8], found: &mut Found) -> Option<DockerLine> {
-    if !line.starts_with(BEGINNING) || !line.ends_with(br#""}"#) {
+    if !begins(line) {
         return None;
     }
     MEMBERS.find(line, found).ok()?;
@@ -49,32 +51,37 @@ pub fn read(line: &[u8], found: &mut Found) -> Option<DockerLine> {
         Value { kind: Kind::String { .. }, span, .. } => Some(span),
         _ => None,
     };
-    let (text, stream, time) = (string(0)?, string(1)?, string(3)?);
-    let output = Output::named(&line[stream.0..stream.1])?;
-    let is_text_first = text.0 == BEGINNING.len() && &line[text.1..stream.0] == BEHIND_TEXT;
-    let is_time_last = time.1 + 2 == line.len();
-    let between = line.get(stream.1..time.0)?;
-    let is_attrs = |attrs: Value| {
-        attrs.kind == Kind::Nested
-            && line[attrs.span.0] == b'{'
-            && &line[stream.1..attrs.span.0] == br#"","attrs":"#
-            && &line[attrs.span.1..time.0] == br#","time":""#
-    };
-    let has_no_more = match found.get(2) {
-        None => between == br#"","time":""#,
-        Some(attrs) => attrs.span.1 <= time.0 && attrs.span.0 >= stream.1 && is_attrs(attrs),
-    };
-    if !(is_text_first && is_time_last && has_no_more) {
+    let (text, stream, time) = (string(0)?, string(1)?, string(2)?);
+    let attrs = found.get(3);
+    let is_object = |attrs: Value| attrs.kind == Kind::Nested && line[attrs.span.0] == b'{';
+    if found.members() != 3 + usize::from(attrs.is_some()) || !attrs.is_none_or(is_object) {
         return None;
     }
+    let output = Output::named(&line[stream.0..stream.1])?;
     let at = instant::read(TimeForm::Iso8601, &line[time.0..time.1], None)?;
     Some(DockerLine { at, output, text, is_part: !ends_a_line(&line[text.0..text.1]) })
 }
 
 /// Tells cheaply whether a line may be a part that more is to follow.
 pub fn may_be_part(line: &[u8]) -> bool {
-    let Some(text) = line.strip_prefix(BEGINNING) else { return false };
-    END_OF_TEXT.find(text).is_some_and(|end| !ends_a_line(&text[..end]))
+    let Some(mut rest) = text_of(line) else { return false };
+    let text = rest;
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        let is_quote = rest[at] == b'"';
+        if is_quote {
+            return !ends_a_line(&text[..text.len() - rest.len() + at]);
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
+}
+
+/// Returns what follows `{"log":"`, with white space where JSON allows it.
+fn text_of(line: &[u8]) -> Option<&[u8]> {
+    let tokens = [FIRST_MEMBER, b":", b"\""];
+    tokens.iter().try_fold(line.strip_prefix(b"{")?, |rest, token| {
+        rest.trim_ascii_start().strip_prefix(*token)
+    })
 }
 
 /// Tells whether an escaped text ends with a line end: an `n` behind a backslash of its own.
@@ -87,6 +94,7 @@ fn ends_a_line(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const TIME: &str = r#""time":"2021-08-24T09:52:13Z""#;
     const REST: &str = r#"","stream":"stdout","time":"2021-08-24T09:52:13.20764059Z"}"#;
 
     fn check(line: &str, expected: Option<(&str, bool)>) {
@@ -127,7 +135,6 @@ mod tests {
 
     #[test]
     fn more_less_or_other_members_are_no_such_line() {
-        const TIME: &str = r#""time":"2021-08-24T09:52:13Z""#;
         for line in [
             format!(r#"{{"log":"a\n","stream":"stdout",{TIME},"key":"k"}}"#),
             format!(r#"{{"key":"k","log":"a\n","stream":"stdout",{TIME}}}"#),
@@ -141,10 +148,8 @@ mod tests {
             format!(r#"{{"log":"a\n","stream":"other",{TIME}}}"#),
             format!(r#"{{"log":"a\n","stream":1,{TIME}}}"#),
             format!(r#"{{"log":1,"stream":"stdout",{TIME}}}"#),
-            format!(r#"{{"log": "a\n","stream":"stdout",{TIME}}}"#),
-            format!(r#"{{"log":"a\n","stream":"stdout",{TIME} }}"#),
-            format!(r#"{{"log":"a\n","stream":"stdout",{TIME}}} "#),
-            format!(r#"{{"log":"a\n",{TIME},"stream":"stdout"}}"#),
+            format!(r#"{{"stream":"stdout","log":"a\n",{TIME}}}"#),
+            format!(r#"{{"log":"a\n","stream":"stdout",{TIME}}}}}"#),
             format!(r#"{{"log":"a\x","stream":"stdout",{TIME}}}"#),
             r#"{"log":"a\n","stream":"stdout","time":"24/Aug/2021"}"#.to_owned(),
             r#"{"log":"a\n","stream":"stdout","time":1}"#.to_owned(),
@@ -153,6 +158,19 @@ mod tests {
         ] {
             check(&line, None);
         }
+    }
+
+    #[test]
+    fn the_same_object_may_be_written_in_other_ways() {
+        for line in [
+            format!(r#"{{"log": "a\n", "stream": "stdout", {TIME}}}"#),
+            format!(r#"{{ "log" : "a\n" , "stream":"stdout", {TIME} }} "#),
+            format!(r#"{{"log":"a\n",{TIME},"stream":"stdout"}}"#),
+            format!(r#"{{"log":"a\n","attrs":{{"x":"y"}},{TIME},"stream":"stdout"}}"#),
+        ] {
+            check(&line, Some((r"a\n", false)));
+        }
+        check(&format!(r#"{{"log": "a", "stream": "stdout", {TIME}}}"#), Some(("a", true)));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Sign {
     /// Looks at how a record begins.
     pub fn of(record: &[u8]) -> Option<Self> {
         match record {
-            [b'{', b'"', ..] if record.starts_with(docker::BEGINNING) => Some(Self::Docker),
+            [b'{', ..] if docker::begins(record) => Some(Self::Docker),
             [b'{', ..] => Some(Self::Object),
             [b'<', b'0'..=b'9', ..] => Some(Self::Priority),
             [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', b' ' | b'0'..=b'3', ..] => {
