@@ -192,10 +192,12 @@ fn usage_rows<'a>(tally: &'a ScanTally, shown: &'a Shown<'a>) -> Vec<Row<'a>> {
     rows
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn time_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => time(at, serializer),

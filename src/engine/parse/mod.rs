@@ -94,8 +94,8 @@ pub type Field = (String, Vec<u8>);
 #[derive(Debug)]
 enum Format {
     Text(TextFormat),
-    Json(JsonFormat),
-    CloudTrail(CloudTrailFormat),
+    Json(Box<JsonFormat>),
+    CloudTrail(Box<CloudTrailFormat>),
 }
 
 impl LineParser {
@@ -249,8 +249,12 @@ impl LineParser {
 impl Format {
     fn compile(format: &FormatSpec, layout: &Layout) -> Result<Self, LayoutError> {
         match format {
-            FormatSpec::Json(spec) => JsonFormat::compile(spec, format, layout).map(Self::Json),
-            FormatSpec::CloudTrail => CloudTrailFormat::compile(layout).map(Self::CloudTrail),
+            FormatSpec::Json(spec) => {
+                JsonFormat::compile(spec, format, layout).map(Box::new).map(Self::Json)
+            }
+            FormatSpec::CloudTrail => {
+                CloudTrailFormat::compile(layout).map(Box::new).map(Self::CloudTrail)
+            }
             FormatSpec::Apache(_) | FormatSpec::Common => TextFormat::compile(format, layout)
                 .map(Self::Text)
                 .map_err(LayoutError::in_words_of_apache),

@@ -36,9 +36,9 @@ pub enum Framer {
     /// For [`Framing::Lines`].
     Lines(LineAssembler),
     /// For [`Framing::Parts`].
-    Parts(PartFramer),
+    Parts(Box<PartFramer>),
     /// For [`Framing::Documents`].
-    Documents(DocumentFramer),
+    Documents(Box<DocumentFramer>),
 }
 
 impl Framer {
@@ -46,8 +46,8 @@ impl Framer {
     pub fn new(framing: Framing) -> Self {
         match framing {
             Framing::Lines => Self::Lines(LineAssembler::default()),
-            Framing::Parts => Self::Parts(PartFramer::default()),
-            Framing::Documents => Self::Documents(DocumentFramer::default()),
+            Framing::Parts => Self::Parts(Box::default()),
+            Framing::Documents => Self::Documents(Box::default()),
         }
     }
 
