@@ -153,3 +153,36 @@ fn lines_of_several_formats_take_none() {
     assert_eq!(allocations(&parser, &lines, &mut scratch, &mut tally), 0);
     assert_eq!(tally.totals().events, 4);
 }
+
+#[test]
+fn cloudtrail_records_take_none() {
+    let lines = [
+        r#"{"eventTime":"2024-05-01T10:00:00Z","userIdentity":{"accessKeyId":"AKIAEXAMPLE","arn":"a\u0041"}}"#,
+        r#"{"eventTime":"2024-05-01T10:00:00Z","errorCode":"AccessDenied","userIdentity":{"accessKeyId":"ASIAEXAMPLE"},"sourceIPAddress":"192.0.2.1"}"#,
+        r#"{"detail":{"eventTime":"2024-05-01T10:00:00Z","userIdentity":{"accessKeyId":"AKIAEXAMPLE"}}}"#,
+        r#"{"message":"{\"eventTime\":\"2024-05-01T10:00:00Z\",\"userIdentity\":{\"accessKeyId\":\"AKIAEXAMPLE\"}}"}"#,
+        r#"{"eventTime":"2024-05-01T10:00:00Z","userIdentity":{"accessKeyId":null}}"#,
+        r#"{"eventTime":"never"}"#,
+        "[1]",
+    ];
+    check(FormatSpec::CloudTrail, &[], &[], &lines, 4);
+}
+
+#[test]
+fn wrapped_lines_take_none() {
+    let line =
+        r#"192.0.2.1 - bob [17/May/2015:10:05:03 +0000] "GET /?k=K1 HTTP/1.1" 200 5 "-" "-""#;
+    let escaped = line.replace('"', "\\\"");
+    let lines = [
+        format!("2015-05-17T10:05:03.5Z stdout F {line}"),
+        format!(r#"{{"log":"{escaped}\n","stream":"stdout","time":"2015-05-17T10:05:03.5Z"}}"#),
+        format!("<134>1 2015-05-17T10:05:03Z web nginx - - [a b=\"c\"] {line}"),
+        format!("May 17 10:05:03 web nginx: {line}"),
+        format!(r#"{{"MESSAGE":"{escaped}","__REALTIME_TIMESTAMP":"1431857103000000"}}"#),
+        format!(
+            "2015-05-17T10:05:03.5Z stdout F <134>1 2015-05-17T10:05:03Z web nginx - - - {line}"
+        ),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check(FormatSpec::Combined, &["query:k"], &[], &lines, 6);
+}

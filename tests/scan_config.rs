@@ -97,6 +97,14 @@ fn a_name_that_two_credentials_have_is_shown_with_its_credential() {
 }
 
 #[test]
+fn keys_of_a_source_that_are_public_are_shown_as_they_are() {
+    let public = CONFIG.replace("name = \"edge\"", "name = \"edge\"\npublic = true");
+    let folder = folder(&public);
+    let answer = scan(folder.path(), &["--source", "edge"]).expect("an answer");
+    assert_eq!(keys(&answer), ["2025-q4", "2026-q1", NEW]);
+}
+
+#[test]
 fn a_source_that_cannot_be_used_says_what_to_do() {
     let folder = folder(CONFIG);
     let check = |flags: &[&str], part: &str| {

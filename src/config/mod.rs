@@ -84,6 +84,8 @@ pub struct Source {
     pub paths: Vec<String>,
     /// What a line looks like, with the names for its consumers; compiles.
     pub layout: Layout,
+    /// Whether its keys are public ids or names, which a scan shows as they are.
+    pub public: bool,
     /// Lateness and silence.
     pub policy: SourcePolicy,
 }

@@ -31,10 +31,11 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, report: &mut Report) -> Op
     table.choice("evidence", &["complete"], &["positive-only"], report);
     table.refuse_unless("covered_by", "\"\"", report);
     table.choice("streams", &["each"], &["pooled"], report);
+    let public = table.flag("public", report);
     table.finish(report);
     let name = name?;
     check_name("source", &name, report);
-    Some(Source { name: SourceName::new(name.into_inner()), paths, layout, policy })
+    Some(Source { name: SourceName::new(name.into_inner()), paths, layout, public, policy })
 }
 
 fn read_paths(table: &mut Table<'_>, base: &Path, report: &mut Report) -> Vec<String> {

@@ -39,7 +39,8 @@ impl Task {
             }
             _ => args.files.clone(),
         };
-        let public = args.public || layout.has_public_keys();
+        let public =
+            args.public || layout.has_public_keys() || source.is_some_and(|source| source.public);
         let naming = naming(args.state.as_deref(), config.as_ref(), public)?;
         Ok(Self { files, layout, naming })
     }
