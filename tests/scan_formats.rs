@@ -145,7 +145,7 @@ fn empty_and_dash_are_no_keys() {
 
 #[test]
 fn request_text_that_is_no_request_is_keyless_and_no_reject() {
-    for request in ["", "-", r"\x16\x03\x01\x02?k=K2", "GET", "?k=K2", "GET /?k=K2 HTTP/2", "k=K2 "]
+    for request in ["", "-", r"\x16\x03\x01\x02?k=K2", "GET", "?k=K2", "GET /?k=K2 HTTP/x", "k=K2 "]
     {
         let said = combined(line("-", &format!("\"{request}\" 400 0 \"-\" \"-\"")));
         assert_eq!(said.expect(request).keys, [""; 0], "{request}");
@@ -507,4 +507,35 @@ fn a_hostile_megabyte_is_read_in_linear_time() {
         assert!(read(&parser, &line).is_err());
         assert!(combined(&line).is_err());
     }
+}
+
+#[test]
+fn what_is_told_apart_in_two_ways_rejects_a_line_only_if_it_is_used() {
+    let upstreams = "[$time_local] \"$request\" $status \"$http_user_agent\" $request_time \
+                     [$proxy_upstream_name] $upstream_addr $upstream_status $req_id";
+    let line = "[17/May/2015:10:05:03 +0000] \"GET /?k=K1 HTTP/1.1\" 502 \"curl\" 0.1 [a-80] \
+                10.0.0.1:80, 10.0.0.2:80 502, 200 04f1";
+    let keys = |format: &str, place: &str| {
+        let parser = parser(format, &[place], &[]).expect("valid");
+        read(&parser, line).map(|said| said.keys)
+    };
+    assert_eq!(keys(upstreams, "query:k"), Ok(vec!["K1".to_owned()]));
+    assert_eq!(keys(upstreams, "field:req_id"), Err(RejectReason::Form));
+    let redirected = "$msec $upstream_response_time key=$http_k";
+    let parser = parser(redirected, &["field:http_k"], &[]).expect("valid");
+    assert_eq!(read(&parser, "1.000 0.1 : 0.2 key=K1").expect("read").keys, ["K1"]);
+}
+
+#[test]
+fn variables_that_touch_are_one_value_that_nobody_can_use() {
+    let format = "$msec \"$scheme://$host$request_uri\" $http_k$http_l";
+    let said = parser(format, &["field:scheme"], &[]).expect("valid");
+    let line = "1.000 \"https://a.example/?k=1\" xy";
+    assert_eq!(read(&said, line).expect("read").keys, ["https"]);
+    for place in ["field:http_l", "query:k", "field:host"] {
+        let error = parser(format, &[place], &[]).expect_err("refused").to_string();
+        assert!(error.contains("put a space or quotes between them"), "{place}: {error}");
+    }
+    let error = parser("$host$status $msec", &["field:host"], &[]).expect_err("refused");
+    assert!(error.to_string().contains("`$host` and `$status`"), "{error}");
 }

@@ -132,3 +132,25 @@ fn a_session_that_began_before_the_time_asked_for_still_has_its_parent() {
     let table = scan(folder.path(), &["--since", "2024-05-01T10:05:00Z"]);
     assert!(table.lines().any(|line| line.starts_with("AKIA ")), "the parent's use: {table}");
 }
+
+#[test]
+fn a_document_that_is_cut_is_incomplete_and_its_whole_records_count() {
+    let whole = json!({"Records": [event("1", "AKIA1", 1), event("2", "AKIA2", 2)]}).to_string();
+    let first = whole.find(r#"},{"#).expect("two records") + 1;
+    for (cut, rejects) in [(first, 0), (first + 1, 0), (first + 9, 1), (whole.len() - 1, 0)] {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("a.json"), &whole[..cut]).expect("written");
+        let folder = folder.path().to_str().expect("UTF-8");
+        let flags = ["scan", folder, "--format", "cloudtrail", "--output", "json"];
+        let cli = Cli::try_parse_from(flags).expect("valid flags");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = scan::run(&cli.args, None, false, &mut out, &mut err).expect("an answer");
+        let answer: Value = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(exit, Exit::Unknown, "cut at {cut}");
+        assert_eq!(answer["incomplete"].as_array().map(Vec::len), Some(1), "cut at {cut}");
+        assert_eq!(answer["rejects"]["total"], json!(rejects), "cut at {cut}");
+        let events = if cut == whole.len() - 1 { 2 } else { 1 };
+        assert_eq!(answer["events"], json!(events), "cut at {cut}");
+        assert!(String::from_utf8_lossy(&err).contains("within a JSON document"), "cut at {cut}");
+    }
+}

@@ -77,9 +77,7 @@ fn hex(digits: &[u8]) -> Option<u8> {
 
 /// Returns the key in an `Authorization` header.
 fn authorization(header: &[u8]) -> Option<Vec<u8>> {
-    let Some(at) = header.iter().position(|&byte| byte == b' ') else {
-        return Some(header.to_vec());
-    };
+    let at = header.iter().position(|&byte| byte == b' ').unwrap_or(header.len());
     let (scheme, rest) = header.split_at(at);
     let rest = &rest[rest.iter().position(|&byte| byte != b' ').unwrap_or(rest.len())..];
     match scheme.to_ascii_lowercase().as_slice() {

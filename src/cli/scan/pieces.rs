@@ -203,11 +203,25 @@ impl Pieces {
                 piece.is_last = true;
                 let framer = self.framer.take().filter(|_| self.failure.is_none());
                 if let Some(framer) = framer {
-                    framer.finish(|record| piece.push(record));
+                    self.finish(framer, piece);
                 }
                 return;
             }
         }
+    }
+
+    /// Ends the framing. A document that is cut makes the log incomplete.
+    fn finish(&mut self, framer: Framer, piece: &mut Piece) {
+        if framer.is_amid_document() {
+            let why = "it ends within a JSON document: the rest of its records is missing";
+            self.failure = Some(io::Error::other(why));
+        }
+        framer.finish(|record| {
+            // Nothing stands where the document broke off.
+            if record != Record::Cut(b"") {
+                piece.push(record);
+            }
+        });
     }
 
     /// Appends the next bytes of the log, at most a chunk; returns whether more may come.

@@ -39,6 +39,8 @@ pub struct Group {
     right: Vec<usize>,
     /// The variables that are left.
     middle: Range<usize>,
+    /// Whether a value of the group is used. Where none is, any way to tell them apart will do.
+    is_needed: bool,
 }
 
 impl Group {
@@ -51,6 +53,7 @@ impl Group {
             separators,
             left: Vec::new(),
             right: Vec::new(),
+            is_needed: true,
         };
         while let Some(end) = group.run_from_left() {
             group.left.push(end);
@@ -91,6 +94,11 @@ impl Group {
             Some(_) => true,
             None => shape.never_holds(separator),
         })
+    }
+
+    /// Says which variables are used.
+    pub fn need(&mut self, variables: &[usize]) {
+        self.is_needed = variables.iter().any(|variable| self.variables().contains(variable));
     }
 
     /// Returns the numbers of its variables.
@@ -135,8 +143,10 @@ impl Group {
         if run.len() == 1 && shape == Shape::List && separator.starts_with(b" ") {
             let len = list_len(text);
             // Free text that begins with a colon reads as one more upstream.
-            let is_plain =
-                self.shapes[run.end] != Shape::Free || memmem::find(&text[..len], b" : ").is_none();
+            let is_plain = separator != b" "
+                || !self.is_needed
+                || self.shapes[run.end] != Shape::Free
+                || memmem::find(&text[..len], b" : ").is_none();
             return (is_plain && text[len..].starts_with(separator)).then_some(len);
         }
         let shape = if run.len() == 1 { shape } else { Shape::Free };
@@ -181,7 +191,8 @@ impl Group {
         Some(())
     }
 
-    /// Splits a run at the first places that fit; `None` unless they are the last ones too.
+    /// Splits a run at the first places that fit; `None` unless they are the last ones too, or no
+    /// value is used.
     fn split_one_way(
         &self,
         Range { start, end }: Range<usize>,
@@ -209,6 +220,9 @@ impl Group {
             index += 1;
         }
         spans[index] = (from, whole_end);
+        if !self.is_needed {
+            return Some(());
+        }
         let (base, mut index) = (spans[start].0, end - 1);
         while index > start {
             let text = &line[base..to];

@@ -69,10 +69,14 @@ impl KeyPlace {
                 Err(LayoutError::QueryName { name: name.clone() })
             }
             Place::Query(name) => {
-                let (variable, text) = QUERY_FIELDS
+                let found = QUERY_FIELDS
                     .iter()
-                    .find_map(|&(field, text)| Some((template.position(field)?, text)))
-                    .ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
+                    .find_map(|&(field, text)| Some((template.position(field)?, text)));
+                if found.is_none() {
+                    QUERY_FIELDS.iter().try_for_each(|(field, _)| template.is_apart(field))?;
+                }
+                let (variable, text) =
+                    found.ok_or_else(|| LayoutError::NoQuery { name: name.clone() })?;
                 let text = match text {
                     QueryText::Target if template.has_decoded_target(variable) => {
                         QueryText::DecodedTarget
@@ -151,7 +155,10 @@ impl QueryText {
             Self::Request => request::query(request::target(text)?),
             Self::Target => request::query(text),
             Self::DecodedTarget => memchr(b'?', text).map(|at| &text[at + 1..]),
-            Self::Query => Some(request::without_fragment(text)),
+            Self::Query => {
+                let query = text.strip_prefix(b"?").unwrap_or(text);
+                Some(request::without_fragment(query))
+            }
         }
     }
 
@@ -170,6 +177,7 @@ impl QueryText {
 
 /// Returns the number of a variable, or says which there are.
 pub fn known_field(template: &Template, name: &str) -> Result<usize, LayoutError> {
+    template.is_apart(name)?;
     template.position(name).ok_or_else(|| {
         let known: Vec<&str> =
             template.variables().iter().map(|variable| variable.name.as_str()).collect();

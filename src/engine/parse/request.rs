@@ -7,7 +7,8 @@ use memchr::{memchr, memmem};
 
 /// Returns the target of `METHOD SP target SP HTTP/d.d`, or of HTTP/0.9's `GET target`.
 ///
-/// nginx takes several spaces for one, some after the version, and serves HTTP/1.10. A target may
+/// nginx takes several spaces for one, some after the version, and serves HTTP/1.10. Envoy and others
+/// write `HTTP/2`. A target may
 /// hold spaces: it ends at the last ` HTTP/`. `None` for anything else.
 pub fn target(request: &[u8]) -> Option<&[u8]> {
     let method_end = memchr(b' ', request)?;
@@ -23,15 +24,11 @@ pub fn target(request: &[u8]) -> Option<&[u8]> {
     old.then_some(rest)
 }
 
-/// Tells whether `text` is two numbers with a point between.
+/// Tells whether `text` is a number, or two with a point between.
 fn is_version(text: &[u8]) -> bool {
-    let mut numbers = text.splitn(2, |&byte| byte == b'.');
-    let mut is_number = || {
-        numbers.next().is_some_and(|part| {
-            !part.is_empty() && part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
-        })
-    };
-    is_number() && is_number()
+    let is_number =
+        |part: &[u8]| (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
+    text.splitn(2, |&byte| byte == b'.').all(is_number)
 }
 
 /// Cuts the spaces around `text` off.
@@ -62,14 +59,17 @@ pub fn without_fragment(text: &[u8]) -> &[u8] {
 ///
 /// A parameter without `=` has the empty value.
 pub fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    query.split(|&byte| byte == b'&').find_map(|part| {
-        let rest = part.strip_prefix(name)?;
-        match rest {
-            [] => Some(rest),
-            [b'=', value @ ..] => Some(value),
-            _ => None,
-        }
-    })
+    query.split(|&byte| byte == b'&').find_map(|part| value_of(part, name))
+}
+
+/// Returns the value of a part of a query, between two `&`, if it is the parameter `name`.
+fn value_of<'a>(part: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = part.strip_prefix(name)?;
+    match rest {
+        [] => Some(rest),
+        [b'=', value @ ..] => Some(value),
+        _ => None,
+    }
 }
 
 /// Tells whether the parameter `name` has `value` wherever the query begins, in a target whose path
@@ -84,7 +84,7 @@ pub fn is_only_parameter(target: &[u8], name: &[u8], value: Option<&[u8]>) -> bo
                 let inner = memchr::memchr_iter(b'?', part).map(|at| &part[at + 1..]);
                 std::iter::once(part).chain(inner)
             })
-            .filter_map(|part| parameter(part, name))
+            .filter_map(|part| value_of(part, name))
             .all(|other| value == Some(other))
 }
 
@@ -139,6 +139,13 @@ mod tests {
     }
 
     #[test]
+    fn a_version_may_be_one_number() {
+        for version in ["HTTP/1.0", "HTTP/2", "HTTP/2.0", "HTTP/3"] {
+            check(&format!("GET /?k=1 {version}"), Some("1"));
+        }
+    }
+
+    #[test]
     fn a_request_of_http_0_9_has_a_target() {
         check("GET /?k=1", Some("1"));
         check("POST /?k=1", None);
@@ -159,7 +166,7 @@ mod tests {
         for garbage in ["", "-", "\u{16}\u{3}?k=1 HTTP/1.1", "GET", "GET ", " /?k=1 HTTP/1.1"] {
             check(garbage, None);
         }
-        for version in ["HTTP/2", "HTTP/1.1.1", "HTTP/x.y", "HTTP/1.", "HTTP/"] {
+        for version in ["HTTP/1.1.1", "HTTP/x.y", "HTTP/1.", "HTTP/"] {
             check(&format!("GET /?k=1 {version}"), None);
         }
     }

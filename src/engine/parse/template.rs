@@ -54,6 +54,9 @@ pub struct Variable {
     pub shape: Shape,
 }
 
+/// Stands between the names of variables that touch: they are one value that nobody can take apart.
+const JOINT: char = '$';
+
 /// A group and the literal that ends it.
 #[derive(Debug)]
 struct Section {
@@ -74,19 +77,11 @@ impl Template {
         open_ended: bool,
         zone: Option<TimeZone>,
     ) -> Result<Self, LayoutError> {
-        let (variables, literals): (Vec<Variable>, Vec<_>) = pieces.after.into_iter().unzip();
-        if variables.is_empty() {
+        if pieces.after.is_empty() {
             return Err(LayoutError::NoVariable);
         }
-        for (pair, literal) in variables.windows(2).zip(&literals) {
-            if literal.is_empty() {
-                let [first, second] = pair else { continue };
-                return Err(LayoutError::Touching {
-                    first: first.name.clone(),
-                    second: second.name.clone(),
-                });
-            }
-        }
+        let (variables, literals): (Vec<Variable>, Vec<_>) =
+            joined(pieces.after).into_iter().unzip();
         let texts = || std::iter::once(&pieces.lead).chain(&literals);
         let quotes = texts().flatten().filter(|&&byte| byte == b'"').count();
         if quotes % 2 != 0 {
@@ -100,6 +95,11 @@ impl Template {
         Ok(Self { variables, lead: pieces.lead, sections, escapes, open_ended, quotes, zone })
     }
 
+    /// Says which variables are used: of the others only the form is looked at.
+    pub fn need(&mut self, variables: &[usize]) {
+        self.sections.iter_mut().for_each(|section| section.group.need(variables));
+    }
+
     /// Lists the variables in the order of the format.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
@@ -108,6 +108,24 @@ impl Template {
     /// Returns the number of the first variable with this name, any case.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.variables.iter().position(|variable| variable.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Tells whether the variable with this name, if there is one, can be told from its neighbours.
+    pub fn is_apart(&self, name: &str) -> Result<(), LayoutError> {
+        if self.position(name).is_some() {
+            return Ok(());
+        }
+        let joined = self.variables.iter().find(|variable| {
+            let mut parts = variable.name.split(JOINT);
+            parts.clone().nth(1).is_some() && parts.any(|part| part.eq_ignore_ascii_case(name))
+        });
+        match joined.and_then(|variable| variable.name.split_once(JOINT)) {
+            Some((first, second)) => Err(LayoutError::Touching {
+                first: first.to_owned(),
+                second: second.split(JOINT).next().unwrap_or_default().to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns which escapes to undo in values.
@@ -233,6 +251,22 @@ fn find_quote(escapes: Escapes, text: &[u8]) -> Option<usize> {
             }
         }
     }
+}
+
+/// Joins variables with nothing between them to one: of any text, and named `first$second`.
+fn joined(after: Vec<(Variable, Vec<u8>)>) -> Vec<(Variable, Vec<u8>)> {
+    let mut joined: Vec<(Variable, Vec<u8>)> = Vec::new();
+    for (variable, literal) in after {
+        match joined.last_mut() {
+            Some((last, between)) if between.is_empty() => {
+                last.name = format!("{}{JOINT}{}", last.name, variable.name);
+                last.shape = Shape::Free;
+                *between = literal;
+            }
+            _ => joined.push((variable, literal)),
+        }
+    }
+    joined
 }
 
 /// Joins literals and variables to groups that end at a quote.

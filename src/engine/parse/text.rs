@@ -27,6 +27,9 @@ const NAMELESS: &[u8] = b"\"\"";
 /// Consumer fields of a format with the usual names when none are declared.
 const DEFAULT_CONSUMERS: [&str; 2] = ["remote_user", "remote_addr"];
 
+/// Variables that hold a time, the finest first.
+const TIMES: [&str; 3] = ["msec", "time_iso8601", "time_local"];
+
 /// A text format, compiled.
 #[derive(Debug)]
 pub struct TextFormat {
@@ -45,7 +48,7 @@ impl TextFormat {
     /// Compiles a format with the places and fields of its layout.
     pub fn compile(format: &FormatSpec, layout: &Layout) -> Result<Self, LayoutError> {
         let zone = layout.zone.clone();
-        let template = match format {
+        let mut template = match format {
             FormatSpec::Nginx(text) => {
                 let format = nginx::parse(text)?;
                 Template::compile(format.pieces, format.escapes, false, zone)?
@@ -57,7 +60,11 @@ impl TextFormat {
             FormatSpec::Common => preset(COMMON)?,
             _ => preset(COMBINED)?,
         };
+        template.is_apart("status")?;
         let time = time_variable(&template);
+        if time.is_none() {
+            TIMES.iter().try_for_each(|name| template.is_apart(name))?;
+        }
         if time.is_none() && !layout.has_arrival() {
             return Err(LayoutError::NoTime);
         }
@@ -80,6 +87,10 @@ impl TextFormat {
         let status = template.position("status");
         let is_preset = matches!(format, FormatSpec::Combined | FormatSpec::Common);
         let user = template.position("remote_user").filter(|_| is_preset);
+        let mut used: Vec<usize> = places.iter().map(KeyPlace::variable).collect();
+        used.extend(consumer.iter().map(|&(index, _)| index));
+        used.extend(time.map(|(index, _)| index).into_iter().chain(status).chain(user));
+        template.need(&used);
         Ok(Self { template, time, status, user, places, consumer })
     }
 
@@ -160,7 +171,7 @@ fn is_misplaced(user: &[u8]) -> bool {
 
 /// Returns the variable that the event time is read from: the finest one of those logged.
 fn time_variable(template: &Template) -> Option<(usize, TimeForm)> {
-    ["msec", "time_iso8601", "time_local"].iter().find_map(|name| {
+    TIMES.iter().find_map(|name| {
         let index = template.position(name)?;
         match template.variables()[index].shape {
             Shape::Time(form) => Some((index, form)),

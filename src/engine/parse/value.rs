@@ -105,7 +105,7 @@ fn cut_scope(value: &mut Vec<u8>, from: usize) {
 /// signatures. Of another scheme the whole header is the key.
 fn cut_scheme(value: &mut Vec<u8>, from: usize) {
     let header = &value[from..];
-    let Some(end) = memchr(b' ', header) else { return };
+    let end = memchr(b' ', header).unwrap_or(header.len());
     let scheme = &header[..end];
     let start = end + header[end..].iter().take_while(|&&byte| byte == b' ').count();
     if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -121,7 +121,7 @@ fn cut_scheme(value: &mut Vec<u8>, from: usize) {
             }
             None => value.truncate(from),
         }
-    } else if scheme == b"AWS" {
+    } else if scheme == b"AWS" && start < header.len() {
         value.drain(from..from + start);
         if let Some(len) = memchr(b':', &value[from..]) {
             value.truncate(from + len);
@@ -206,7 +206,9 @@ mod tests {
         check("AWS AKIAEXAMPLE:signature", Some("AKIAEXAMPLE"));
         check("Token abc", Some("Token abc"));
         check("raw-key", Some("raw-key"));
-        check("Bearer ", None);
+        for scheme in ["Bearer", "Bearer ", "basic", "AWS4-HMAC-SHA256"] {
+            check(scheme, None);
+        }
     }
 
     #[test]

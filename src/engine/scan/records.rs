@@ -60,6 +60,14 @@ impl Framer {
         }
     }
 
+    /// Tells whether records are surely missing if the log ends here.
+    pub fn is_amid_document(&self) -> bool {
+        match self {
+            Self::Lines(_) | Self::Parts(_) => false,
+            Self::Documents(documents) => documents.is_amid_document(),
+        }
+    }
+
     /// Gives what is left at the end of the log to `take`.
     pub fn finish(self, mut take: impl FnMut(Record<'_>)) {
         match self {

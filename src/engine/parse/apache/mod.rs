@@ -282,7 +282,12 @@ fn name(directive: &Directive<'_>) -> Option<String> {
         "v" => "server_name",
         "V" => "host",
         "X" => "connection_status",
-        "x" | "c" => return header("ssl_"),
+        "x" | "c" => {
+            return header("").map(|name| match name.starts_with("ssl_") {
+                true => name,
+                false => format!("ssl_{name}"),
+            });
+        }
         _ => return None,
     };
     Some(plain.to_owned())

@@ -10,15 +10,18 @@ use super::path::Path;
 use crate::engine::parse::place::QueryText;
 
 /// Members that hold a request or a query, best first, and what of it.
-pub const QUERIES: [(&str, QueryText); 11] = [
+pub const QUERIES: [(&str, QueryText); 14] = [
     ("request_uri", QueryText::Target),
     ("requestUrl", QueryText::Target),
+    ("requestURI", QueryText::Target),
+    ("httpRequest.requestUrl", QueryText::Target),
     ("RequestPath", QueryText::Target),
     ("request", QueryText::Request),
     ("args", QueryText::Query),
     ("query_string", QueryText::Query),
     ("query", QueryText::Query),
     ("request.uri", QueryText::Target),
+    ("request.url", QueryText::Target),
     ("uri", QueryText::Target),
     ("url", QueryText::Target),
     ("path", QueryText::Target),

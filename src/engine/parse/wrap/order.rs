@@ -39,14 +39,14 @@ enum Turn {
 impl Unwrapping {
     /// Tells how records of a layout are looked at.
     pub fn of(layout: &Layout, formats: &[Format]) -> Self {
-        let is_chosen_by_client = |format: &Format| match format {
-            Format::Text(text) => begins_as_a_client_chooses(text.template()),
+        let may_be_mistaken = |format: &Format| match format {
+            Format::Text(text) => begins_like_a_wrapper(text.template()),
             Format::Json(_) | Format::CloudTrail(_) => false,
         };
         match &layout.wrapping {
             Wrapping::Declared(wrappers) if wrappers.is_empty() => Self::Never,
             Wrapping::Declared(wrappers) => Self::Declared(wrappers.clone()),
-            Wrapping::Detect if formats.iter().any(is_chosen_by_client) => Self::Never,
+            Wrapping::Detect if formats.iter().any(may_be_mistaken) => Self::Never,
             Wrapping::Detect => Self::Detected,
         }
     }
@@ -118,14 +118,14 @@ fn turn(sign: Sign, record: &[u8], formats: &[Format]) -> Turn {
     turn
 }
 
-/// Tells whether a line may begin in any way.
-fn begins_as_a_client_chooses(template: &Template) -> bool {
+/// Tells whether a line may begin like a wrapped one, by a client's choice or a time.
+fn begins_like_a_wrapper(template: &Template) -> bool {
     let (lead, first) = template.beginning();
     lead.is_empty()
         && match first.shape {
             Shape::Free => true,
-            // Perhaps RFC 3339 with a fraction, and a client's text behind it.
-            Shape::Time(TimeForm::Fixed(len)) => len >= 20,
+            // Perhaps RFC 3339 as a runtime writes it, and a client's text behind it.
+            Shape::Time(TimeForm::Fixed(len)) => len >= 19,
             _ => false,
         }
 }
@@ -137,6 +137,7 @@ fn may_begin(template: &Template, sign: Sign, record: &[u8]) -> bool {
         return record.starts_with(lead);
     }
     match first.shape {
+        // nginx writes whole seconds and an offset, a runtime a fraction or `Z`.
         Shape::Time(TimeForm::Iso8601) => sign == Sign::Seconds,
         // A request's method may be `May`.
         Shape::ClientToken => sign == Sign::Month,

@@ -2,7 +2,7 @@
 //!
 //! A log is a sequence of objects and arrays with white space between them, perhaps behind a byte
 //! order mark. An object is a record, over as many lines as it takes. Of an array each element is a
-//! record. An object with a member `Records`, `Events` or `logEvents` that is an array is no record
+//! record. An object with a member `Records`, `Events`, `events` or `logEvents` that is an array is no record
 //! but a document: each element of that array is one, and its other members are passed over. An
 //! element that is such a document itself is taken apart in the same way. Names are compared as they
 //! are written.
@@ -106,6 +106,11 @@ impl DocumentFramer {
             }
         }
         self.scan(rest, &mut take);
+    }
+
+    /// Tells whether a document that holds records is open: if the log ends here, some are missing.
+    pub fn is_amid_document(&self) -> bool {
+        matches!(self.place, Place::List | Place::Document) || self.nesting.has_list()
     }
 
     /// Gives what is left at the end of the log to `take`.

@@ -5,7 +5,7 @@
 
 /// Members whose elements are records: of delivered files, of `aws cloudtrail lookup-events`, of
 /// CloudWatch Logs subscriptions.
-const LISTS: [&[u8]; 3] = [b"Records", b"Events", b"logEvents"];
+const LISTS: [&[u8]; 4] = [b"Records", b"Events", b"logEvents", b"events"];
 
 /// As much of a name as is kept from chunk to chunk: more than of any list.
 const LONGEST_NAME: usize = 16;
@@ -70,6 +70,11 @@ enum Bracket {
 }
 
 impl Nesting {
+    /// Tells whether an array of records is open.
+    pub fn has_list(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
     /// Tells whether no bracket is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
