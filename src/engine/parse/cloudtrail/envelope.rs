@@ -5,9 +5,8 @@
 //! event in such a text. What has a `userIdentity` or an `eventTime` of its own is a record and no
 //! envelope, so nothing that a client can write into a record is ever read as one.
 
-use super::values::add;
-use crate::engine::parse::json::path::Path;
 use crate::engine::parse::json::scan::{Found, Kind, Value};
+use crate::engine::parse::json::values::Numbered;
 use crate::engine::parse::layout::LayoutError;
 use crate::engine::parse::template::FieldSpan;
 
@@ -37,8 +36,8 @@ pub enum Within {
 
 impl EnvelopePaths {
     /// Adds the paths.
-    pub fn add(paths: &mut Vec<Path>) -> Result<Self, LayoutError> {
-        let mut number = |name| add(paths, name);
+    pub fn add(paths: &mut Numbered) -> Result<Self, LayoutError> {
+        let mut number = |name| paths.parse(name);
         Ok(Self {
             own: [number(OWN[0])?, number(OWN[1])?],
             texts: [number(TEXTS[0])?, number(TEXTS[1])?, number(TEXTS[2])?],

@@ -1,30 +1,25 @@
 //! AWS CloudTrail: one record of it, read as time, outcome, consumer, key, and the key it issued.
 //!
 //! ```text
-//! record --envelope--> record within --values, outcome--> Facts
+//! record --envelope--> record within --json/values, outcome--> Facts
 //! ```
 
 mod envelope;
 
 mod outcome;
 
-mod values;
-
 use jiff::tz::TimeZone;
 
 use super::Field;
 use super::event::RejectReason;
 use super::json::JsonFormat;
-use super::json::path::{MAX_PATHS, Path};
 use super::json::scan::{Found, Paths};
-use super::json::unescape::unescape;
+use super::json::values::{ConsumerPath, KeyPath, Numbered, Record, Values};
 use super::layout::{FormatSpec, JsonSpec, Layout, LayoutError, Place};
-use super::scratch::{Facts, Work};
-use super::template::FieldSpan;
+use super::scratch::{Facts, Text, Work};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
 use envelope::{EnvelopePaths, Within};
-use values::{ConsumerPath, KeyPath, Record, Values};
 
 /// Where a record shows the key, unless declared.
 pub const CREDENTIAL: &str = "userIdentity.accessKeyId";
@@ -58,28 +53,23 @@ pub struct CloudTrailFormat {
 impl CloudTrailFormat {
     /// Compiles the places and fields of a layout.
     pub fn compile(layout: &Layout) -> Result<Self, LayoutError> {
-        let mut paths = Vec::new();
-        let times = [values::add(&mut paths, "eventTime")?, values::add(&mut paths, "@timestamp")?];
-        let error = values::add(&mut paths, "errorCode")?;
-        let event_id = values::add(&mut paths, "eventID")?;
-        let issued = KeyPath::add(&mut paths, Place::Field(ISSUED.to_owned()))?;
-        let mut places = Vec::new();
-        for place in layout.places(&FormatSpec::CloudTrail) {
-            places.push(KeyPath::add(&mut paths, place)?);
-        }
+        let mut paths = Numbered::default();
+        let times = [paths.parse("eventTime")?, paths.parse("@timestamp")?];
+        let error = paths.parse("errorCode")?;
+        let event_id = paths.parse("eventID")?;
+        let issued = paths.field(ISSUED)?;
+        let places = layout.places(&FormatSpec::CloudTrail).into_iter().map(|place| match place {
+            Place::Field(text) => paths.field(&text),
+            Place::Query(name) => Err(LayoutError::NoQuery { name }),
+        });
+        let places = places.collect::<Result<_, _>>()?;
         let declared = layout.consumer.iter().map(String::as_str);
         let fields: Vec<&str> =
             if layout.consumer.is_empty() { CONSUMERS.to_vec() } else { declared.collect() };
-        let mut consumer = Vec::new();
-        for field in fields {
-            consumer.push(ConsumerPath::add(&mut paths, field)?);
-        }
+        let consumer = fields.into_iter().map(|field| paths.consumer(field));
+        let consumer = consumer.collect::<Result<_, _>>()?;
         let envelope = EnvelopePaths::add(&mut paths)?;
-        if paths.len() > MAX_PATHS {
-            return Err(LayoutError::TooManyPaths(paths.len()));
-        }
-        let names = paths.iter().map(Path::to_string).collect();
-        let paths = Paths::compile(&paths);
+        let (paths, names) = paths.compile()?;
         let zone = layout.zone.clone();
         let json = any_json(layout)?;
         Ok(Self {
@@ -116,40 +106,32 @@ impl CloudTrailFormat {
         found: &mut Found,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Record<'a>, RejectReason> {
-        let text = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
-        self.find_in(text, found)?;
-        match self.envelope.within(text, found) {
-            None => Ok(Record { text, is_logged: text.len() == record.len() }),
-            Some(Within::Object(span)) => self.find_object(text, span, found),
-            Some(Within::Text((from, to))) => {
-                buffer.clear();
-                unescape(&text[from..to], buffer).map_err(|_| RejectReason::Encoding)?;
-                self.find_in(buffer, found)?;
-                match self.envelope.within(buffer, found) {
-                    Some(Within::Object(span)) => self.find_object(buffer, span, found),
-                    Some(Within::Text(_)) | None => Ok(Record { text: buffer, is_logged: false }),
+        let record = Record::logged(record);
+        self.find_in(record, found)?;
+        match self.envelope.within(record.text, found) {
+            None => Ok(record),
+            Some(Within::Object(span)) => self.find_in(record.in_object(span), found),
+            Some(Within::Text(span)) => {
+                let record = self.find_in(record.in_string(span, buffer)?, found)?;
+                match self.envelope.within(record.text, found) {
+                    Some(Within::Object(span)) => self.find_in(record.in_object(span), found),
+                    Some(Within::Text(_)) | None => Ok(record),
                 }
             }
         }
     }
 
-    fn find_object<'a>(
+    fn find_in<'a>(
         &self,
-        text: &'a [u8],
-        (from, to): FieldSpan,
+        record: Record<'a>,
         found: &mut Found,
     ) -> Result<Record<'a>, RejectReason> {
-        let text = &text[from..to];
-        self.find_in(text, found)?;
-        Ok(Record { text, is_logged: false })
-    }
-
-    fn find_in(&self, text: &[u8], found: &mut Found) -> Result<(), RejectReason> {
-        match text.trim_ascii_start().first() {
-            None => Err(RejectReason::Form),
-            Some(b'{') => self.paths.find(text, found).map_err(|_| RejectReason::Json),
-            Some(_) => Err(RejectReason::Json),
+        // A record of form feeds is blank, though no white space of JSON.
+        if record.text.trim_ascii_start().is_empty() {
+            return Err(RejectReason::Form);
         }
+        record.find(&self.paths, found)?;
+        Ok(record)
     }
 
     fn facts(&self, mut values: Values<'_>) -> Result<Facts, RejectReason> {
@@ -161,13 +143,13 @@ impl CloudTrailFormat {
             None => Outcome::Accepted,
         };
         let mut facts = Facts::new(event_at, outcome);
-        facts.consumer = self.consumer.iter().find_map(|field| values.consumer(field));
-        for (key, &place) in facts.keys.iter_mut().zip(&self.places) {
+        facts.consumer = self.consumer.iter().find_map(|field| consumer(&mut values, field));
+        for (key, place) in facts.keys.iter_mut().zip(&self.places) {
             *key = values.key(place)?;
         }
-        facts.event_id = values.id(self.event_id);
+        facts.event_id = values.text(self.event_id).filter(|&id| !values.bytes(id).is_empty());
         if outcome == Outcome::Accepted {
-            facts.issued = values.key(self.issued)?;
+            facts.issued = values.key(&self.issued)?;
         }
         Ok(facts)
     }
@@ -188,6 +170,16 @@ impl CloudTrailFormat {
     pub fn consumer_fields(&self) -> impl Iterator<Item = &str> {
         self.consumer.iter().map(|consumer| consumer.name.as_str())
     }
+}
+
+/// Returns the consumer, and whether that names somebody: in `sourceIPAddress` a service shows its
+/// name, anybody else an address, which has no letter beyond `f`.
+fn consumer(values: &mut Values<'_>, field: &ConsumerPath) -> Option<(Text, bool)> {
+    let (text, named) = values.consumer(field)?;
+    let is_of_service = |byte: &u8| byte.is_ascii_alphabetic() && !byte.is_ascii_hexdigit();
+    let named =
+        named || (field.name == "sourceIPAddress" && values.bytes(text).iter().any(is_of_service));
+    Some((text, named))
 }
 
 fn any_json(layout: &Layout) -> Result<JsonFormat, LayoutError> {

@@ -1,7 +1,7 @@
 //! JSON records: a few values of a text, found without a tree.
 //!
 //! ```text
-//! record --scan along paths--> Found --format (query, envelope)--> Facts
+//! record --scan along paths--> Found --values (query)--> time, key --format (envelope)--> Facts
 //! ```
 
 pub mod path;
@@ -9,6 +9,8 @@ pub mod path;
 pub mod scan;
 
 pub mod unescape;
+
+pub mod values;
 
 mod envelope;
 
