@@ -87,10 +87,10 @@ impl TextFormat {
         let status = template.position("status");
         let is_preset = matches!(format, FormatSpec::Combined | FormatSpec::Common);
         let user = template.position("remote_user").filter(|_| is_preset);
-        let mut used: Vec<usize> = places.iter().map(KeyPlace::variable).collect();
-        used.extend(consumer.iter().map(|&(index, _)| index));
-        used.extend(time.map(|(index, _)| index).into_iter().chain(status).chain(user));
-        template.need(&used);
+        let mut looked_at: Vec<usize> = places.iter().map(KeyPlace::variable).collect();
+        looked_at.extend(consumer.iter().map(|&(index, _)| index));
+        looked_at.extend(time.map(|(index, _)| index).into_iter().chain(status).chain(user));
+        template.need(&looked_at);
         Ok(Self { template, time, status, user, places, consumer })
     }
 

@@ -283,10 +283,8 @@ fn name(directive: &Directive<'_>) -> Option<String> {
         "V" => "host",
         "X" => "connection_status",
         "x" | "c" => {
-            return header("").map(|name| match name.starts_with("ssl_") {
-                true => name,
-                false => format!("ssl_{name}"),
-            });
+            let name = header("")?;
+            return Some(format!("ssl_{}", name.strip_prefix("ssl_").unwrap_or(&name)));
         }
         _ => return None,
     };
