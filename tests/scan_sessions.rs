@@ -136,7 +136,7 @@ fn a_session_that_began_before_the_time_asked_for_still_has_its_parent() {
 #[test]
 fn a_document_that_is_cut_is_incomplete_and_its_whole_records_count() {
     let whole = json!({"Records": [event("1", "AKIA1", 1), event("2", "AKIA2", 2)]}).to_string();
-    let first = whole.find(r#"},{"#).expect("two records") + 1;
+    let first = whole.find("},{").expect("two records") + 1;
     for (cut, rejects) in [(first, 0), (first + 1, 0), (first + 9, 1), (whole.len() - 1, 0)] {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("a.json"), &whole[..cut]).expect("written");
