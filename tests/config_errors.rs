@@ -64,7 +64,7 @@ name = "edge"
 kind = "file"
 paths = ["/var/log/nginx/access.log*", "./more/*.log"]
 format = "combined"
-credential = ["query:api_key", "field:remote_user"]
+credential = ["query:api_key", "field:http_user_agent"]
 consumer = ["field:remote_user", "field:remote_addr"]
 evidence = "complete"
 allowed_lateness = "30s"
@@ -115,7 +115,7 @@ canary_period = "15m"
     assert_eq!(config.server.token_file, Some(PathBuf::from("/etc/keydrain/token")));
     let [edge, names] = &config.sources[..] else { panic!("two sources") };
     assert_eq!(edge.paths, ["/var/log/nginx/access.log*", "/etc/keydrain/more/*.log"]);
-    let places = [Place::Query("api_key".into()), Place::Field("remote_user".into())];
+    let places = [Place::Query("api_key".into()), Place::Field("http_user_agent".into())];
     assert_eq!(edge.layout.credential, places);
     assert_eq!(edge.layout.consumer, ["remote_user", "remote_addr"]);
     assert!(!edge.policy.lateness_assumed);
@@ -444,6 +444,26 @@ fn a_layout_that_cannot_show_the_key_is_refused_at_its_line() {
             "5:12: `remote_user` is no field of the format; write `field:NAME`, as in `field:remote_user`",
         ],
     );
+}
+
+#[test]
+fn a_key_that_would_be_shown_as_the_consumers_name_is_refused() {
+    let start = "[[source]]\nname = \"e\"\npaths = [\"/x\"]\n";
+    let fix = "name another field, as in `consumer = \"field:remote_addr\"`";
+    for line in [
+        "credential = \"field:remote_user\"",
+        "consumer = [\"field:Remote_User\"]\ncredential = \"field:remote_user\"",
+    ] {
+        let at = if line.starts_with("consumer") { "4:12" } else { "4:14" };
+        let what =
+            "`remote_user` is the place of the key, and the consumer would be named after it";
+        check(&format!("{start}{line}\n"), &[&format!("{at}: {what}; {fix}")]);
+    }
+    let secret = "`http_authorization` holds a secret and would be shown as the consumer's name; \
+                  name a user, an account or an address";
+    let lines = "format = { nginx = '$msec \"$http_authorization\" \"$http_k\"' }\n\
+                 credential = \"field:http_k\"\nconsumer = \"field:http_authorization\"\n";
+    check(&format!("{start}{lines}"), &[&format!("6:12: {secret}")]);
 }
 
 #[test]

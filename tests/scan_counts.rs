@@ -9,7 +9,7 @@ use keydrain::engine::credential::FingerprintSecret;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Cli {
     #[command(flatten)]
     args: scan::Args,
@@ -320,4 +320,20 @@ proptest! {
         prop_assert_eq!(&scan_json(&[&path("packed")], &COMBINED), &whole);
         prop_assert_eq!(&scan_json(&[&path("tail"), &path("head")], &COMBINED), &whole);
     }
+}
+
+#[test]
+fn a_time_of_the_flags_may_be_a_day_or_how_long_ago() {
+    let path = fixture("combined.log");
+    let events = |flags: &[&str]| {
+        let (_, answer) = scan_json(&[&path], &[&COMBINED, flags].concat());
+        answer["events"].as_u64().expect("a number")
+    };
+    let all = events(&[]);
+    assert_eq!(events(&["--since", "2015-05-17", "--until", "2015-05-18"]), all);
+    assert_eq!(events(&["--since", "2015-05-18"]), 0);
+    assert_eq!(events(&["--since", "7d"]), 0, "the log is older");
+    assert_eq!(events(&["--until", "7d"]), all);
+    let wrong = Cli::try_parse_from(["scan", "x", "--since", "soon"]).expect_err("no time");
+    assert!(wrong.to_string().contains("a duration like 7d"), "{wrong}");
 }

@@ -464,3 +464,20 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(text.contains("/nonexistent/access.log\n  cannot be read"), "{text}");
     assert_eq!(exit, Exit::Unknown);
 }
+
+#[test]
+fn a_log_that_is_stamped_at_the_start_of_requests_gets_their_lateness() {
+    let line = |rest: &str| {
+        format!(
+            "172.17.0.1 - - [08/Dec/2021:09:16:05 +0000] \"GET /?api_key=mk-late HTTP/1.1\" 200 4 \
+             \"-\" \"curl\"{rest}\n"
+        )
+    };
+    let traefik: String =
+        (1..30).map(|n| line(&format!(" {n} \"a@docker\" \"http://b\" 3ms"))).collect();
+    let (_, text) = explained(&traefik, &["--credential", "query:api_key"]);
+    assert_eq!(source(&text)["allowed_lateness"].as_str(), Some("330s"), "{text}");
+    let (_, text) = explained(&line("").repeat(30), &["--credential", "query:api_key"]);
+    assert!(source(&text).get("allowed_lateness").is_none(), "{text}");
+    assert!(text.contains("if Apache wrote this log"), "{text}");
+}

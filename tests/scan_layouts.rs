@@ -53,13 +53,13 @@ fn the_same_text_means_the_same_as_a_flag_and_in_a_config() {
     let plain = LayoutFlags {
         format: owned(&["nginx:$msec \"$request\" $http_k", "apache:%t \"%r\" '%{K}i' \\"]),
         credential: owned(&["field:http_k", "query:k"]),
-        consumer: owned(&["field:http_k"]),
+        consumer: owned(&["field:request"]),
         wrapped: owned(&["none"]),
         ..LayoutFlags::default()
     };
     let config = from_config(
         "format = [{ nginx = '$msec \"$request\" $http_k' }, { apache = \"%t \\\"%r\\\" '%{K}i' \\\\\" }]\n\
-         credential = [\"field:http_k\", \"query:k\"]\nconsumer = \"field:http_k\"\nwrapped = []",
+         credential = [\"field:http_k\", \"query:k\"]\nconsumer = \"field:request\"\nwrapped = []",
     );
     assert_eq!(plain.layout().expect("valid"), config);
 }

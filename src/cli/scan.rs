@@ -26,6 +26,8 @@ use self::task::Task;
 use crate::cli::input::names;
 use crate::cli::layout_flags::LayoutFlags;
 use crate::cli::{Exit, Failure, Output};
+use crate::clock;
+use crate::engine::duration;
 use crate::engine::parse::{LineParser, RejectReason};
 use crate::engine::scan::tally::{ScanTally, TallyOptions, WindowLength};
 use crate::engine::time::Timestamp;
@@ -52,11 +54,12 @@ pub struct Args {
     /// What to count apart.
     #[arg(long, value_enum, default_value_t)]
     pub group: Group,
-    /// First event time that counts, such as 2026-01-31T09:30:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// First event time that counts: 2026-01-31T09:30:00Z, a day of UTC such as 2026-01-31, or
+    /// how long ago, such as 7d.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<Timestamp>,
-    /// First event time that no longer counts.
-    #[arg(long, value_name = "TIME")]
+    /// First event time that no longer counts, in the same forms.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<Timestamp>,
     /// Rows of the table.
     #[arg(long, default_value_t = 20, value_name = "ROWS")]
@@ -166,6 +169,15 @@ pub fn run(
     }
     remark(&tally, err);
     Ok(if inputs.incomplete.is_empty() { Exit::Ok } else { Exit::Unknown })
+}
+
+/// Reads a time, a day or how long ago.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let at = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
+    at.or_else(|_| duration::parse(text).map(|ago| clock::now().minus(ago))).map_err(|_| {
+        "write a time like 2026-01-31T09:30:00Z, a day like 2026-01-31, or a duration like 7d"
+            .to_owned()
+    })
 }
 
 /// Returns the number of threads that work.

@@ -168,6 +168,22 @@ pub(super) fn compile(
     }
 }
 
+/// Refuses a layout that would show the key as the consumer's name.
+pub(super) fn check_consumer(
+    declared: &Declared,
+    parser: &LineParser,
+    table: &Table<'_>,
+    report: &mut Report,
+) {
+    let Some(field) = parser.key_as_consumer(&declared.layout) else { return };
+    let span = declared.consumer.as_ref().or(declared.credential.as_ref());
+    report.problem(
+        span.unwrap_or(table.span()),
+        format!("`{field}` is the place of the key, and the consumer would be named after it"),
+        "name another field, as in `consumer = \"field:remote_addr\"`",
+    );
+}
+
 /// Adds the problem of a format at the key of the config that it is about.
 fn refuse(
     error: &LayoutError,
@@ -220,6 +236,7 @@ fn culprit(error: &LayoutError, format: &FormatSpec, layout: &Layout) -> Culprit
             of_field(field)
         }
         LayoutError::Path(path) => of_field(path.as_str()),
+        LayoutError::SecretConsumer(_) if !has_fields => Culprit::Consumer,
         LayoutError::NoPlace
         | LayoutError::TooManyPlaces(_)
         | LayoutError::NoQuery { .. }

@@ -99,6 +99,9 @@ fn read_layout(table: &mut Table<'_>, report: &mut Report) -> (Layout, Option<Li
     } else {
         layout::compile(&declared, table, report)
     };
+    if let Some(parser) = &parser {
+        layout::check_consumer(&declared, parser, table, report);
+    }
     (declared.layout, parser)
 }
 

@@ -95,6 +95,13 @@ pub fn write(
     for remark in candidate.remarks.iter().copied().chain(candidate.server.remark()) {
         writeln!(out, "note: {remark}")?;
     }
+    if candidate.server == Server::Nginx && candidate.layout.formats == [FormatSpec::Combined] {
+        writeln!(
+            out,
+            "note: if Apache wrote this log, its times are those of a request's start: declare \
+             `allowed_lateness = \"330s\"`, or its LogFormat"
+        )?;
+    }
     if candidate.server == Server::Unknown
         && candidate.json().is_some_and(|spec| spec.status.is_none())
     {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::candidate::Candidate;
+use super::servers::Server;
 use super::shown::WRAPPERS;
 use crate::cli::input::is_stdin;
 use crate::engine::parse::wrap::{Wrapper, Wrapping};
@@ -24,22 +25,28 @@ pub struct Block {
     wrapped: Option<Vec<&'static str>>,
     /// The zone of times that carry none, and whether it was declared.
     zone: Option<(String, bool)>,
+    /// Whether lines are stamped when their requests begin, which the format does not tell.
+    stamps_start: bool,
 }
 
 impl Block {
     /// Returns the block of a candidate with the key at `places`.
     pub fn of(candidate: &Candidate, places: Vec<Place>) -> Self {
         let layout = &candidate.layout;
+        // What shows the key names nobody.
+        let is_key = |name: &String| places.contains(&Place::Field(name.clone()));
+        let consumers = consumers(candidate).into_iter().filter(|name| !is_key(name)).collect();
         let zone = layout.zone.as_ref().map(|zone| zone.iana_name().unwrap_or("UTC").to_owned());
         Self {
             formats: layout.formats.clone(),
             places,
-            consumers: consumers(candidate),
+            consumers,
             wrapped: match &layout.wrapping {
                 Wrapping::Detect => None,
                 Wrapping::Declared(wrappers) => Some(wrapper_names(wrappers)),
             },
             zone: zone.map(|zone| (zone, candidate.zone_is_declared)),
+            stamps_start: candidate.server == Server::TraefikClf,
         }
     }
 
@@ -64,6 +71,9 @@ impl Block {
                 toml_string(zone),
                 if *is_declared { "" } else { remark }
             )?;
+        }
+        if self.stamps_start {
+            writeln!(out, "allowed_lateness = \"330s\"   # the time is that of a request's start")?;
         }
         let places: Vec<String> =
             self.places.iter().map(|place| toml_string(&place.to_string())).collect();

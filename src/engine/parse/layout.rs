@@ -237,6 +237,11 @@ pub enum LayoutError {
         /// The fields of the format.
         known: String,
     },
+    /// A consumer that is named after a secret.
+    #[error(
+        "`{0}` holds a secret and would be shown as the consumer's name: name a user, an account or an address"
+    )]
+    SecretConsumer(String),
     /// A query place, but no request.
     #[error(
         "the format does not log the request, so `query:{name}` can never show: add `\"$request\"` to the server's log_format, or name a `field:`"

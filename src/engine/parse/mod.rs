@@ -124,6 +124,10 @@ impl LineParser {
         }
         let formats = layout.formats.iter().map(|format| Format::compile(format, layout));
         let formats = formats.collect::<Result<Vec<_>, _>>()?;
+        let consumers = formats.iter().flat_map(Format::consumer_fields);
+        if let Some(field) = consumers.into_iter().find(|field| value::holds_a_secret(field)) {
+            return Err(LayoutError::SecretConsumer(field.to_owned()));
+        }
         let digest = digest(layout, &formats);
         let wrapping = Unwrapping::of(layout, &formats);
         let default_lateness = layout.formats.iter().map(default_lateness).max();
@@ -133,6 +137,21 @@ impl LineParser {
             consumer_map: layout.consumer_map.clone(),
             default_lateness: default_lateness.unwrap_or_default(),
             digest,
+        })
+    }
+
+    /// Returns a field that a layout of this parser takes for the key and for the consumer, too:
+    /// the key would be shown as somebody's name.
+    pub fn key_as_consumer(&self, layout: &Layout) -> Option<String> {
+        layout.formats.iter().zip(&self.formats).find_map(|(spec, format)| {
+            let places = layout.places(spec);
+            let is_place = |field: &&str| {
+                places.iter().any(|place| match place {
+                    Place::Field(name) => name.eq_ignore_ascii_case(field),
+                    Place::Query(_) => false,
+                })
+            };
+            format.consumer_fields().find(is_place).map(str::to_owned)
         })
     }
 

@@ -80,6 +80,17 @@ impl Holding {
     }
 }
 
+/// Tells whether a field with this name or path holds a secret that no consumer may be named after:
+/// a header that authenticates, or cookies.
+pub fn holds_a_secret(field: &str) -> bool {
+    let names = field.rsplit(['.', '[', ']', '"']);
+    let mut names = names.filter(|name| !name.is_empty() && name.parse::<usize>().is_err());
+    let name = names.next().unwrap_or_default();
+    let is_cookie = ["cookie", "http_cookie", "request_cookie", "set-cookie"];
+    Holding::of_field(name) == Holding::Authorization
+        || is_cookie.contains(&name.to_ascii_lowercase().as_str())
+}
+
 /// Reduces `value[from..]`, a decoded value, to the key in it; returns whether there is one.
 /// An empty or redacted value is none.
 pub fn reduce_to_key(holding: Holding, value: &mut Vec<u8>, from: usize) -> bool {
@@ -208,6 +219,16 @@ mod tests {
         check("raw-key", Some("raw-key"));
         for scheme in ["Bearer", "Bearer ", "basic", "AWS4-HMAC-SHA256"] {
             check(scheme, None);
+        }
+    }
+
+    #[test]
+    fn headers_that_authenticate_name_nobody() {
+        for field in ["http_authorization", "request.headers.Authorization.0", "http_cookie"] {
+            assert!(holds_a_secret(field), "{field}");
+        }
+        for field in ["remote_user", "request.headers.User-Agent.0", "http_x_authorization_id"] {
+            assert!(!holds_a_secret(field), "{field}");
         }
     }
 
