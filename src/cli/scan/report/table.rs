@@ -100,7 +100,7 @@ impl Report<'_> {
                 issued: 0,
             });
             family.totals.add(row.totals);
-            // Right where no key was issued; a consumer of two keys is one of the family.
+            // A consumer of two keys counts twice here: mended below, where keys were issued.
             family.consumers += row.consumers;
             if row.root.is_some() {
                 family.issued += 1;
