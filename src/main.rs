@@ -1,9 +1,10 @@
 //! The `keydrain` binary: flags, tracing, exit code.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use keydrain::cli::Exit;
 use keydrain::cli::flags::{Flags, dispatch};
 
 fn main() -> ExitCode {
@@ -15,17 +16,16 @@ fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
     let done = dispatch(&flags, &mut out, &mut std::io::stderr());
     let flushed = out.flush();
-    let exit = done.unwrap_or_else(|failure| {
-        if !failure.message.is_empty() {
-            eprintln!("keydrain: {failure}");
-        }
-        failure.exit
-    });
-    match flushed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("keydrain: cannot write the answer: {error}");
-            ExitCode::from(keydrain::cli::Exit::Unknown as u8)
-        }
-        _ => ExitCode::from(exit as u8),
+    let unwritten = flushed.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+    match (&done, &unwritten) {
+        // A command that could not write has said so: once is enough.
+        (Err(failure), _) if !failure.message.is_empty() => eprintln!("keydrain: {failure}"),
+        (_, Some(error)) => eprintln!("keydrain: the answer cannot be written to stdout: {error}"),
+        _ => {}
     }
+    let exit = match unwritten {
+        Some(_) => Exit::Unknown,
+        None => done.unwrap_or_else(|failure| failure.exit),
+    };
+    ExitCode::from(exit as u8)
 }

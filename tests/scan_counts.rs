@@ -174,6 +174,67 @@ fn the_table_and_the_csv_say_the_same_in_their_way() {
     assert!(remarks.contains("(form 3, time 1, status 1)"), "{remarks}");
 }
 
+/// A line of an access log: user `user` presents `key`.
+fn line(user: &str, key: &str) -> String {
+    format!(
+        "192.0.2.1 - {user} [17/May/2015:10:05:03 +0000] \"GET /?api_key={key} HTTP/1.1\" 200 5 \
+         \"-\" \"-\"\n"
+    )
+}
+
+fn scan_text(text: impl AsRef<[u8]>, flags: &[&str]) -> String {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = dir.path().join("a.log");
+    std::fs::write(&path, text).expect("written");
+    run(&[&path], &[&COMBINED[..], flags].concat()).expect("an answer").1
+}
+
+/// The table once took a walk over all keys for each key: a spray of guesses never ended.
+#[test]
+fn a_spray_of_keys_is_a_table() {
+    let guesses = (0..100_000).map(|number| line("mallory", &format!("guess{number}")));
+    let text: String = guesses.chain((0..3).map(|_| line("ann", "real"))).collect();
+    let table = scan_text(text, &["--top", "2"]);
+    let mut lines = table.lines();
+    assert_eq!(lines.next(), Some("100003 lines: 100003 with a key, 0 without, 0 rejected"));
+    let real = lines.find(|line| line.starts_with("real ")).expect("the most used first");
+    let columns: Vec<&str> = real.split_whitespace().collect();
+    assert_eq!(columns[4..], ["3", "0", "0", "1"]);
+    assert!(table.contains("\n… and 99999 more keys: --top, --output json\n"), "{table}");
+    assert!(table.contains("\n… and 99999 more rows: --top, --output json\n"), "{table}");
+}
+
+#[test]
+fn one_more_key_is_no_more_keys() {
+    let table = scan_text(line("ann", "A") + &line("ann", "B"), &["--top", "1"]);
+    assert!(table.contains("… and 1 more key:") && table.contains("… and 1 more row:"), "{table}");
+    let table = scan_text(line("ann", "A"), &["--top", "1"]);
+    assert!(!table.contains('…'), "{table}");
+}
+
+#[test]
+fn a_consumer_that_hides_or_turns_text_is_escaped_in_the_table_alone() {
+    let name = "check\u{202e}tuo\u{200b}";
+    let table = scan_text(line(name, "A"), &[]);
+    assert!(table.contains("  check\\u{202e}tuo\\u{200b}  "), "{table}");
+    assert!(!table.contains(['\u{202e}', '\u{200b}']), "{table}");
+    assert!(scan_text(line(name, "A"), &["--output", "csv"]).contains(name));
+}
+
+#[test]
+fn two_spellings_that_show_as_one_consumer_are_one() {
+    let written = line("caf\\xE9", "A").into_bytes();
+    // An X is nowhere else in the line.
+    let raw: Vec<u8> =
+        line("cafX", "A").bytes().map(|byte| if byte == b'X' { 0xe9 } else { byte }).collect();
+    let answer: Value =
+        serde_json::from_str(&scan_text([written, raw].concat(), &["--output", "json"]))
+            .expect("JSON");
+    assert_eq!(answer["keys"][0]["consumers"], 1);
+    let row = usage_row("2015-05-17T10:05:00Z", "A", Some("caf\\xE9"), [2, 0, 0]);
+    assert_eq!(answer["usage"], json!([row]));
+}
+
 #[test]
 fn combined_without_a_place_of_the_key_is_a_usage_error_that_says_what_to_add() {
     let failure = run(&[&fixture("combined.log")], &["--public"]).expect_err("no place");

@@ -481,3 +481,18 @@ fn a_reader_that_closes_the_pipe_early_is_no_error() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_is_told_once() {
+    let dir = Dir::new();
+    let path = dir.file("a.log", line("A"));
+    for output in ["csv", "json", "table"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("on Linux");
+        let flags = ["--output", output, path.to_str().expect("UTF-8")];
+        let output = program(&flags).stdout(full).output().expect("run");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with("keydrain: the answer cannot be written to stdout: "), "{told}");
+    }
+}

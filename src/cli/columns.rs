@@ -13,8 +13,21 @@ use super::{Exit, Failure};
 
 /// Returns aligned columns under a header; each line ends with a line feed, none with a space.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let shown: Vec<Vec<Cow<'_, str>>> =
-        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    table_of_numbers(header, rows, header.len(), usize::MAX)
+}
+
+/// Returns a [`table`] whose columns from `numbers` on are aligned to the right, and of each cell
+/// no more than `widest` characters.
+pub fn table_of_numbers(
+    header: &[&str],
+    rows: &[Vec<String>],
+    numbers: usize,
+    widest: usize,
+) -> String {
+    let shown: Vec<Vec<Cow<'_, str>>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable_beginning(cell, widest)).collect())
+        .collect();
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
     for row in &shown {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -24,8 +37,13 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     let mut line = |cells: &[Cow<'_, str>]| {
         let start = text.len();
-        for (cell, width) in cells.iter().zip(&widths) {
-            write!(text, "{cell:width$}  ").expect("writing to a String cannot fail");
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let written = if column < numbers {
+                write!(text, "{cell:width$}  ")
+            } else {
+                write!(text, "{cell:>width$}  ")
+            };
+            written.expect("writing to a String cannot fail");
         }
         text.truncate(start + text[start..].trim_end().len());
         text.push('\n');
@@ -39,26 +57,29 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Returns CSV (RFC 4180, LF) under a header; cells are not changed but for their quotes.
 pub fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
-    let quoted = |cell: &str| {
-        if cell.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.to_owned()
-        }
-    };
     let mut text = header.join(",") + "\n";
     for row in rows {
-        let cells: Vec<_> = row.iter().map(|cell| quoted(cell)).collect();
+        let cells: Vec<_> = row.iter().map(|cell| csv_cell(cell)).collect();
         text += &(cells.join(",") + "\n");
     }
     text
 }
 
-/// Returns `text` with control and direction-changing characters escaped.
+/// Returns a cell of CSV, quoted where it must be.
+pub fn csv_cell(cell: &str) -> Cow<'_, str> {
+    if cell.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\"")).into()
+    } else {
+        cell.into()
+    }
+}
+
+/// Returns `text` with control, invisible and direction-changing characters escaped.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let unsafe_here = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     if !text.contains(unsafe_here) {
         return Cow::Borrowed(text);
@@ -68,6 +89,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         if unsafe_here(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     Cow::Owned(safe)
+}
+
+/// Returns the first `widest` characters of `text`, [`printable`]; `…` stands for the rest.
+pub fn printable_beginning(text: &str, widest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(widest) {
+        Some((end, _)) => Cow::Owned(format!("{}…", printable(&text[..end]))),
+        None => printable(text),
+    }
 }
 
 /// Returns a JSON value as a cell: text as it is, nothing as `-`, lists and maps with commas.
@@ -115,6 +144,20 @@ mod tests {
     fn a_name_from_a_log_cannot_drive_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
         assert_eq!(printable("café"), "café");
+    }
+
+    #[test]
+    fn numbers_stand_at_the_right_and_a_wide_cell_ends_in_an_ellipsis() {
+        let rows = [vec!["abcd".to_owned(), "7".to_owned(), "12345".to_owned()]];
+        let table = table_of_numbers(&["A", "SUM", "N"], &rows, 1, 3);
+        assert_eq!(table, "A     SUM     N\nabc…    7  123…\n");
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_is_counted_in_characters_before_it_is_escaped() {
+        assert_eq!(printable_beginning("ééé", 3), "ééé");
+        assert_eq!(printable_beginning("éééé", 3), "ééé…");
+        assert_eq!(printable_beginning("\u{200b}\u{202e}ab", 3), "\\u{200b}\\u{202e}a…");
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub fn run(
         tell(err, format_args!("{name}: not read to its end: {why}"));
     }
     let shown = Shown::new(&tally, &naming, parser.consumer_map());
-    let report = report::Report::new(&tally, &inputs, &shown, &naming);
+    let report = report::Report::new(&tally, &inputs, &shown);
     let written = match args.output {
         Output::Json => report.write_json(out),
         Output::Csv => report.write_csv(out),

@@ -1,11 +1,13 @@
 //! How keys and consumers are shown: by the name of the config, as a public id, or fingerprinted.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 
 use crate::config::{Config, KeyIdentity};
 use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret};
 use crate::engine::parse::consumer_map::ConsumerMap;
-use crate::engine::scan::tally::ScanTally;
+use crate::engine::scan::tally::{ScanTally, Symbol};
 
 /// How a key is shown.
 pub struct Naming {
@@ -51,13 +53,15 @@ impl Naming {
 
     /// Returns how a key is shown: its name, its public id or its fingerprint; and a hint that
     /// tells a person which secret it is.
-    pub fn show(&self, raw: &[u8]) -> (String, Option<String>) {
+    fn show<'a>(&'a self, raw: &'a [u8]) -> (Cow<'a, str>, Option<String>) {
         let fingerprint = self.secret.as_ref().map(|secret| secret.fingerprint(raw));
         let named = fingerprint.and_then(|fingerprint| self.names.get(&fingerprint));
         match (named, fingerprint) {
-            (Some((name, true)), _) => (name.clone(), None),
-            (Some((name, false)), _) => (name.clone(), hint(raw)),
-            (None, Some(fingerprint)) if !self.public => (fingerprint.to_string(), hint(raw)),
+            (Some((name, true)), _) => (name.into(), None),
+            (Some((name, false)), _) => (name.into(), hint(raw)),
+            (None, Some(fingerprint)) if !self.public => {
+                (fingerprint.to_string().into(), hint(raw))
+            }
             (None, _) => (text(raw), None),
         }
     }
@@ -65,26 +69,116 @@ impl Naming {
 
 /// The texts of a finished tally as they are shown, each made once.
 pub struct Shown<'a> {
-    /// Keys, with the hint of a secret.
-    pub keys: HashMap<&'a [u8], (String, Option<String>)>,
-    /// Consumers.
-    pub consumers: HashMap<&'a [u8], String>,
+    /// Keys by their symbols; behind them those keys of the lineage that the tally does not hold.
+    pub keys: Texts<'a>,
+    /// Hints of secrets, by the symbols of their keys.
+    hints: Vec<Option<String>>,
+    /// Keys that were issued to another.
+    issued: HashMap<Symbol, Issued>,
+    /// Consumers by their symbols.
+    pub consumers: Texts<'a>,
+}
+
+/// Where an issued key comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Issued {
+    /// The key that it was issued to.
+    pub parent: Rank,
+    /// The key at the beginning of the line of parents.
+    pub root: Rank,
 }
 
 impl<'a> Shown<'a> {
     /// Makes the texts of a tally.
-    pub fn new(tally: &'a ScanTally, naming: &Naming, map: &ConsumerMap) -> Self {
-        let consumer = |raw: &[u8]| map.name_of(raw).map_or_else(|| text(raw), str::to_owned);
+    pub fn new(tally: &'a ScanTally, naming: &'a Naming, map: &'a ConsumerMap) -> Self {
+        let consumer = |raw: &'a [u8]| map.name_of(raw).map_or_else(|| text(raw), Cow::Borrowed);
+        let (mut labels, hints): (Vec<_>, Vec<_>) =
+            tally.key_symbols().map(|(_, raw)| naming.show(raw)).unzip();
+        let lineage = tally.lineage();
+        let mut others: HashMap<&[u8], usize> = HashMap::new();
+        let mut index_of = |raw: &'a [u8]| match tally.key_symbol(raw) {
+            Some(symbol) => symbol.index(),
+            None => *others.entry(raw).or_insert_with(|| {
+                labels.push(naming.show(raw).0);
+                labels.len() - 1
+            }),
+        };
+        let issued: Vec<(Symbol, usize, usize)> = tally
+            .key_symbols()
+            .filter(|_| !lineage.is_empty())
+            .filter_map(|(symbol, raw)| {
+                let parent = lineage.parent(raw)?;
+                Some((symbol, index_of(parent), index_of(lineage.root(raw))))
+            })
+            .collect();
+        let keys = Texts::new(labels);
+        let issued = issued.into_iter().map(|(symbol, parent, root)| {
+            (symbol, Issued { parent: keys.ranks[parent], root: keys.ranks[root] })
+        });
         Self {
-            keys: tally.keys().map(|(raw, _)| (raw, naming.show(raw))).collect(),
-            consumers: tally.consumers().map(|raw| (raw, consumer(raw))).collect(),
+            issued: issued.collect(),
+            keys,
+            hints,
+            consumers: Texts::new(tally.consumers().map(consumer).collect()),
         }
+    }
+
+    /// Returns the hint of a secret.
+    pub fn hint(&self, key: Symbol) -> Option<&str> {
+        self.hints[key.index()].as_deref()
+    }
+
+    /// Returns where a key comes from that was issued to another.
+    pub fn issued(&self, key: Symbol) -> Option<Issued> {
+        self.issued.get(&key).copied()
+    }
+}
+
+/// Texts in their order, each once: two spellings of raw bytes may show as one text.
+pub struct Texts<'a> {
+    sorted: Vec<Cow<'a, str>>,
+    /// For each symbol its text.
+    ranks: Vec<Rank>,
+}
+
+/// The place of a text among all, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank(u32);
+
+impl<'a> Texts<'a> {
+    /// Takes the texts of the symbols from 0 on.
+    fn new(texts: Vec<Cow<'a, str>>) -> Self {
+        let mut ranks = vec![Rank(0); texts.len()];
+        let mut order: Vec<(Cow<'a, str>, usize)> = texts.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let mut sorted: Vec<Cow<'a, str>> = Vec::with_capacity(order.len());
+        for (text, symbol) in order {
+            if sorted.last() != Some(&text) {
+                sorted.push(text);
+            }
+            let rank = u32::try_from(sorted.len() - 1).expect("memory ends before 2^32 texts do");
+            ranks[symbol] = Rank(rank);
+        }
+        Self { sorted, ranks }
+    }
+
+    /// Returns the rank of a symbol's text.
+    pub fn rank(&self, symbol: Symbol) -> Rank {
+        self.ranks[symbol.index()]
+    }
+
+    /// Returns a text.
+    pub fn text(&self, rank: Rank) -> &str {
+        &self.sorted[rank.0 as usize]
     }
 }
 
 /// Returns raw log bytes as text: what is no UTF-8 as `\xHH`.
-fn text(raw: &[u8]) -> String {
-    ConsumerName::from_bytes(raw).as_str().to_owned()
+fn text(raw: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(raw) {
+        Ok(text) => text.into(),
+        Err(_) => ConsumerName::from_bytes(raw).as_str().to_owned().into(),
+    }
 }
 
 /// Prefixes that vendors put before a secret: they tell the kind of key and nothing of it.
@@ -131,6 +225,13 @@ fn hint(raw: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spellings_that_show_as_one_text_have_one_rank_in_the_order_of_texts() {
+        let texts = Texts::new(["b", "a\\xFF", "b", "a"].map(Cow::from).into());
+        assert_eq!(texts.ranks, [2, 1, 2, 0].map(Rank));
+        assert_eq!(["a", "a\\xFF", "b"], [0, 1, 2].map(|rank| texts.text(Rank(rank))));
+    }
 
     #[test]
     fn a_hint_shows_the_known_prefix_and_four_characters_of_a_long_secret_only() {

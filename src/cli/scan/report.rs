@@ -1,23 +1,27 @@
 //! The answer of `scan`: sorted rows, written as a table, JSON (`keydrain/scan/v1`) or CSV.
 //!
-//! Raw keys come in and only what [`Naming`] shows goes out.
+//! Raw keys come in and only what [`Shown`] holds goes out. Texts are told apart by their ranks.
 
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
 
 use hashbrown::HashMap;
 use serde::{Serialize, Serializer};
 
 use super::Inputs;
-use super::naming::{Naming, Shown};
+use super::naming::{Issued, Rank, Shown};
+use crate::cli::columns::csv_cell;
 use crate::engine::parse::RejectReason;
-use crate::engine::scan::tally::{Counts, KeyTotals, ScanTally};
+use crate::engine::scan::tally::{Counts, KeyTotals, ScanTally, Symbol};
 use crate::engine::time::Timestamp;
 
+/// Bytes of the answer that are written together.
+const OUT_BYTES: usize = 64 << 10;
+
 /// The whole answer. The serialised form is a contract.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Report<'a> {
     schema: &'static str,
     bytes: u64,
@@ -32,45 +36,56 @@ pub struct Report<'a> {
     #[serde(serialize_with = "time_or_null")]
     last_event: Option<Timestamp>,
     keys: Vec<KeyRow<'a>>,
-    usage: Vec<Row<'a>>,
+    usage: Usage<'a>,
+    /// The distinct consumers of each key, sorted.
+    #[serde(skip)]
+    pairs: Vec<(Rank, Rank)>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Rejects {
     total: u64,
     by_reason: BTreeMap<&'static str, u64>,
 }
 
 /// One key. Keys that were issued to it have rows of their own and are summed up in `derived`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct KeyRow<'a> {
     key: &'a str,
-    hint: Option<String>,
+    hint: Option<&'a str>,
     #[serde(flatten, serialize_with = "key_totals")]
     totals: KeyTotals,
     consumers: u64,
     /// The key that it was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<String>,
+    parent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    derived: Option<Derived>,
+    derived: Option<Box<Derived>>,
     #[serde(skip)]
-    consumer_names: BTreeSet<&'a str>,
+    rank: Rank,
     /// The key at the beginning of the line of parents.
     #[serde(skip)]
-    root: Option<String>,
+    root: Option<Rank>,
 }
 
 /// What the keys did that were issued to one key, and those issued to them.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Derived {
     keys: u64,
     #[serde(flatten, serialize_with = "key_totals")]
     totals: KeyTotals,
 }
 
-/// One cell of usage.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// The cells of usage by window, key and consumer.
+struct Usage<'a> {
+    cells: Vec<(Cell, Counts)>,
+    shown: &'a Shown<'a>,
+}
+
+type Cell = (Timestamp, Rank, Option<Rank>);
+
+/// One cell of usage as it is written.
+#[derive(Serialize)]
 struct Row<'a> {
     #[serde(serialize_with = "time")]
     window: Timestamp,
@@ -82,12 +97,8 @@ struct Row<'a> {
 
 impl<'a> Report<'a> {
     /// Makes the answer of a finished tally.
-    pub fn new(
-        tally: &'a ScanTally,
-        inputs: &Inputs,
-        shown: &'a Shown<'a>,
-        naming: &Naming,
-    ) -> Self {
+    pub fn new(tally: &ScanTally, inputs: &Inputs, shown: &'a Shown<'a>) -> Self {
+        let pairs = pairs(tally, shown);
         let totals = tally.totals();
         let by_reason = RejectReason::ALL
             .iter()
@@ -106,90 +117,120 @@ impl<'a> Report<'a> {
             incomplete: inputs.incomplete.clone(),
             first_event: totals.span.map(|(first, _)| first),
             last_event: totals.span.map(|(_, last)| last),
-            keys: key_rows(tally, shown, naming),
-            usage: usage_rows(tally, shown),
+            keys: key_rows(tally, shown, &pairs),
+            usage: Usage::new(tally, shown),
+            pairs,
         }
     }
 
     /// Writes one JSON object and a newline.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
-        out.write_all(b"\n")
+        let mut out = BufWriter::with_capacity(OUT_BYTES, out);
+        serde_json::to_writer(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
     }
 
     /// Writes the usage with a header (RFC 4180, lines end with LF).
     pub fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(OUT_BYTES, out);
         out.write_all(b"window,key,consumer,accepted,denied,failed\n")?;
-        for row in &self.usage {
-            let (key, consumer) = (quoted(row.key), quoted(row.consumer.unwrap_or_default()));
-            let Counts { accepted, denied, failed } = row.counts;
-            writeln!(out, "{},{key},{consumer},{accepted},{denied},{failed}", row.window)?;
+        for Row { window, key, consumer, counts } in self.usage.rows() {
+            let (key, consumer) = (csv_cell(key), csv_cell(consumer.unwrap_or_default()));
+            let Counts { accepted, denied, failed } = counts;
+            writeln!(out, "{window},{key},{consumer},{accepted},{denied},{failed}")?;
         }
-        Ok(())
+        out.flush()
     }
 }
 
-fn key_rows<'a>(tally: &'a ScanTally, shown: &'a Shown<'a>, naming: &Naming) -> Vec<KeyRow<'a>> {
-    // Two spellings of raw bytes may show as one text: they are one row then.
-    let mut rows: BTreeMap<&str, KeyRow<'a>> = BTreeMap::new();
-    let mut derived: HashMap<String, Derived> = HashMap::new();
-    for (raw, totals) in tally.keys() {
-        let (key, hint) = &shown.keys[raw];
-        let label = |raw: &[u8]| match shown.keys.get(raw) {
-            Some((label, _)) => label.clone(),
-            None => naming.show(raw).0,
-        };
-        let parent = tally.lineage().parent(raw).map(label);
-        let root = parent.as_ref().map(|_| label(tally.lineage().root(raw)));
-        if let Some(root) = &root {
-            let sum = derived.entry(root.clone()).or_insert_with(|| Derived {
+/// Returns the distinct pairs of key and consumer as they are shown, sorted.
+fn pairs(tally: &ScanTally, shown: &Shown<'_>) -> Vec<(Rank, Rank)> {
+    let pair = |(key, consumer)| (shown.keys.rank(key), shown.consumers.rank(consumer));
+    let mut pairs: Vec<_> = tally.pair_symbols().map(pair).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+fn key_rows<'a>(
+    tally: &ScanTally,
+    shown: &'a Shown<'a>,
+    pairs: &[(Rank, Rank)],
+) -> Vec<KeyRow<'a>> {
+    // Of the spellings of one text the first one seen gives the hint and the parent.
+    let mut order: Vec<(Rank, Symbol, KeyTotals)> = tally
+        .key_symbols()
+        .filter_map(|(key, _)| Some((shown.keys.rank(key), key, tally.key_totals(key)?)))
+        .collect();
+    order.sort_unstable_by_key(|&(rank, key, _)| (rank, key));
+    let mut rows: Vec<KeyRow<'a>> = Vec::with_capacity(order.len());
+    let mut derived: HashMap<Rank, Derived> = HashMap::new();
+    for (rank, key, totals) in order {
+        let issued = shown.issued(key);
+        if let Some(Issued { root, .. }) = issued {
+            let sum = derived.entry(root).or_insert_with(|| Derived {
                 keys: 0,
                 totals: KeyTotals { counts: Counts::default(), ..totals },
             });
             sum.keys += 1;
             sum.totals.add(totals);
         }
-        rows.entry(key).and_modify(|row| row.totals.add(totals)).or_insert_with(|| KeyRow {
-            key,
-            hint: hint.clone(),
-            totals,
-            consumers: 0,
-            parent,
-            derived: None,
-            consumer_names: BTreeSet::new(),
-            root,
-        });
-    }
-    for (key, consumer) in tally.pairs() {
-        if let Some(row) = rows.get_mut(shown.keys[key].0.as_str()) {
-            row.consumer_names.insert(&shown.consumers[consumer]);
+        match rows.last_mut() {
+            Some(row) if row.rank == rank => row.totals.add(totals),
+            _ => rows.push(KeyRow {
+                key: shown.keys.text(rank),
+                hint: shown.hint(key),
+                totals,
+                consumers: 0,
+                parent: issued.map(|Issued { parent, .. }| shown.keys.text(parent)),
+                derived: None,
+                rank,
+                root: issued.map(|Issued { root, .. }| root),
+            }),
         }
     }
-    for row in rows.values_mut() {
-        row.consumers = row.consumer_names.len() as u64;
-        row.derived = derived.remove(row.key);
+    let mut pairs = pairs.chunk_by(|(one, _), (other, _)| one == other).peekable();
+    for row in &mut rows {
+        let of_row = pairs.next_if(|pairs| pairs[0].0 == row.rank);
+        row.consumers = of_row.map_or(0, |pairs| pairs.len() as u64);
+        row.derived = derived.remove(&row.rank).map(Box::new);
     }
-    rows.into_values().collect()
+    rows
 }
 
-fn usage_rows<'a>(tally: &'a ScanTally, shown: &'a Shown<'a>) -> Vec<Row<'a>> {
-    let cells = tally.cells().map(|(cell, counts)| Row {
-        window: cell.window,
-        key: &shown.keys[cell.key].0,
-        consumer: cell.consumer.map(|consumer| shown.consumers[consumer].as_str()),
-        counts,
-    });
-    let mut rows: Vec<Row<'a>> = cells.collect();
-    let cell = |row: &Row<'a>| (row.window, row.key, row.consumer);
-    rows.sort_unstable_by(|a, b| cell(a).cmp(&cell(b)));
-    rows.dedup_by(|more, kept| {
-        let same = cell(more) == cell(kept);
-        if same {
-            kept.counts.add(more.counts);
-        }
-        same
-    });
-    rows
+impl<'a> Usage<'a> {
+    fn new(tally: &ScanTally, shown: &'a Shown<'a>) -> Self {
+        let cell = |((window, key, consumer), counts): ((_, _, Option<Symbol>), _)| {
+            let consumer = consumer.map(|consumer| shown.consumers.rank(consumer));
+            ((window, shown.keys.rank(key), consumer), counts)
+        };
+        let mut cells: Vec<(Cell, Counts)> = tally.cell_symbols().map(cell).collect();
+        cells.sort_unstable_by_key(|&(cell, _)| cell);
+        cells.dedup_by(|(more, counts), (kept, sum)| {
+            let same = more == kept;
+            if same {
+                sum.add(*counts);
+            }
+            same
+        });
+        Self { cells, shown }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'a>> {
+        self.cells.iter().map(|&((window, key, consumer), counts)| Row {
+            window,
+            key: self.shown.keys.text(key),
+            consumer: consumer.map(|consumer| self.shown.consumers.text(consumer)),
+            counts,
+        })
+    }
+}
+
+impl Serialize for Usage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows())
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -228,24 +269,4 @@ fn key_totals<S: Serializer>(totals: &KeyTotals, serializer: S) -> Result<S::Ok,
     }
     let KeyTotals { first_seen, last_seen, counts } = *totals;
     Columns { first_seen, last_seen, counts }.serialize(serializer)
-}
-
-/// Quotes a CSV field where it must be.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", field.replace('"', "\"\""));
-    }
-    field.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn csv_fields_are_quoted_where_they_must_be() {
-        assert_eq!(quoted("a,b"), "\"a,b\"");
-        assert_eq!(quoted("say \"hi\""), "\"say \"\"hi\"\"\"");
-        assert_eq!(quoted("plain"), "plain");
-    }
 }

@@ -187,6 +187,9 @@ impl ConsumerMap {
     ///
     /// O(patterns × length). Worth remembering for a text that comes again.
     pub fn name_of(&self, raw: &[u8]) -> Option<&str> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let address = address(raw);
         let fits = |rule: &&Rule| rule.patterns.iter().any(|pattern| pattern.fits(raw, address));
         self.rules.iter().find(fits).map(|rule| rule.name.as_str())

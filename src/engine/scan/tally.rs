@@ -7,7 +7,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::event_id::EventId;
-use super::intern::{Interner, Symbol};
+use super::intern::Interner;
+pub use super::intern::Symbol;
 use super::lineage::Lineage;
 use crate::engine::parse::{AccessEvent, RejectReason};
 use crate::engine::time::Timestamp;
@@ -177,7 +178,7 @@ impl ScanTally {
         if outside {
             return;
         }
-        let key = key.map(|key| self.key_symbol(key));
+        let key = key.map(|key| self.intern_key(key));
         let consumer = event.consumer.filter(|_| key.is_some());
         let consumer = consumer.map(|(name, _)| self.consumers.intern(name));
         let sighting = Sighting { at, outcome: event.outcome, key, consumer };
@@ -188,7 +189,7 @@ impl ScanTally {
     }
 
     /// Returns the symbol of a key; a new one has no presentation yet.
-    fn key_symbol(&mut self, key: &[u8]) -> Symbol {
+    fn intern_key(&mut self, key: &[u8]) -> Symbol {
         let symbol = self.keys.intern(key);
         if symbol.index() == self.key_totals.len() {
             self.key_totals.push(None);
@@ -230,7 +231,7 @@ impl ScanTally {
     /// Adds the tally of another part, made with the same options.
     pub fn merge(&mut self, other: &Self) {
         self.totals.add(&other.totals);
-        let keys: Vec<Symbol> = other.keys.iter().map(|key| self.key_symbol(key)).collect();
+        let keys: Vec<Symbol> = other.keys.iter().map(|key| self.intern_key(key)).collect();
         let consumers: Vec<Symbol> =
             other.consumers.iter().map(|name| self.consumers.intern(name)).collect();
         for (&key, totals) in keys.iter().zip(&other.key_totals) {
@@ -274,6 +275,35 @@ impl ScanTally {
     /// Iterates over the raw texts of consumers, in order of first sight.
     pub fn consumers(&self) -> impl Iterator<Item = &[u8]> {
         self.consumers.iter()
+    }
+
+    /// Iterates over the raw keys with their symbols, in order of first sight, among them those of
+    /// which no event counts.
+    pub fn key_symbols(&self) -> impl Iterator<Item = (Symbol, &[u8])> {
+        self.keys.symbols().zip(self.keys.iter())
+    }
+
+    /// Returns the symbol of a raw key.
+    pub fn key_symbol(&self, key: &[u8]) -> Option<Symbol> {
+        self.keys.find(key)
+    }
+
+    /// Returns the totals of a key; `None` if no event of it counts.
+    pub fn key_totals(&self, key: Symbol) -> Option<KeyTotals> {
+        self.key_totals[key.index()]
+    }
+
+    /// Iterates over the distinct pairs of key and consumer, in no order.
+    pub fn pair_symbols(&self) -> impl Iterator<Item = (Symbol, Symbol)> {
+        self.pairs.iter().copied()
+    }
+
+    /// Iterates over the cells that are not empty, with their windows, keys and consumers, in no
+    /// order.
+    pub fn cell_symbols(
+        &self,
+    ) -> impl Iterator<Item = ((Timestamp, Symbol, Option<Symbol>), Counts)> {
+        self.cells.iter().map(|(&cell, &counts)| (cell, counts))
     }
 
     /// Returns which keys were issued to which.

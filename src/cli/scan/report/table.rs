@@ -3,10 +3,13 @@
 //! What a session's key did is shown as the use of the key that it was issued to.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{Report, Row};
+use hashbrown::HashMap;
+
+use super::Report;
+use crate::cli::columns::{printable_beginning, table_of_numbers};
+use crate::cli::scan::naming::Rank;
 use crate::engine::scan::tally::{Counts, KeyTotals};
 use crate::engine::time::Timestamp;
 
@@ -15,7 +18,7 @@ const WIDEST: usize = 60;
 
 /// A key with the keys that were issued to it.
 struct Family<'a> {
-    label: &'a str,
+    key: Rank,
     hint: Option<&'a str>,
     totals: KeyTotals,
     consumers: u64,
@@ -37,7 +40,7 @@ impl Report<'_> {
             writeln!(out, "keys seen from {first} to {last}")?;
         }
         for name in &self.incomplete {
-            writeln!(out, "incomplete: {}", printable(name))?;
+            writeln!(out, "incomplete: {}", printable_beginning(name, WIDEST))?;
         }
         self.write_keys(out, top)?;
         self.write_usage(out, top, windows)
@@ -45,12 +48,12 @@ impl Report<'_> {
 
     fn write_keys(&self, out: &mut impl Write, top: usize) -> io::Result<()> {
         let mut families = self.families();
-        families.sort_by_key(|family| (Reverse(family.totals.counts.total()), family.label));
+        families.sort_by_key(|family| (Reverse(family.totals.counts.total()), family.key));
         let rows = families.iter().take(top).map(|family| {
             let Counts { accepted, denied, failed } = family.totals.counts;
             let mut row = vec![
-                printable(family.label),
-                printable(family.hint.unwrap_or("-")),
+                self.usage.shown.keys.text(family.key).to_owned(),
+                family.hint.unwrap_or("-").to_owned(),
                 family.totals.first_seen.to_string(),
                 family.totals.last_seen.to_string(),
                 accepted.to_string(),
@@ -76,133 +79,105 @@ impl Report<'_> {
         if self.has_issued() {
             header.push("SESSION KEYS");
         }
-        write_columns(out, &header, rows.collect(), 4)?;
-        write_rest(out, families.len(), top, "keys")
+        write_rows(out, &header, &rows.collect::<Vec<_>>(), 4)?;
+        write_rest(out, families.len(), top, ["key", "keys"])
     }
 
     fn has_issued(&self) -> bool {
         self.keys.iter().any(|row| row.root.is_some())
     }
 
-    /// Joins each key with those that were issued to it.
+    /// Joins each key with those that were issued to it. O(keys + consumers of each).
     fn families(&self) -> Vec<Family<'_>> {
-        let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
+        let mut families: HashMap<Rank, Family<'_>> = HashMap::new();
         for row in &self.keys {
-            let label = row.root.as_deref().unwrap_or(row.key);
-            let family = families.entry(label).or_insert_with(|| Family {
-                label,
+            let key = row.root.unwrap_or(row.rank);
+            let family = families.entry(key).or_insert_with(|| Family {
+                key,
                 hint: None,
                 totals: KeyTotals { counts: Counts::default(), ..row.totals },
-                consumers: self.consumers_of_family(label),
+                consumers: 0,
                 issued: 0,
             });
             family.totals.add(row.totals);
+            // A consumer of two keys counts twice here: mended below, where keys were issued.
+            family.consumers += row.consumers;
             if row.root.is_some() {
                 family.issued += 1;
             } else {
-                family.hint = row.hint.as_deref();
+                family.hint = row.hint;
+            }
+        }
+        if self.has_issued() {
+            let roots = self.roots();
+            let of_family = |&(key, name)| (roots.get(&key).copied().unwrap_or(key), name);
+            let mut pairs: Vec<(Rank, Rank)> = self.pairs.iter().map(of_family).collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            for pairs in pairs.chunk_by(|(one, _), (other, _)| one == other) {
+                if let Some(family) = families.get_mut(&pairs[0].0) {
+                    family.consumers = pairs.len() as u64;
+                }
             }
         }
         families.into_values().collect()
     }
 
-    fn consumers_of_family(&self, label: &str) -> u64 {
-        let members =
-            self.keys.iter().filter(|row| row.root.as_deref().unwrap_or(row.key) == label);
-        let mut names: Vec<&str> =
-            members.flat_map(|row| row.consumer_names.iter().copied()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.len() as u64
+    /// Returns for each key that was issued the key at the beginning.
+    fn roots(&self) -> HashMap<Rank, Rank> {
+        self.keys.iter().filter_map(|row| Some((row.rank, row.root?))).collect()
     }
 
     fn write_usage(&self, out: &mut impl Write, top: usize, windows: bool) -> io::Result<()> {
-        let roots: BTreeMap<&str, &str> =
-            self.keys.iter().filter_map(|row| Some((row.key, row.root.as_deref()?))).collect();
-        let mut sums: BTreeMap<(Option<Timestamp>, &str, Option<&str>), Counts> = BTreeMap::new();
-        for &Row { window, key, consumer, counts } in &self.usage {
-            let key = roots.get(key).copied().unwrap_or(key);
+        let roots = self.roots();
+        let mut sums: HashMap<(Option<Timestamp>, Rank, Option<Rank>), Counts> = HashMap::new();
+        for &((window, key, consumer), counts) in &self.usage.cells {
+            let key = roots.get(&key).copied().unwrap_or(key);
             sums.entry((windows.then_some(window), key, consumer)).or_default().add(counts);
         }
         let mut sums: Vec<_> = sums.into_iter().collect();
-        sums.sort_by_key(|&((window, ..), counts)| (window, Reverse(counts.total())));
+        sums.sort_unstable_by_key(|&((window, key, consumer), counts)| {
+            (window, Reverse(counts.total()), key, consumer)
+        });
+        let shown = self.usage.shown;
         let header = ["WINDOW", "KEY", "CONSUMER", "ACCEPTED", "DENIED", "FAILED"];
         let rows = sums.iter().take(top).map(|&((window, key, consumer), counts)| {
             vec![
                 window.map_or_else(|| "all".to_owned(), |window| window.to_string()),
-                printable(key),
-                printable(consumer.unwrap_or("-")),
+                shown.keys.text(key).to_owned(),
+                consumer.map_or("-", |consumer| shown.consumers.text(consumer)).to_owned(),
                 counts.accepted.to_string(),
                 counts.denied.to_string(),
                 counts.failed.to_string(),
             ]
         });
-        write_columns(out, &header, rows.collect(), 3)?;
-        write_rest(out, sums.len(), top, "rows")
+        write_rows(out, &header, &rows.collect::<Vec<_>>(), 3)?;
+        write_rest(out, sums.len(), top, ["row", "rows"])
     }
 }
 
-/// Returns a text that is safe on a terminal: no control characters, of bounded width.
-fn printable(text: &str) -> String {
-    let mut out = String::new();
-    for (index, char) in text.chars().enumerate() {
-        if index == WIDEST {
-            out.push('…');
-            break;
-        }
-        if char.is_control() {
-            out.extend(char.escape_default());
-        } else {
-            out.push(char);
-        }
-    }
-    out
-}
-
-/// Writes an empty line, a header and aligned rows; columns from `numbers` on are right-aligned.
-fn write_columns(
+/// Writes an empty line, a header and rows; nothing if there is no row.
+fn write_rows(
     out: &mut impl Write,
     header: &[&str],
-    rows: Vec<Vec<String>>,
+    rows: &[Vec<String>],
     numbers: usize,
 ) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let header = header.iter().map(|&title| title.to_owned()).collect();
-    let table: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let width = |column: usize| {
-        table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
-    writeln!(out)?;
-    for row in &table {
-        let mut line = String::new();
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(width - cell.chars().count());
-            let gap = if column == 0 { "" } else { "  " };
-            let (before, after) = if column < numbers { ("", &*pad) } else { (&*pad, "") };
-            line.extend([gap, before, cell, after]);
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    write!(out, "\n{}", table_of_numbers(header, rows, numbers, WIDEST))
 }
 
-fn write_rest(out: &mut impl Write, count: usize, top: usize, what: &str) -> io::Result<()> {
-    if count > top {
-        writeln!(out, "… and {} more {what}: --top, --output json", count - top)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_of_a_log_do_not_reach_a_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
-        assert_eq!(printable(&"x".repeat(70)).chars().count(), WIDEST + 1);
+fn write_rest(
+    out: &mut impl Write,
+    count: usize,
+    top: usize,
+    [one, many]: [&str; 2],
+) -> io::Result<()> {
+    match count.saturating_sub(top) {
+        0 => Ok(()),
+        1 => writeln!(out, "… and 1 more {one}: --top, --output json"),
+        more => writeln!(out, "… and {more} more {many}: --top, --output json"),
     }
 }
