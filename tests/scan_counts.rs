@@ -398,3 +398,22 @@ fn a_time_of_the_flags_may_be_a_day_or_how_long_ago() {
     let wrong = Cli::try_parse_from(["scan", "x", "--since", "soon"]).expect_err("no time");
     assert!(wrong.to_string().contains("a duration like 7d"), "{wrong}");
 }
+
+#[test]
+fn a_secret_that_is_taken_for_the_consumer_too_is_not_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("access.log");
+    let line = "192.0.2.1 - RAWMARKER-0123456789 [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
+    std::fs::write(&log, line).expect("written");
+    let state = dir.path().join("state");
+    let state = state.to_str().expect("UTF-8");
+    for output in ["json", "csv", "table"] {
+        let flags = ["--credential", "field:remote_user", "--state", state, "--output", output];
+        let (_, out, err) = run(&[&log], &flags).expect("an answer");
+        assert!(out.contains("kd1:") && !out.contains("RAWMARKER"), "{out}");
+        assert!(!err.contains("RAWMARKER"), "{err}");
+    }
+    let public = ["--credential", "field:remote_user", "--public"];
+    let (_, answer) = scan_json(&[&log], &public);
+    assert_eq!(answer["usage"][0]["consumer"], "RAWMARKER-0123456789");
+}

@@ -91,7 +91,12 @@ pub struct Issued {
 impl<'a> Shown<'a> {
     /// Makes the texts of a tally.
     pub fn new(tally: &'a ScanTally, naming: &'a Naming, map: &'a ConsumerMap) -> Self {
-        let consumer = |raw: &'a [u8]| map.name_of(raw).map_or_else(|| text(raw), Cow::Borrowed);
+        let consumer = |raw: &'a [u8]| match map.name_of(raw) {
+            Some(name) => Cow::Borrowed(name),
+            // A secret stays one where the same field is taken for the consumer.
+            None if tally.key_symbol(raw).is_some() => naming.show(raw).0,
+            None => text(raw),
+        };
         let (mut labels, hints): (Vec<_>, Vec<_>) =
             tally.key_symbols().map(|(_, raw)| naming.show(raw)).unzip();
         let lineage = tally.lineage();
