@@ -9,7 +9,8 @@
 //! What was put together is one line of the same wrapper, that of its last part, and comes where the
 //! last part stands. The two outputs of a container are apart from each other. Nothing but parts is
 //! held back. A record is broken off when its next part does not come within [`BREAK_OFF_BYTES`],
-//! and at the end of the log; it comes where that shows, before the line that shows it.
+//! and at the end of the log; it comes where that shows, before the line that shows it. Who follows
+//! a log may break it off sooner, see [`boundary_past_open`].
 //!
 //! A time in whole seconds with an offset is none of a runtime here: a server may begin its lines
 //! so, and a client write `stdout P` behind it.
@@ -24,8 +25,9 @@ use super::lines::{Line, LineAssembler, MAX_LINE_BYTES, bounded};
 use super::records::Record;
 use crate::engine::parse::wrap::{Found, Output, cri, docker};
 
-/// Most bytes of other lines between two parts of a record.
-pub const BREAK_OFF_BYTES: usize = 2 << 20;
+/// Most bytes of other lines between two parts of a record: a part has at most 16 KiB of text, and
+/// the parts of a record follow each other nearly at once.
+pub const BREAK_OFF_BYTES: usize = 64 << 10;
 
 /// What a block that holds a part, or may hold one, has in it somewhere.
 static SIGNS_OF_PARTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
@@ -69,16 +71,39 @@ pub fn boundary(block: &[u8]) -> usize {
     if !SIGNS_OF_PARTS.iter().any(|sign| sign.find(lines).is_some()) {
         return end;
     }
-    let mut joiner = Joiner::default();
-    let (mut at, mut boundary) = (0, 0);
-    while let Some(len) = memchr(b'\n', &lines[at..]) {
-        joiner.line(bounded(&lines[at..at + len]), &mut |_| ());
-        at += len + 1;
+    let mut boundary = 0;
+    join_lines(lines, |at, joiner| {
         if joiner.open == 0 {
             boundary = at;
         }
-    }
+    });
     boundary
+}
+
+/// See [`boundary_past_open`](super::records::boundary_past_open).
+pub fn boundary_past_open(block: &[u8]) -> usize {
+    let mut boundary = 0;
+    join_lines(block, |at, joiner| {
+        let first = joiner.pending.iter().find(|pending| pending.is_open && pending.first == 1);
+        match first {
+            Some(first) if first.distance > 0 && joiner.open == 1 => boundary = at,
+            Some(first) if first.distance > 0 => {}
+            // It ends in the block, or goes on behind the lines that were read so far.
+            _ => boundary = 0,
+        }
+    });
+    boundary
+}
+
+/// Calls `look` after each line of `block`, with where it ends.
+fn join_lines(block: &[u8], mut look: impl FnMut(usize, &Joiner)) {
+    let mut joiner = Joiner::default();
+    let mut at = 0;
+    while let Some(len) = memchr(b'\n', &block[at..]) {
+        joiner.line(bounded(&block[at..at + len]), &mut |_| ());
+        at += len + 1;
+        look(at, &joiner);
+    }
 }
 
 /// Joins parts of lines.
@@ -316,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_record_whose_next_part_does_not_come_is_cut_once() {
-        let filler = format!("{}\n", "x".repeat((1 << 20) - 1));
+        let filler = format!("{}\n", "x".repeat(BREAK_OFF_BYTES / 2 - 1));
         let shown = filler.trim_end();
         // Two lines are just near enough.
         check(
@@ -333,6 +358,26 @@ mod tests {
             ],
             &[shown, shown, "~a", "y", &cri("stdout F b")],
         );
+    }
+
+    #[test]
+    fn a_record_is_given_up_only_with_lines_behind_it_and_nothing_else_with_it() {
+        let check = |lines: &[&str], given_up: usize| {
+            let text: Vec<String> = lines.iter().map(|line| cri(line)).collect();
+            let expected: usize = text[..given_up].iter().map(String::len).sum();
+            assert_eq!(boundary_past_open(text.concat().as_bytes()), expected, "{lines:?}");
+        };
+        check(&["stderr P x"], 0);
+        check(&["stderr P x", "stderr P y"], 0);
+        check(&["stderr P x", "stdout F a"], 2);
+        // What began later may still go on.
+        check(&["stderr P x", "stdout F a", "stdout P b"], 2);
+        check(&["stderr P x", "stdout P b"], 0);
+        check(&["stderr P x", "stdout P b", "stdout F c", "stdout F d"], 4);
+        // So may what went on after the lines.
+        check(&["stderr P x", "stdout F a", "stderr P y"], 0);
+        check(&["stderr P x", "stdout F a", "stderr P y", "stdout F b"], 4);
+        check(&["stderr P x", "stdout P a", "stderr F y", "stderr F z"], 0);
     }
 
     #[test]
