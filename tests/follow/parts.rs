@@ -222,8 +222,8 @@ fn an_open_record_that_nothing_waits_for_may_go_on() {
 fn a_record_that_has_just_begun_is_not_broken_off_with_an_old_one() {
     let mut world = World::new(&["c.log"]);
     append(&world.path("c.log"), open_record().as_bytes());
-    let held = whole_lines(&mut world, 1);
-    append(&world.path("c.log"), held.as_bytes());
+    let waiting = whole_lines(&mut world, 1);
+    append(&world.path("c.log"), waiting.as_bytes());
     world.pass(4);
     let line = world.line();
     let (head, tail) = line.trim_end().split_at(40);

@@ -361,26 +361,6 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_given_up_only_with_lines_behind_it_and_nothing_else_with_it() {
-        let check = |lines: &[&str], given_up: usize| {
-            let text: Vec<String> = lines.iter().map(|line| cri(line)).collect();
-            let expected: usize = text[..given_up].iter().map(String::len).sum();
-            assert_eq!(boundary_past_open(text.concat().as_bytes()), expected, "{lines:?}");
-        };
-        check(&["stderr P x"], 0);
-        check(&["stderr P x", "stderr P y"], 0);
-        check(&["stderr P x", "stdout F a"], 2);
-        // What began later may still go on.
-        check(&["stderr P x", "stdout F a", "stdout P b"], 2);
-        check(&["stderr P x", "stdout P b"], 0);
-        check(&["stderr P x", "stdout P b", "stdout F c", "stdout F d"], 4);
-        // So may what went on after the lines.
-        check(&["stderr P x", "stdout F a", "stderr P y"], 0);
-        check(&["stderr P x", "stdout F a", "stderr P y", "stdout F b"], 4);
-        check(&["stderr P x", "stdout P a", "stderr F y", "stderr F z"], 0);
-    }
-
-    #[test]
     fn parts_that_follow_each_other_are_never_broken_off() {
         let part = cri(&format!("stdout P {}", "x".repeat(1 << 19)));
         let mut lines = vec![part; 9];
