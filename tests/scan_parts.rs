@@ -57,13 +57,15 @@ fn log() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn a_record_is_given_up_only_with_lines_behind_it_and_nothing_else_with_it() {
-    let check = |lines: &[&str], given_up: usize| {
+fn only_an_old_record_with_lines_behind_it_is_given_up_and_nothing_else_with_it() {
+    let check_old = |lines: &[&str], old: usize, given_up: usize| {
         let text: Vec<String> = lines.iter().map(|line| cri(line)).collect();
-        let expected: usize = text[..given_up].iter().map(String::len).sum();
+        let [old, expected] =
+            [old, given_up].map(|count| text[..count].iter().map(String::len).sum());
         let text = text.concat().into_bytes();
-        assert_eq!(boundary_past_open(Framing::Parts, &text), expected, "{lines:?}");
+        assert_eq!(boundary_past_open(Framing::Parts, &text, old), expected, "{lines:?}");
     };
+    let check = |lines: &[&str], given_up| check_old(lines, lines.len(), given_up);
     check(&["stderr P x"], 0);
     check(&["stderr P x", "stderr P y"], 0);
     check(&["stderr P x", "stdout F a"], 2);
@@ -74,7 +76,14 @@ fn a_record_is_given_up_only_with_lines_behind_it_and_nothing_else_with_it() {
     // So may what went on after the lines.
     check(&["stderr P x", "stdout F a", "stderr P y"], 0);
     check(&["stderr P x", "stdout F a", "stderr P y", "stdout F b"], 4);
-    check(&["stderr P x", "stdout P a", "stderr F y", "stderr F z"], 0);
+    // With a part that came lately it is not old.
+    let lines = ["stderr P x", "stdout F a", "stderr P y", "stdout F b"];
+    check_old(&lines, 3, 4);
+    check_old(&lines, 2, 0);
+    // The one that began first may have ended, and the next one be the oldest.
+    let lines = ["stderr P x", "stdout P a", "stderr F y", "stderr F z"];
+    check_old(&lines, 2, 4);
+    check_old(&lines, 1, 0);
 }
 
 proptest! {

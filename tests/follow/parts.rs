@@ -249,3 +249,33 @@ fn a_key_in_a_record_that_is_broken_off_in_time_is_found() {
     world.assert_ledger_without(&[0]);
     assert_eq!(world.deltas().flat_map(|delta| &delta.rejected_keys).count(), 1);
 }
+
+#[test]
+fn a_record_whose_parts_come_slowly_is_not_broken_off() {
+    let mut world = World::new(&["c.log"]);
+    let line = world.line();
+    for (index, piece) in line.trim_end().as_bytes().chunks(20).enumerate() {
+        let piece = String::from_utf8_lossy(piece);
+        append(&world.path("c.log"), tagged("P", &piece).as_bytes());
+        let remark = format!("2024-05-01T12:00:00.5Z stderr F remark {index}\n");
+        append(&world.path("c.log"), remark.as_bytes());
+        world.pass(4);
+    }
+    assert_eq!(world.open("c.log")[0].offset, 0);
+    append(&world.path("c.log"), tagged("F", "").as_bytes());
+    world.poll();
+    world.assert_ledger();
+}
+
+#[test]
+fn lines_behind_the_second_of_two_open_records_are_counted_soon() {
+    let mut world = World::new(&["c.log"]);
+    append(&world.path("c.log"), tagged("P", "first").as_bytes());
+    append(&world.path("c.log"), open_record().as_bytes());
+    append(&world.path("c.log"), tagged("F", "its end").as_bytes());
+    let waiting = whole_lines(&mut world, 2);
+    append(&world.path("c.log"), waiting.as_bytes());
+    world.pass(7);
+    world.assert_ledger();
+    assert_every_byte(&world, &["c.log"]);
+}

@@ -81,15 +81,18 @@ pub fn boundary(block: &[u8]) -> usize {
 }
 
 /// See [`boundary_past_open`](super::records::boundary_past_open).
-pub fn boundary_past_open(block: &[u8]) -> usize {
-    let mut boundary = 0;
+pub fn boundary_past_open(block: &[u8], old: usize) -> usize {
+    let (mut boundary, mut oldest) = (0, 0);
     join_lines(block, |at, joiner| {
-        let first = joiner.pending.iter().find(|pending| pending.is_open && pending.first == 1);
-        match first {
-            Some(first) if first.distance > 0 && joiner.open == 1 => boundary = at,
-            Some(first) if first.distance > 0 => {}
-            // It ends in the block, or goes on behind the lines that were read so far.
-            _ => boundary = 0,
+        let open = joiner.pending.iter().filter(|pending| pending.is_open);
+        let (first, distance) =
+            open.map(|open| (open.first, open.distance)).min().unwrap_or_default();
+        // It has ended, or goes on behind the lines that were read so far.
+        if first != oldest || distance == 0 {
+            (boundary, oldest) = (0, first);
+        }
+        if joiner.open == 1 && distance > 0 && at - distance <= old {
+            boundary = at;
         }
     });
     boundary

@@ -145,7 +145,8 @@ pub fn finish(
 /// Counts whole lines that wait for the end of a record: it is broken off, so that what they prove
 /// is not held back.
 ///
-/// In a live file a record without a line behind it may go on. Parts that come later than this are
+/// In a live file a record without a line behind it may go on, and so may one of which a part has
+/// come since. Parts that come later than this are
 /// read as a record of their own.
 pub fn break_off(
     generation: &mut Generation,
@@ -157,8 +158,12 @@ pub fn break_off(
         ReadOutcome::Bytes { .. } => {
             let mut used = consume(generation, cursor, round, buffer, After::End);
             if used == 0 {
+                let old = generation.held_to.saturating_sub(generation.record.offset);
+                let old = usize::try_from(old).unwrap_or(usize::MAX);
                 used = match generation.age {
-                    Some(Age::Live) => records::boundary_past_open(round.matcher.framing(), buffer),
+                    Some(Age::Live) => {
+                        records::boundary_past_open(round.matcher.framing(), buffer, old)
+                    }
                     _ => memrchr(b'\n', buffer).map_or(0, |at| at + 1),
                 };
                 lines(generation, cursor, round, &buffer[..used], false);

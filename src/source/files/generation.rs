@@ -51,6 +51,8 @@ pub struct Generation {
     /// Since when whole lines wait at the offset: behind a record that is not whole, or as its
     /// parts. `None` if none do.
     pub held_since: Option<Timestamp>,
+    /// Where the bytes ended that were seen then.
+    pub held_to: u64,
     /// Whether everything that existed was read once.
     pub reached_end: bool,
     /// Whether the file existed at the first look.
@@ -149,6 +151,7 @@ impl Generation {
             quiet_since,
             ends_seen: 0,
             held_since: None,
+            held_to: 0,
             reached_end: false,
             first_look: false,
             hole_end: None,
@@ -202,11 +205,15 @@ impl Generation {
 
     /// Notes what is left after a turn of reading: `rest`, after `used` bytes were accounted for.
     pub fn hold(&mut self, rest: &[u8], used: usize, now: Timestamp) {
-        let before = self.held_since.filter(|_| used == 0);
-        self.held_since = memchr(b'\n', rest).map(|_| before.unwrap_or(now));
+        let holds = memchr(b'\n', rest).is_some();
+        if !holds || used > 0 || self.held_since.is_none() {
+            self.held_since = holds.then_some(now);
+            self.held_to = self.record.offset + rest.len() as u64;
+        }
     }
 
-    /// Tells whether whole lines have waited for the end of a record long enough.
+    /// Tells whether whole lines have waited for the end of a record so long that no part of it
+    /// comes any more after [`held_to`](Self::held_to).
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         let waited = |at| now < at || now.since(at) >= HELD_AT_MOST;
         matches!(self.body, Some(Body::Plain(_)))
