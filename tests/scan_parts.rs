@@ -1,7 +1,7 @@
 //! Laws of lines in parts: nothing depends on where a log is cut.
 
 use keydrain::engine::scan::lines::lines;
-use keydrain::engine::scan::records::{Framer, Framing, Record, boundary};
+use keydrain::engine::scan::records::{Framer, Framing, Record, boundary, boundary_past_open};
 use proptest::prelude::*;
 
 /// What a record is told as, with its text.
@@ -33,9 +33,9 @@ fn docker(text: &str, output: &str) -> String {
     format!(r#"{{"log":"{text}","stream":"{output}","time":"2024-05-01T12:00:00.5Z"}}"#) + "\n"
 }
 
-/// Logs of lines that are and are not parts, with lines long enough to break records off.
+/// Logs of lines that are and are not parts, with lines of which three break a record off.
 fn log() -> impl Strategy<Value = Vec<u8>> {
-    let far = format!("{}\n", "f".repeat(900_000));
+    let far = format!("{}\n", "f".repeat(28_000));
     let piece = prop_oneof![
         9 => prop::sample::select(vec![
             cri("stdout P a"),
@@ -54,6 +54,36 @@ fn log() -> impl Strategy<Value = Vec<u8>> {
         2 => Just(far),
     ];
     prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+#[test]
+fn only_an_old_record_with_lines_behind_it_is_given_up_and_nothing_else_with_it() {
+    let check_old = |lines: &[&str], old: usize, given_up: usize| {
+        let text: Vec<String> = lines.iter().map(|line| cri(line)).collect();
+        let [old, expected] =
+            [old, given_up].map(|count| text[..count].iter().map(String::len).sum());
+        let text = text.concat().into_bytes();
+        assert_eq!(boundary_past_open(Framing::Parts, &text, old), expected, "{lines:?}");
+    };
+    let check = |lines: &[&str], given_up| check_old(lines, lines.len(), given_up);
+    check(&["stderr P x"], 0);
+    check(&["stderr P x", "stderr P y"], 0);
+    check(&["stderr P x", "stdout F a"], 2);
+    // What began later may still go on.
+    check(&["stderr P x", "stdout F a", "stdout P b"], 2);
+    check(&["stderr P x", "stdout P b"], 0);
+    check(&["stderr P x", "stdout P b", "stdout F c", "stdout F d"], 4);
+    // So may what went on after the lines.
+    check(&["stderr P x", "stdout F a", "stderr P y"], 0);
+    check(&["stderr P x", "stdout F a", "stderr P y", "stdout F b"], 4);
+    // With a part that came lately it is not old.
+    let lines = ["stderr P x", "stdout F a", "stderr P y", "stdout F b"];
+    check_old(&lines, 3, 4);
+    check_old(&lines, 2, 0);
+    // The one that began first may have ended, and the next one be the oldest.
+    let lines = ["stderr P x", "stdout P a", "stderr F y", "stderr F z"];
+    check_old(&lines, 2, 4);
+    check_old(&lines, 1, 0);
 }
 
 proptest! {

@@ -31,6 +31,7 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub now: Timestamp,
     pub limits: Limits,
+    pub between_polls: Duration,
     pub idle_is_proof: bool,
     patterns: Vec<String>,
     tailer: Option<Tailer>,
@@ -61,6 +62,7 @@ impl World {
             dir,
             now: Timestamp::from_seconds(START),
             limits: Limits::default(),
+            between_polls: Duration::from_secs(1),
             idle_is_proof: false,
             patterns,
             tailer: None,
@@ -166,9 +168,9 @@ impl World {
         }
     }
 
-    /// Looks once, a second later, and commits what was found.
+    /// Looks once, a while later, and commits what was found.
     pub fn poll(&mut self) -> Progress {
-        self.now = self.now.plus(Duration::from_secs(1));
+        self.now = self.now.plus(self.between_polls);
         let (progress, reports) = self.poll_uncommitted();
         for report in reports {
             self.commit(report);

@@ -9,7 +9,8 @@
 //! What was put together is one line of the same wrapper, that of its last part, and comes where the
 //! last part stands. The two outputs of a container are apart from each other. Nothing but parts is
 //! held back. A record is broken off when its next part does not come within [`BREAK_OFF_BYTES`],
-//! and at the end of the log; it comes where that shows, before the line that shows it.
+//! and at the end of the log; it comes where that shows, before the line that shows it. Who follows
+//! a log may break it off sooner, see [`boundary_past_open`].
 //!
 //! A time in whole seconds with an offset is none of a runtime here: a server may begin its lines
 //! so, and a client write `stdout P` behind it.
@@ -24,8 +25,9 @@ use super::lines::{Line, LineAssembler, MAX_LINE_BYTES, bounded};
 use super::records::Record;
 use crate::engine::parse::wrap::{Found, Output, cri, docker};
 
-/// Most bytes of other lines between two parts of a record.
-pub const BREAK_OFF_BYTES: usize = 2 << 20;
+/// Most bytes of other lines between two parts of a record: a part has at most 16 KiB of text, and
+/// the parts of a record follow each other nearly at once.
+pub const BREAK_OFF_BYTES: usize = 64 << 10;
 
 /// What a block that holds a part, or may hold one, has in it somewhere.
 static SIGNS_OF_PARTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
@@ -69,16 +71,42 @@ pub fn boundary(block: &[u8]) -> usize {
     if !SIGNS_OF_PARTS.iter().any(|sign| sign.find(lines).is_some()) {
         return end;
     }
-    let mut joiner = Joiner::default();
-    let (mut at, mut boundary) = (0, 0);
-    while let Some(len) = memchr(b'\n', &lines[at..]) {
-        joiner.line(bounded(&lines[at..at + len]), &mut |_| ());
-        at += len + 1;
+    let mut boundary = 0;
+    join_lines(lines, |at, joiner| {
         if joiner.open == 0 {
             boundary = at;
         }
-    }
+    });
     boundary
+}
+
+/// See [`boundary_past_open`](super::records::boundary_past_open).
+pub fn boundary_past_open(block: &[u8], old: usize) -> usize {
+    let (mut boundary, mut oldest) = (0, 0);
+    join_lines(block, |at, joiner| {
+        let open = joiner.pending.iter().filter(|pending| pending.is_open);
+        let (first, distance) =
+            open.map(|open| (open.first, open.distance)).min().unwrap_or_default();
+        // It has ended, or goes on behind the lines that were read so far.
+        if first != oldest || distance == 0 {
+            (boundary, oldest) = (0, first);
+        }
+        if joiner.open == 1 && distance > 0 && at - distance <= old {
+            boundary = at;
+        }
+    });
+    boundary
+}
+
+/// Calls `look` after each line of `block`, with where it ends.
+fn join_lines(block: &[u8], mut look: impl FnMut(usize, &Joiner)) {
+    let mut joiner = Joiner::default();
+    let mut at = 0;
+    while let Some(len) = memchr(b'\n', &block[at..]) {
+        joiner.line(bounded(&block[at..at + len]), &mut |_| ());
+        at += len + 1;
+        look(at, &joiner);
+    }
 }
 
 /// Joins parts of lines.
@@ -316,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_record_whose_next_part_does_not_come_is_cut_once() {
-        let filler = format!("{}\n", "x".repeat((1 << 20) - 1));
+        let filler = format!("{}\n", "x".repeat(BREAK_OFF_BYTES / 2 - 1));
         let shown = filler.trim_end();
         // Two lines are just near enough.
         check(

@@ -97,3 +97,13 @@ pub fn boundary(framing: Framing, block: &[u8]) -> usize {
         Framing::Documents => 0,
     }
 }
+
+/// Returns the length of the longest start of `block` after which nothing is open but the record
+/// that is open for longest, with other lines behind all of its parts, which stand in the first
+/// `old` bytes: where to cut when it is not waited for any longer. 0 if there is no such place.
+pub fn boundary_past_open(framing: Framing, block: &[u8], old: usize) -> usize {
+    match framing {
+        Framing::Parts => parts::boundary_past_open(block, old),
+        Framing::Lines | Framing::Documents => 0,
+    }
+}

@@ -8,8 +8,11 @@
 
 use std::time::Duration;
 
+use memchr::memrchr;
+
 use super::cut::{After, PENDING_BYTES, Piece, first_piece};
 use super::generation::{Generation, READ_BYTES, ReadOutcome, longer};
+use super::names::Age;
 use super::{Limits, Report};
 use crate::engine::coverage::{Gap, GapReason};
 use crate::engine::credential::{SourceName, StreamName};
@@ -108,6 +111,7 @@ pub fn follow(
             (false, false) => After::End,
         };
         let used = consume(generation, cursor, round, buffer, after);
+        generation.hold(&buffer[used..], used, round.now);
         if let Some(super::generation::Body::Gzip(gzip)) = &mut generation.body {
             gzip.carry.extend_from_slice(&buffer[used..]);
         }
@@ -129,7 +133,44 @@ pub fn finish(
         ReadOutcome::Bytes { more, .. } => {
             // More than a rest: the file grew just now.
             let after = if more { After::More } else { After::Nothing };
-            Ok(Turn::Read(consume(generation, cursor, round, buffer, after)))
+            let used = consume(generation, cursor, round, buffer, after);
+            generation.hold(&buffer[used..], used, round.now);
+            Ok(Turn::Read(used))
+        }
+        ReadOutcome::Skipped(bytes) => Ok(Turn::Read(bytes)),
+        ReadOutcome::Changed => Ok(Turn::Changed),
+    }
+}
+
+/// Counts whole lines that wait for the end of a record: it is broken off, so that what they prove
+/// is not held back.
+///
+/// In a live file a record without a line behind it may go on, and so may one of which a part has
+/// come since. Parts that come later than this are
+/// read as a record of their own.
+pub fn break_off(
+    generation: &mut Generation,
+    cursor: &mut Cursor,
+    round: &mut Round<'_>,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Turn> {
+    match generation.read(buffer, PENDING_BYTES)? {
+        ReadOutcome::Bytes { .. } => {
+            let mut used = consume(generation, cursor, round, buffer, After::End);
+            if used == 0 {
+                let old = generation.held_to.saturating_sub(generation.record.offset);
+                let old = usize::try_from(old).unwrap_or(usize::MAX);
+                used = match generation.age {
+                    Some(Age::Live) => {
+                        records::boundary_past_open(round.matcher.framing(), buffer, old)
+                    }
+                    _ => memrchr(b'\n', buffer).map_or(0, |at| at + 1),
+                };
+                lines(generation, cursor, round, &buffer[..used], false);
+            }
+            generation.held_since = None;
+            generation.hold(&buffer[used..], used, round.now);
+            Ok(Turn::Read(used))
         }
         ReadOutcome::Skipped(bytes) => Ok(Turn::Read(bytes)),
         ReadOutcome::Changed => Ok(Turn::Changed),

@@ -7,7 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use memchr::memchr;
 use rustix::fs::OFlags;
 
 use super::compressed::{GzipEnd, GzipReader};
@@ -21,6 +23,10 @@ use crate::engine::usage::FileId;
 
 /// Bytes read at a time, where no record is longer.
 pub const READ_BYTES: usize = 1 << 20;
+
+/// How long whole lines wait at the end of a file for the end of a record before them: the parts
+/// of a record follow each other nearly at once.
+const HELD_AT_MOST: Duration = Duration::from_secs(5);
 
 /// A generation of which bytes are still expected.
 pub struct Generation {
@@ -42,6 +48,11 @@ pub struct Generation {
     pub quiet_since: Timestamp,
     /// Looks at which nothing was left to read, in a row.
     pub ends_seen: u32,
+    /// Since when whole lines wait at the offset: behind a record that is not whole, or as its
+    /// parts. `None` if none do.
+    pub held_since: Option<Timestamp>,
+    /// Where the bytes ended that were seen then.
+    pub held_to: u64,
     /// Whether everything that existed was read once.
     pub reached_end: bool,
     /// Whether the file existed at the first look.
@@ -93,6 +104,14 @@ pub enum Opened {
     Changed,
 }
 
+/// Why nothing more is expected of a generation.
+pub enum Ending {
+    /// It was read to its end.
+    Whole,
+    /// The rest of it cannot be read.
+    Damaged,
+}
+
 /// What one read brought.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
@@ -131,6 +150,8 @@ impl Generation {
             trouble: None,
             quiet_since,
             ends_seen: 0,
+            held_since: None,
+            held_to: 0,
             reached_end: false,
             first_look: false,
             hole_end: None,
@@ -142,6 +163,7 @@ impl Generation {
     /// Opens the file and checks that it still holds the bytes that were read.
     pub fn open(&mut self) -> io::Result<Opened> {
         let (file, facts) = open_log(&self.target, self.record.file)?;
+        self.held_since = None;
         if self.gzip {
             self.body = Some(Body::Gzip(Box::new(GzipBody {
                 reader: GzipReader::new(file.try_clone()?),
@@ -181,6 +203,24 @@ impl Generation {
         }
     }
 
+    /// Notes what is left after a turn of reading: `rest`, after `used` bytes were accounted for.
+    pub fn hold(&mut self, rest: &[u8], used: usize, now: Timestamp) {
+        let holds = memchr(b'\n', rest).is_some();
+        if !holds || used > 0 || self.held_since.is_none() {
+            self.held_since = holds.then_some(now);
+            self.held_to = self.record.offset + rest.len() as u64;
+        }
+    }
+
+    /// Tells whether whole lines have waited for the end of a record so long that no part of it
+    /// comes any more after [`held_to`](Self::held_to).
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        let waited = |at| now < at || now.since(at) >= HELD_AT_MOST;
+        matches!(self.body, Some(Body::Plain(_)))
+            && self.at_end()
+            && self.held_since.is_some_and(waited)
+    }
+
     /// Returns how many bytes are known to exist and not read yet; compressed ones as they are.
     pub fn backlog(&self) -> u64 {
         match &self.body {
@@ -199,6 +239,23 @@ impl Generation {
         match &self.body {
             Some(Body::Gzip(gzip)) => gzip.reader.end(),
             _ => None,
+        }
+    }
+
+    /// Tells whether, and why, nothing more is expected once it was quiet for `grace`.
+    pub fn ending(&self, now: Timestamp, grace: Duration) -> Option<Ending> {
+        if !self.at_end() || self.age == Some(Age::Live) {
+            return None;
+        }
+        match (self.gzip_end(), self.facts()) {
+            (Some(GzipEnd::Whole), _) => Some(Ending::Whole),
+            (Some(GzipEnd::Broken(_)), Some(facts)) => {
+                // A file from the future is as old as it is known.
+                let since = facts.modified_at.min(self.quiet_since);
+                (now.since(since) >= grace).then_some(Ending::Damaged)
+            }
+            _ => (self.ends_seen >= 2 && now.since(self.quiet_since) >= grace)
+                .then_some(Ending::Whole),
         }
     }
 

@@ -1,18 +1,20 @@
 //! One rotation family as one endless source: its generations, read the oldest first.
 //!
 //! A generation that was rotated away stays open until its end is confirmed and it was quiet for
-//! a while, so a writer that keeps its old descriptor loses nothing. A truncation ends a
+//! a while, so a writer that keeps its old descriptor loses nothing. No generation is read while
+//! whole lines of an older one wait for the end of a record before them. A truncation ends a
 //! generation and is told before a byte of the next one. What the directory means for the
 //! generations is in `reconcile.rs`.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Limits;
 use super::compressed::GzipEnd;
-use super::follow::{Cursor, Round, Turn, finish, follow, prove_idle};
-use super::generation::{Body, Generation, Opened};
+use super::follow::{Cursor, Round, Turn, break_off, finish, follow, prove_idle};
+use super::generation::{Body, Ending, Generation, Opened};
 use super::identity::FileFacts;
 use super::names::Age;
 use crate::engine::coverage::{GapReason, StreamStatus};
@@ -27,6 +29,9 @@ const HALF_WRITTEN: &str =
 
 /// Least time between two proofs of idleness.
 const IDLE_PROOF_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts what is held back of a generation.
+type Count = fn(&mut Generation, &mut Cursor, &mut Round<'_>, &mut Vec<u8>) -> io::Result<Turn>;
 
 /// A rotation family that is being followed.
 pub struct Stream {
@@ -107,8 +112,7 @@ impl Stream {
 
     /// Opens what is not open and asks the system what has changed of what is.
     pub fn observe(&mut self, round: &mut Round<'_>) {
-        let mut index = 0;
-        while index < self.generations.len() {
+        for index in 0..self.generations.len() {
             self.open(index, round);
             match observe(&mut self.generations[index], round.now) {
                 Ok(Seen::Same) => self.generations[index].clear_trouble(),
@@ -116,7 +120,6 @@ impl Stream {
                 Ok(Seen::Replaced) => self.reset(index, round),
                 Err(error) => self.fail(index, &error, round),
             }
-            index += 1;
         }
     }
 
@@ -156,6 +159,7 @@ impl Stream {
         old.window = super::identity::Window::default();
         old.hole_end = None;
         old.ends_seen = 0;
+        old.held_since = None;
         old.reached_end = false;
         match &mut old.body {
             Some(Body::Plain(plain)) => plain.seen_to = 0,
@@ -171,7 +175,7 @@ impl Stream {
         self.finished.push(ended);
     }
 
-    fn fail(&mut self, index: usize, error: &std::io::Error, round: &mut Round<'_>) {
+    fn fail(&mut self, index: usize, error: &io::Error, round: &mut Round<'_>) {
         let generation = &mut self.generations[index];
         generation.trouble = Some(super::discover::reason(error));
         // A stale handle of a network file system stays stale: open the path again.
@@ -185,31 +189,33 @@ impl Stream {
     pub fn read(&mut self, round: &mut Round<'_>, buffer: &mut Vec<u8>) -> usize {
         for index in 0..self.generations.len() {
             let generation = &mut self.generations[index];
-            if generation.body.is_none() || generation.at_end() {
-                continue;
+            if generation.body.is_some() && !generation.at_end() {
+                match follow(generation, &mut self.cursor, round, buffer) {
+                    Ok(Turn::Read(bytes)) => {
+                        generation.trouble = None;
+                        if exceeds_bound(generation, round.limits) {
+                            round.gap(&self.cursor, GapReason::Damaged);
+                            self.end(index, round);
+                            return bytes.max(1);
+                        }
+                        if bytes > 0 || !generation.at_end() {
+                            return bytes;
+                        }
+                    }
+                    Ok(Turn::Changed) => {
+                        self.reset(index, round);
+                        return 1;
+                    }
+                    Err(error) => {
+                        self.fail(index, &error, round);
+                        return 0;
+                    }
+                }
             }
-            match follow(generation, &mut self.cursor, round, buffer) {
-                Ok(Turn::Read(bytes)) => {
-                    generation.trouble = None;
-                    if exceeds_bound(generation, round.limits) {
-                        round.gap(&self.cursor, GapReason::Damaged);
-                        self.end(index, round);
-                        return bytes.max(1);
-                    }
-                    // A half line at the end: the next generation may have whole ones.
-                    if bytes == 0 && generation.at_end() {
-                        continue;
-                    }
-                    return bytes;
-                }
-                Ok(Turn::Changed) => {
-                    self.reset(index, round);
-                    return 1;
-                }
-                Err(error) => {
-                    self.fail(index, &error, round);
-                    return 0;
-                }
+            // Half a line at the end: the next generation may have whole ones. But whole lines that
+            // wait here come first, or the frontier would pass them uncounted.
+            if generation.held_since.is_some() {
+                return 0;
             }
         }
         0
@@ -226,8 +232,8 @@ impl Stream {
         }
         let mut index = 0;
         while index < self.generations.len() {
-            match ending(&self.generations[index], round) {
-                Some(Ending::Whole) if self.count_rest(index, round, buffer) => {
+            match self.generations[index].ending(round.now, round.limits.rotation_grace) {
+                Some(Ending::Whole) if self.count_rest(index, round, buffer, finish) => {
                     self.end(index, round);
                 }
                 Some(Ending::Damaged) => {
@@ -237,6 +243,11 @@ impl Stream {
                 _ => index += 1,
             }
         }
+        for index in 0..self.generations.len() {
+            if self.generations[index].is_overdue(round.now) {
+                self.count_rest(index, round, buffer, break_off);
+            }
+        }
         if self.is_idle(round) {
             let live = self.generations.last().expect("an idle stream has a live generation");
             self.idle_at = Some(round.now);
@@ -244,13 +255,19 @@ impl Stream {
         }
     }
 
-    /// Counts the unterminated rest of a generation that is over; `false` if that did not work.
-    fn count_rest(&mut self, index: usize, round: &mut Round<'_>, buffer: &mut Vec<u8>) -> bool {
+    /// Counts with `count` what was held back of a generation; `false` if something still is.
+    fn count_rest(
+        &mut self,
+        index: usize,
+        round: &mut Round<'_>,
+        buffer: &mut Vec<u8>,
+        count: Count,
+    ) -> bool {
         let generation = &mut self.generations[index];
         if !matches!(generation.body, Some(Body::Plain(_))) || generation.backlog() == 0 {
             return true;
         }
-        match finish(generation, &mut self.cursor, round, buffer) {
+        match count(generation, &mut self.cursor, round, buffer) {
             // Not so if the file grew just now.
             Ok(Turn::Read(_)) => generation.backlog() == 0,
             Ok(Turn::Changed) => {
@@ -273,6 +290,8 @@ impl Stream {
         self.finished.push(generation.record);
     }
 
+    /// Tells whether the end of the live file proves that nothing happened: no whole line is held
+    /// back in any generation.
     fn is_idle(&self, round: &Round<'_>) -> bool {
         let Some((live, older)) = self.generations.split_last() else { return false };
         let whole = live.facts().is_some_and(|facts| facts.size == live.record.offset);
@@ -281,7 +300,7 @@ impl Stream {
             && live.at_end()
             && whole
             && live.trouble.is_none()
-            && older.iter().all(Generation::at_end)
+            && older.iter().all(|one| one.at_end() && one.held_since.is_none())
             && self.trouble.is_none()
             && !self.unclear
             && self.cursor.frontier < Some(round.looked_at)
@@ -315,32 +334,6 @@ pub fn close(generation: &mut Generation, round: &mut Round<'_>) {
     }
 }
 
-/// Why nothing more is expected of a generation.
-enum Ending {
-    /// It was read to its end.
-    Whole,
-    /// The rest of it cannot be read.
-    Damaged,
-}
-
-/// Tells whether, and why, nothing more is expected of `generation`.
-fn ending(generation: &Generation, round: &Round<'_>) -> Option<Ending> {
-    if !generation.at_end() || generation.age == Some(Age::Live) {
-        return None;
-    }
-    let grace = round.limits.rotation_grace;
-    match (generation.gzip_end(), generation.facts()) {
-        (Some(GzipEnd::Whole), _) => Some(Ending::Whole),
-        (Some(GzipEnd::Broken(_)), Some(facts)) => {
-            // A file from the future is as old as it is known.
-            let since = facts.modified_at.min(generation.quiet_since);
-            (round.now.since(since) >= grace).then_some(Ending::Damaged)
-        }
-        _ => (generation.ends_seen >= 2 && round.now.since(generation.quiet_since) >= grace)
-            .then_some(Ending::Whole),
-    }
-}
-
 /// Tells whether a compressed file has turned out larger than allowed.
 fn exceeds_bound(generation: &Generation, limits: &Limits) -> bool {
     matches!(&generation.body, Some(Body::Gzip(gzip)) if gzip.decompressed() > limits.max_decompressed)
@@ -356,7 +349,7 @@ enum Seen {
     Replaced,
 }
 
-fn observe(generation: &mut Generation, now: Timestamp) -> std::io::Result<Seen> {
+fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
     let Some(body) = &mut generation.body else { return Ok(Seen::Same) };
     let before = body.observe()?;
     let plain = match body {
@@ -383,6 +376,7 @@ fn observe(generation: &mut Generation, now: Timestamp) -> std::io::Result<Seen>
     }
     if facts.size < before.size {
         plain.seen_to = offset;
+        generation.held_since = None;
         return Ok(Seen::CutInRest);
     }
     Ok(Seen::Same)
