@@ -35,7 +35,7 @@ fn docker(text: &str, output: &str) -> String {
 
 /// Logs of lines that are and are not parts, with lines of which three break a record off.
 fn log() -> impl Strategy<Value = Vec<u8>> {
-    let far = format!("{}\n", "f".repeat(28_000));
+    let far = format!("{}\n", "f".repeat(100_000));
     let piece = prop_oneof![
         9 => prop::sample::select(vec![
             cri("stdout P a"),

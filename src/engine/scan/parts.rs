@@ -25,9 +25,9 @@ use super::lines::{Line, LineAssembler, MAX_LINE_BYTES, bounded};
 use super::records::Record;
 use crate::engine::parse::wrap::{Found, Output, cri, docker};
 
-/// Most bytes of other lines between two parts of a record: a part has at most 16 KiB of text, and
-/// the parts of a record follow each other nearly at once.
-pub const BREAK_OFF_BYTES: usize = 64 << 10;
+/// Most bytes of other lines between two parts of a record: a part has at most 16 KiB of text, which
+/// escaped may be 96 KiB, and the parts of a record follow each other nearly at once.
+pub const BREAK_OFF_BYTES: usize = 256 << 10;
 
 /// What a block that holds a part, or may hold one, has in it somewhere.
 static SIGNS_OF_PARTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
