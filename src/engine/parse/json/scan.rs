@@ -46,7 +46,7 @@ pub struct Value {
     pub in_string: bool,
 }
 
-/// The values found in one text, one per path in the order of [`Paths`]; wiped when dropped.
+/// The values found in one text, one per path in the order of `Paths`; wiped when dropped.
 #[derive(Clone, Default)]
 pub struct Found {
     values: Vec<Option<Value>>,
