@@ -1,7 +1,6 @@
 //! One case before the decision: the facts, and what several rules need to know of them.
 //!
-//! Nothing is decided here. What cannot be known is `None`, and the rules in `readiness.rs` and
-//! `source_rules.rs` take it for missing.
+//! Nothing is decided here. What cannot be known is `None`, and the rules take it for missing.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::evidence::Source;
 use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
-use crate::engine::readiness::{Facts, blocker};
+use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
@@ -162,7 +161,7 @@ impl<'a> Case<'a> {
                 self.old_name(),
                 migrant.name
             );
-            let standing = blocker(code, migrant.name, message).since(Some(last));
+            let standing = Blocker::new(code, migrant.name, message).since(Some(last));
             out.push(standing.clears(self.reached_at(last.plus(self.facts.policy.quiet_period))));
         }
     }

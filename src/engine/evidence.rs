@@ -1,7 +1,7 @@
 //! What is known of one source: how far it was read, what was lost, whether it shows keys.
 //!
 //! Deltas and observations go in, facts for the decision come out. Nothing is judged here: the
-//! rules are in `source_rules.rs`.
+//! rules are in `readiness/`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -47,8 +47,6 @@ pub mod readiness;
 
 mod case;
 
-mod source_rules;
-
 mod warnings;
 
 pub mod reason;

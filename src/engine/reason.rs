@@ -73,6 +73,8 @@ pub enum Code {
     MinOverlap,
     /// The notice given to consumers is not over.
     NoticeRunning,
+    /// The new key is denied too often.
+    NewKeyFailing,
     /// An incident of this rotation is open.
     IncidentOpen,
     /// An operator's veto.
@@ -87,6 +89,8 @@ pub enum Code {
     SourceAbsent,
     /// A source cannot be read.
     SourceUnreadable,
+    /// A service masks the keys in a source.
+    SourceMasked,
     /// A stream has had no line for too long.
     SourceSilent,
     /// A stream never showed a key of this rotation.
@@ -97,8 +101,14 @@ pub enum Code {
     CoverageGap,
     /// Too little event time was observed.
     ObservationTooShort,
+    /// A configured probe was not seen.
+    ProbeMissing,
     /// Too many lines were not understood, or one of them holds the old key.
     Rejects,
+    /// A source loses lines by its maker's own words, and nothing covers it.
+    PositiveOnly,
+    /// More consumers than are kept apart.
+    ConsumerLimit,
     /// The clock stepped, or events come from the future.
     ClockSuspect,
     /// The state cannot be written: what was read cannot be kept.
@@ -113,19 +123,22 @@ pub enum Code {
     ConsumerNotMoved,
     /// A consumer of the roster was never seen.
     ConsumerMissing,
+    /// A declared job has had no run on the new key.
+    JobNotSeen,
     /// The new key was not used after the last use of the old one.
     NewKeyUnused,
 }
 
 impl Code {
     /// All codes, in order of precedence.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 33] = [
         Self::OldKeyInUse,
         Self::OldKeyDenied,
         Self::ConsumerRegressed,
         Self::JobRunning,
         Self::MinOverlap,
         Self::NoticeRunning,
+        Self::NewKeyFailing,
         Self::IncidentOpen,
         Self::Hold,
         Self::RolledBack,
@@ -133,12 +146,16 @@ impl Code {
         Self::SourceBehind,
         Self::SourceAbsent,
         Self::SourceUnreadable,
+        Self::SourceMasked,
         Self::SourceSilent,
         Self::SourceBlind,
         Self::OldKeyUnseen,
         Self::CoverageGap,
         Self::ObservationTooShort,
+        Self::ProbeMissing,
         Self::Rejects,
+        Self::PositiveOnly,
+        Self::ConsumerLimit,
         Self::ClockSuspect,
         Self::StateUnwritable,
         Self::AnswerExpired,
@@ -146,6 +163,7 @@ impl Code {
         Self::ExposureRunning,
         Self::ConsumerNotMoved,
         Self::ConsumerMissing,
+        Self::JobNotSeen,
         Self::NewKeyUnused,
     ];
 
@@ -158,6 +176,7 @@ impl Code {
             Self::JobRunning => "job_running",
             Self::MinOverlap => "min_overlap",
             Self::NoticeRunning => "notice_running",
+            Self::NewKeyFailing => "new_key_failing",
             Self::IncidentOpen => "incident_open",
             Self::Hold => "hold",
             Self::RolledBack => "rolled_back",
@@ -165,12 +184,16 @@ impl Code {
             Self::SourceBehind => "source_behind",
             Self::SourceAbsent => "source_absent",
             Self::SourceUnreadable => "source_unreadable",
+            Self::SourceMasked => "source_masked",
             Self::SourceSilent => "source_silent",
             Self::SourceBlind => "source_blind",
             Self::OldKeyUnseen => "old_key_unseen",
             Self::CoverageGap => "coverage_gap",
             Self::ObservationTooShort => "observation_too_short",
+            Self::ProbeMissing => "probe_missing",
             Self::Rejects => "rejects",
+            Self::PositiveOnly => "positive_only",
+            Self::ConsumerLimit => "consumer_limit",
             Self::ClockSuspect => "clock_suspect",
             Self::StateUnwritable => "state_unwritable",
             Self::AnswerExpired => "answer_expired",
@@ -178,6 +201,7 @@ impl Code {
             Self::ExposureRunning => "exposure_running",
             Self::ConsumerNotMoved => "consumer_not_moved",
             Self::ConsumerMissing => "consumer_missing",
+            Self::JobNotSeen => "job_not_seen",
             Self::NewKeyUnused => "new_key_unused",
         }
     }
@@ -190,9 +214,10 @@ impl Code {
             | Self::ExposureRunning
             | Self::ConsumerNotMoved
             | Self::ConsumerMissing => Kind::Consumer,
-            Self::JobRunning => Kind::Job,
+            Self::JobRunning | Self::JobNotSeen => Kind::Job,
             Self::MinOverlap | Self::NoticeRunning => Kind::Time,
-            Self::IncidentOpen
+            Self::NewKeyFailing
+            | Self::IncidentOpen
             | Self::Hold
             | Self::RolledBack
             | Self::WrongPhase
@@ -200,12 +225,16 @@ impl Code {
             Self::SourceBehind
             | Self::SourceAbsent
             | Self::SourceUnreadable
+            | Self::SourceMasked
             | Self::SourceSilent
             | Self::SourceBlind
             | Self::OldKeyUnseen
             | Self::CoverageGap
             | Self::ObservationTooShort
+            | Self::ProbeMissing
             | Self::Rejects
+            | Self::PositiveOnly
+            | Self::ConsumerLimit
             | Self::ClockSuspect
             | Self::StateUnwritable
             | Self::AnswerExpired => Kind::Evidence,
@@ -219,6 +248,7 @@ impl Code {
             | Self::ExposureRunning
             | Self::ConsumerNotMoved
             | Self::ConsumerMissing
+            | Self::JobNotSeen
             | Self::NewKeyUnused => Ground::Absence,
             _ => match self.kind() {
                 Kind::Evidence => Ground::Evidence,
@@ -243,6 +273,25 @@ pub struct Blocker {
     pub clears_at: Option<Timestamp>,
 }
 
+impl Blocker {
+    /// Makes a blocker of which neither the beginning nor the end is known.
+    pub fn new(code: Code, subject: &str, message: String) -> Self {
+        Self { code, subject: subject.to_owned(), message, since: None, clears_at: None }
+    }
+
+    /// Says since when it stands.
+    #[must_use]
+    pub fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Says when it clears if nothing else happens.
+    #[must_use]
+    pub fn clears(self, at: Timestamp) -> Self {
+        Self { clears_at: Some(at), ..self }
+    }
+}
+
 /// Name of a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WarningCode {
@@ -260,6 +309,14 @@ pub enum WarningCode {
     ConsumersUnidentified,
     /// A phase was inferred from the log instead of told.
     InferredFact,
+    /// A place where the key was to be never showed one.
+    PlaceUnproved,
+    /// So little was seen that silence says little.
+    SparseEvidence,
+    /// Tolerated presentations of the old key: who would be cut off.
+    ThresholdUsed,
+    /// Nearly as many consumers as are kept apart.
+    ConsumerLimitNear,
 }
 
 impl WarningCode {
@@ -273,6 +330,10 @@ impl WarningCode {
             Self::RefusedPath => "refused_path",
             Self::ConsumersUnidentified => "consumers_unidentified",
             Self::InferredFact => "inferred_fact",
+            Self::PlaceUnproved => "place_unproved",
+            Self::SparseEvidence => "sparse_evidence",
+            Self::ThresholdUsed => "threshold_used",
+            Self::ConsumerLimitNear => "consumer_limit_near",
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::evidence::Source;
-use crate::engine::readiness::blocker;
 use crate::engine::standing;
 use crate::engine::stream::Stream;
 use crate::engine::wording::humane;
@@ -57,7 +56,7 @@ pub(super) fn source_behind(case: &Case<'_>, out: &mut Vec<Blocker>) {
         } else {
             format!("no line was read from every stream of source {name} yet")
         };
-        out.push(blocker(Code::SourceBehind, name.as_str(), message).since(watermark));
+        out.push(Blocker::new(Code::SourceBehind, name.as_str(), message).since(watermark));
     }
 }
 
@@ -68,7 +67,7 @@ pub(super) fn source_absent(case: &Case<'_>, out: &mut Vec<Blocker>) {
             "the configuration names credential {credential} no longer: its policy is unknown; restore \
              it, or record rolled_back"
         );
-        out.push(blocker(Code::SourceAbsent, credential, message));
+        out.push(Blocker::new(Code::SourceAbsent, credential, message));
     }
     for (name, source) in &case.sources {
         let gone = match source {
@@ -84,7 +83,7 @@ pub(super) fn source_absent(case: &Case<'_>, out: &mut Vec<Blocker>) {
         };
         if !gone.is_empty() {
             let message = format!("source {name}: {gone}; restore it, or record source_retired");
-            out.push(blocker(Code::SourceAbsent, name.as_str(), message));
+            out.push(Blocker::new(Code::SourceAbsent, name.as_str(), message));
         }
         let Some(source) = source else { continue };
         for (stream, found) in case.streams(name, source) {
@@ -94,7 +93,7 @@ pub(super) fn source_absent(case: &Case<'_>, out: &mut Vec<Blocker>) {
                      source_retired for the stream"
                 );
                 out.push(
-                    blocker(Code::SourceAbsent, stream.as_str(), message)
+                    Blocker::new(Code::SourceAbsent, stream.as_str(), message)
                         .since(found.record.last_line_at),
                 );
             }
@@ -123,7 +122,7 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
         found.dedup_by_key(|(path, _)| *path);
         for (path, why) in found {
             let message = format!("{path} cannot be read: {why}; let the daemon's user read it");
-            out.push(blocker(Code::SourceUnreadable, path, message));
+            out.push(Blocker::new(Code::SourceUnreadable, path, message));
         }
     }
 }
@@ -139,7 +138,7 @@ pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
                      logged clears it",
                     humane(last.map_or(decl.policy.idle_after, |last| case.now.since(last)))
                 );
-                out.push(blocker(Code::SourceSilent, stream.as_str(), message).since(last));
+                out.push(Blocker::new(Code::SourceSilent, stream.as_str(), message).since(last));
             }
         }
     }
@@ -151,7 +150,7 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
         for (key, shown) in [(case.old_key(), case.old_name()), (case.new_key(), case.new_name())] {
             if source.decl.is_some() && !source.is_matched(&key) {
                 let message = format!("source {name} is not matched against {shown} yet");
-                out.push(blocker(Code::SourceBlind, name.as_str(), message));
+                out.push(Blocker::new(Code::SourceBlind, name.as_str(), message));
             }
         }
         for (stream, found) in case.streams(name, source) {
@@ -163,7 +162,7 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
                     case.old_name(),
                     case.new_name()
                 );
-                out.push(blocker(Code::SourceBlind, stream.as_str(), message));
+                out.push(Blocker::new(Code::SourceBlind, stream.as_str(), message));
             }
         }
     }
@@ -186,7 +185,7 @@ pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 gap.reason.as_str()
             );
             let clears = case.reached_at(gap.span.to.plus(case.window.required));
-            let standing = blocker(Code::CoverageGap, stream.as_str(), message);
+            let standing = Blocker::new(Code::CoverageGap, stream.as_str(), message);
             out.push(standing.since(Some(gap.span.from)).clears(clears));
         }
     }
@@ -207,7 +206,7 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 "{rejects} of {lines} lines of source {name} were not understood; see keydrain explain; of a \
                  stream that is no access log record source_retired"
             );
-            out.push(blocker(Code::Rejects, name.as_str(), message));
+            out.push(Blocker::new(Code::Rejects, name.as_str(), message));
         }
         let rejected_keys = case.streams(name, source).flat_map(|(_, found)| &found.rejected_keys);
         let with_old = rejected_keys.filter(|rejected| rejected.key == case.old_key());
@@ -217,8 +216,41 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 case.old_name()
             );
             let clears = case.reached_at(rejected.at.plus(case.window.required));
-            let standing = blocker(Code::Rejects, case.old_name(), message);
+            let standing = Blocker::new(Code::Rejects, case.old_name(), message);
             out.push(standing.since(Some(rejected.at)).clears(clears));
         }
     }
 }
+
+pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let required = case.facts.policy.min_history;
+    let short = |message: String| Blocker::new(Code::ObservationTooShort, "*", message);
+    match (case.observing_since, case.watermark) {
+        (Some(since), Some(watermark)) if watermark.since(since) < required => {
+            let message = format!(
+                "{} of log observed without a break, {} required",
+                humane(watermark.since(since)),
+                humane(required)
+            );
+            let clears = case.reached_at(since.plus(required));
+            out.push(short(message).since(Some(since)).clears(clears));
+        }
+        (Some(_), Some(_)) => {}
+        _ => out.push(short("observation has not begun in every stream".to_owned())),
+    }
+}
+
+pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
+        let message = "the clock stepped, or lines came from the future, within the window; check \
+                       time synchronisation of this host and of the log's writer"
+            .to_owned();
+        let clears = case.reached_at(span.to.plus(case.window.required));
+        out.push(
+            Blocker::new(Code::ClockSuspect, "*", message).since(Some(span.from)).clears(clears),
+        );
+    }
+}
+
+pub(super) fn source_masked(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}

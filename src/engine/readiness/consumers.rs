@@ -1,0 +1,99 @@
+//! Rules about consumers: who has not moved, and who may still hold the old key.
+
+use std::time::Duration;
+
+use crate::engine::answer::{Blocker, Code};
+use crate::engine::case::Case;
+use crate::engine::migration::Migrant;
+use crate::engine::time::Timestamp;
+use crate::engine::view::ConsumerState;
+use crate::engine::wording::humane;
+
+pub(super) fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for migrant in case.expected_to_move(&[ConsumerState::Regressed]) {
+        let message = format!(
+            "{} had moved and used {} again; it clears when it has moved anew",
+            migrant.name,
+            case.old_name()
+        );
+        let standing = Blocker::new(Code::ConsumerRegressed, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
+    }
+}
+
+pub(super) fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let Some(watermark) = case.watermark else { return };
+    let policy = case.facts.policy;
+    let mut expose =
+        |subject: &str, from: Option<Timestamp>, ttl: Duration, connection: Duration| {
+            let exposure = ttl.saturating_add(connection);
+            let base = from.max(case.facts.rotation.propagated_at).max(case.observing_since);
+            if let Some(base) = base.filter(|_| !exposure.is_zero())
+                && watermark < base.plus(exposure)
+            {
+                let message = format!(
+                    "caches and connections may hold {} for {} after the change",
+                    case.old_name(),
+                    humane(exposure)
+                );
+                let clears = case.reached_at(base.plus(exposure));
+                let blocker = Blocker::new(Code::ExposureRunning, subject, message);
+                out.push(blocker.since(Some(base)).clears(clears));
+            }
+        };
+    let excused =
+        |m: &Migrant<'_>| matches!(m.state, ConsumerState::Waived | ConsumerState::Retired);
+    // Until its first use of the new key a consumer may open connections with the old one.
+    let moving =
+        case.migrants.iter().filter(|m| !excused(m) && (m.old.is_some() || m.roster.is_some()));
+    let last_move = moving.filter_map(Migrant::moved_at).max();
+    let from = case.last_old.max(last_move);
+    expose("*", from, policy.max_cache_ttl, policy.max_connection_lifetime);
+    for migrant in &case.migrants {
+        if let Some(entry) = migrant.roster.filter(|_| !excused(migrant)) {
+            let from = migrant.last_old().max(migrant.moved_at());
+            expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
+        }
+    }
+}
+
+/// `consumer_not_moved`, `consumer_missing` and `new_key_unused`.
+
+pub(super) fn consumer_not_moved(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for migrant in case.expected_to_move(&[ConsumerState::OnOld, ConsumerState::Mixed]) {
+        let message = match migrant.state {
+            ConsumerState::OnOld => format!(
+                "{} was only seen on {}; it clears with its use of {}, or retire or waive it",
+                migrant.name,
+                case.old_name(),
+                case.new_name()
+            ),
+            _ => format!(
+                "{} uses both keys; it counts as moved after {} without {}, or retire or waive it",
+                migrant.name,
+                humane(migrant.silence_to_move(case.facts.policy)),
+                case.old_name()
+            ),
+        };
+        let standing = Blocker::new(Code::ConsumerNotMoved, migrant.name, message);
+        let clears_at = case.moved_after(migrant);
+        out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
+    }
+}
+
+pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
+        if migrant.roster.is_some() {
+            let message = format!(
+                "{} is on the roster and was never seen with an accepted key; it clears with its use of \
+                 {}, or retire it",
+                migrant.name,
+                case.new_name()
+            );
+            out.push(Blocker::new(Code::ConsumerMissing, migrant.name, message));
+        }
+    }
+}
+
+pub(super) fn consumer_limit(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}

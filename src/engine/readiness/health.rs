@@ -1,0 +1,53 @@
+//! Rules about the state of the rotation and of the new key.
+
+use crate::engine::answer::{Blocker, Code};
+use crate::engine::case::Case;
+use crate::engine::rotation::Phase;
+
+pub(super) fn incident_open(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Some(since) = case.facts.rotation.incident_since {
+        let message = "an incident of this rotation is open; record incident_closed".to_owned();
+        out.push(Blocker::new(Code::IncidentOpen, "*", message).since(Some(since)));
+    }
+}
+
+pub(super) fn hold(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Some(since) = case.facts.rotation.hold_since {
+        let message = "an operator holds the rotation; record release to lift it".to_owned();
+        out.push(Blocker::new(Code::Hold, "*", message).since(Some(since)));
+    }
+}
+
+pub(super) fn rolled_back(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Phase::RolledBack(at) = case.facts.rotation.phase {
+        let message = "the rotation was rolled back; start a new one".to_owned();
+        out.push(Blocker::new(Code::RolledBack, "*", message).since(Some(at)));
+    }
+}
+
+pub(super) fn wrong_phase(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    if let Phase::Revoked(at) = case.facts.rotation.phase {
+        let message = format!("{} is recorded as revoked: nothing to decide", case.old_name());
+        out.push(Blocker::new(Code::WrongPhase, "*", message).since(Some(at)));
+    }
+}
+
+pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let news = case.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+    let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).max();
+    let used = match (last_new, case.last_old) {
+        (Some(new), Some(old)) => new > old,
+        (new, None) => new.is_some(),
+        (None, Some(_)) => false,
+    };
+    if !used {
+        let message = format!(
+            "no accepted use of {} after the last use of {}: the new key may have gone to the wrong place",
+            case.new_name(),
+            case.old_name()
+        );
+        out.push(Blocker::new(Code::NewKeyUnused, case.new_name(), message).since(last_new));
+    }
+}
+
+pub(super) fn new_key_failing(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}
