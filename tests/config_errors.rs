@@ -827,21 +827,53 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         &credential("jobs = [ { consumer = \"b\", schedule = \"0 3 1 * *\" } ]\n"),
         &[&message("8:8", "jobs")],
     );
-    for (line, what) in [
-        ("threshold = 1", "threshold"),
-        ("threshold_of = \"all\"", "threshold_of = \"all\""),
-        ("anonymous = \"each\"", "anonymous = \"each\""),
-        ("cadence_min_samples = 6", "cadence_min_samples"),
-        ("canary_share = [0.01, 0.5]", "canary_share"),
-        ("canary_period = \"16m\"", "canary_period"),
-        ("new_key_denied_ratio = 0.1", "new_key_denied_ratio"),
-    ] {
-        let at = format!("9:{}", line.find('=').unwrap() + 3);
-        check(&policy(&format!("{line}\n")), &[&message(&at, what)]);
-    }
     check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
-    check(&policy("canary_period = \"900s\"\ncanary_share = [1e-2, 0.25]\nthreshold = 0.0\n"), &[]);
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
+}
+
+#[test]
+fn shares_counts_and_choices_of_a_policy_are_bounded() {
+    check(
+        &policy(
+            "canary_period = \"900s\"\ncanary_share = [1e-2, 1]\nthreshold = 0\nanonymous = \"each\"\n\
+             threshold_of = \"all\"\ncadence_min_samples = 1\nnew_key_denied_ratio = 1\n",
+        ),
+        &[],
+    );
+    let shares = "`canary_share` is the least and the largest share of the requests; write two numbers \
+                  from 0 to 1 in order, as [0.01, 0.25]";
+    let pair = "write two numbers like [0.01, 0.25]";
+    let whole = "write a whole number from 0 on, like 5";
+    for (line, at, problem) in [
+        ("canary_share = [0.3, 0.2]", 16, shares.to_owned()),
+        ("canary_share = [0.1, 1.5]", 16, shares.to_owned()),
+        ("canary_share = [0.1]", 16, format!("`canary_share` is a list; {pair}")),
+        ("canary_share = [0.1, nan]", 16, format!("`canary_share` is a list; {pair}")),
+        ("threshold = 0.5", 13, format!("`threshold` is a float; {whole}")),
+        ("threshold = -1", 13, format!("`threshold` is an integer; {whole}")),
+        (
+            "cadence_min_samples = 0",
+            23,
+            "`cadence_min_samples` of zero calls a consumer gone that was seen once; write 1 or more; 5 is \
+             the default"
+                .to_owned(),
+        ),
+        (
+            "new_key_denied_ratio = 1.1",
+            24,
+            "`new_key_denied_ratio` is a share of the requests; write a number from 0 to 1, as 0.01 for 1 %"
+                .to_owned(),
+        ),
+        (
+            "canary_period = \"0s\"",
+            17,
+            "`canary_period` of zero would make no answer safe to act on; write a longer one, or remove it \
+             for the default"
+                .to_owned(),
+        ),
+    ] {
+        check(&policy(&format!("{line}\n")), &[&format!("9:{at}: {problem}")]);
+    }
 }
 
 #[test]

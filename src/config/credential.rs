@@ -68,7 +68,7 @@ pub(super) fn read(
     let name = name?;
     check_name("credential", &name, report);
     let name = CredentialName::new(name.into_inner());
-    Some(Credential { name, sources, keys, roster, policy })
+    Some(Credential { name, sources, keys, roster, jobs: Vec::new(), policy })
 }
 
 fn read_sources(
@@ -211,14 +211,7 @@ fn read_roster(table: &mut Table<'_>, report: &mut Report) -> Vec<RosterEntry> {
 }
 
 fn read_roster_entry(value: &Value<'_>, report: &mut Report) -> Option<RosterEntry> {
-    let mut entry = RosterEntry {
-        name: "".into(),
-        third_party: false,
-        single: false,
-        synthetic: false,
-        max_cache_ttl: Duration::ZERO,
-        max_connection_lifetime: Duration::ZERO,
-    };
+    let mut entry = RosterEntry::new("");
     let name = if let Some(text) = value.get_ref().as_str() {
         Spanned::new(value.span(), text.to_owned())
     } else {
@@ -241,6 +234,9 @@ fn read_roster_entry(value: &Value<'_>, report: &mut Report) -> Option<RosterEnt
         table.duration("max_cache_ttl", &mut entry.max_cache_ttl, report);
         let lifetime = &mut entry.max_connection_lifetime;
         table.duration("max_connection_lifetime", lifetime, report);
+        let mut notice = Duration::ZERO;
+        entry.notice_period = table.duration("notice_period", &mut notice, report).map(|_| notice);
+        entry.owner = table.string("owner", report).map(|owner| owner.into_inner().into());
         table.finish(report);
         name?
     };

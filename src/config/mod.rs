@@ -36,7 +36,7 @@ pub use layout::{likely_place, read_layout};
 use crate::engine::credential::{CredentialName, SourceName};
 use crate::engine::parse::Layout;
 use crate::engine::policy::{Policy, SourcePolicy};
-use crate::engine::rotation::RosterEntry;
+use crate::engine::rotation::{Job, RosterEntry};
 use report::Report;
 use table::Table;
 
@@ -101,6 +101,8 @@ pub struct Credential {
     pub keys: Vec<Key>,
     /// Consumers that are expected to move; names are unique.
     pub roster: Vec<RosterEntry>,
+    /// Their scheduled jobs.
+    pub jobs: Vec<Job>,
     /// What is demanded before a key may go.
     pub policy: Policy,
 }

@@ -9,7 +9,7 @@ use crate::config::Source;
 use crate::config::report::{Report, Span};
 use crate::config::table::Table;
 use crate::engine::duration::show;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{AnonymousConsumers, Policy, ThresholdOf};
 
 /// What the rest of a credential says that its policy depends on.
 pub(super) struct Context<'c> {
@@ -18,15 +18,6 @@ pub(super) struct Context<'c> {
     /// Whether it names its consumers.
     pub(super) has_roster: bool,
 }
-
-/// Keys that mean something to later versions only, with the value that asks for nothing.
-const LATER: [(&str, &str); 5] = [
-    ("threshold", "0"),
-    ("cadence_min_samples", "5"),
-    ("new_key_denied_ratio", "0.01"),
-    ("canary_share", "[0.01, 0.25]"),
-    ("canary_period", "\"15m\""),
-];
 
 /// Reads the policy of one credential; without a table, its defaults.
 pub(super) fn read(table: Option<Table<'_>>, context: &Context<'_>, report: &mut Report) -> Policy {
@@ -38,13 +29,48 @@ pub(super) fn read(table: Option<Table<'_>>, context: &Context<'_>, report: &mut
     let Some(mut table) = table else { return policy };
     read_demands(&mut table, &mut policy, report);
     read_bounds(&mut table, &mut policy, context, report);
-    table.choice("anonymous", &["pooled"], &["each"], report);
-    table.choice("threshold_of", &["anonymous"], &["all"], report);
-    for (key, neutral) in LATER {
-        table.refuse_unless(key, neutral, report);
-    }
+    read_consumers(&mut table, &mut policy, report);
+    read_health(&mut table, &mut policy, report);
     table.finish(report);
     policy
+}
+
+/// Reads when a consumer counts as gone, and whose presentations are tolerated.
+fn read_consumers(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) {
+    let factor = table.number("cadence_factor", &mut policy.cadence_factor, report);
+    if let Some(span) = factor.filter(|_| policy.cadence_factor < 1.0) {
+        let message = "`cadence_factor` below 1 calls a consumer gone before its usual gap is over";
+        report.problem(&span, message, "write 1 or more");
+    }
+    let samples = table.count("cadence_min_samples", &mut policy.cadence_min_samples, report);
+    if let Some(span) = samples.filter(|_| policy.cadence_min_samples == 0) {
+        let message = "`cadence_min_samples` of zero calls a consumer gone that was seen once";
+        report.problem(&span, message, "write 1 or more; 5 is the default");
+    }
+    if table.choice("anonymous", &["pooled", "each"], &[], report) == Some("each") {
+        policy.anonymous = AnonymousConsumers::Each;
+    }
+    table.count("threshold", &mut policy.threshold, report);
+    if table.choice("threshold_of", &["anonymous", "all"], &[], report) == Some("all") {
+        policy.threshold_of = ThresholdOf::All;
+    }
+}
+
+/// Reads what the new key and its canary must be like.
+fn read_health(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) {
+    let ratio = table.number("new_key_denied_ratio", &mut policy.new_key_denied_ratio, report);
+    if let Some(span) = ratio.filter(|_| !(0.0..=1.0).contains(&policy.new_key_denied_ratio)) {
+        let message = "`new_key_denied_ratio` is a share of the requests";
+        report.problem(&span, message, "write a number from 0 to 1, as 0.01 for 1 %");
+    }
+    let share = table.pair("canary_share", &mut policy.canary_share, report);
+    let (least, most) = policy.canary_share;
+    if let Some(span) = share.filter(|_| !(0.0 <= least && least <= most && most <= 1.0)) {
+        let message = "`canary_share` is the least and the largest share of the requests";
+        report.problem(&span, message, "write two numbers from 0 to 1 in order, as [0.01, 0.25]");
+    }
+    let period = table.duration("canary_period", &mut policy.canary_period, report);
+    refuse_zero("canary_period", policy.canary_period, period, report);
 }
 
 /// Reads how long what must hold before a key may go.
@@ -61,11 +87,6 @@ fn read_demands(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report)
     table.duration("propagation_bound", &mut policy.propagation_bound, report);
     policy.third_party = table.flag("third_party", report);
     read_overlap(table, policy, report);
-    let factor = table.number("cadence_factor", &mut policy.cadence_factor, report);
-    if let Some(span) = factor.filter(|_| policy.cadence_factor < 1.0) {
-        let message = "`cadence_factor` below 1 calls a consumer gone before its usual gap is over";
-        report.problem(&span, message, "write 1 or more");
-    }
 }
 
 fn read_overlap(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) {

@@ -126,6 +126,41 @@ impl<'d> Table<'d> {
         Some(value.span())
     }
 
+    /// Sets `target` to the whole number of `key` and returns its place, if it is there.
+    pub(super) fn count(
+        &mut self,
+        key: &'static str,
+        target: &mut u64,
+        report: &mut Report,
+    ) -> Option<Span> {
+        let value = self.value(key)?;
+        let whole = value.get_ref().as_integer();
+        match whole.and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok()) {
+            Some(found) => *target = found,
+            None => return self.mistyped(key, value, "a whole number from 0 on, like 5", report),
+        }
+        Some(value.span())
+    }
+
+    /// Sets `target` to the two finite numbers of `key` and returns its place, if it is there.
+    pub(super) fn pair(
+        &mut self,
+        key: &'static str,
+        target: &mut (f64, f64),
+        report: &mut Report,
+    ) -> Option<Span> {
+        let value = self.value(key)?;
+        let numbers = value.get_ref().as_array().map(|values| {
+            let finite = values.iter().filter_map(|value| number(value.get_ref()));
+            (values.len(), finite.filter(|found| found.is_finite()).collect::<Vec<f64>>())
+        });
+        match numbers {
+            Some((2, numbers)) if numbers.len() == 2 => *target = (numbers[0], numbers[1]),
+            _ => return self.mistyped(key, value, "two numbers like [0.01, 0.25]", report),
+        }
+        Some(value.span())
+    }
+
     /// Returns the elements of the array `key`.
     pub(super) fn array(
         &mut self,

@@ -53,6 +53,7 @@ pub fn wire(
             keys,
             sources: credential.sources.clone(),
             roster: credential.roster.clone(),
+            jobs: credential.jobs.clone(),
             policy: credential.policy.clone(),
         });
     }

@@ -34,6 +34,39 @@ pub struct RosterEntry {
     pub max_cache_ttl: Duration,
     /// How long a connection it opened with the old key may last.
     pub max_connection_lifetime: Duration,
+    /// Notice that it is given before the old key goes, where it differs from the policy's.
+    pub notice_period: Option<Duration>,
+    /// Whom to ask about it: shown beside its name.
+    pub owner: Option<Arc<str>>,
+}
+
+impl RosterEntry {
+    /// Makes an entry of which nothing but the name is known.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            third_party: false,
+            single: false,
+            synthetic: false,
+            max_cache_ttl: Duration::ZERO,
+            max_connection_lifetime: Duration::ZERO,
+            notice_period: None,
+            owner: None,
+        }
+    }
+}
+
+/// A scheduled job of a consumer: it must have run on the new key before the old one goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The consumer that it shows as.
+    pub consumer: Arc<str>,
+    /// Five-field cron expression.
+    pub schedule: Arc<str>,
+    /// Time zone of the schedule, by its IANA name; UTC if not told.
+    pub zone: Option<Arc<str>>,
+    /// How long a run may last.
+    pub max_runtime: Duration,
 }
 
 /// What a rotation was declared with. Pinned: a config reload does not change it.
@@ -51,6 +84,8 @@ pub struct Declaration {
     pub sources: Vec<SourceName>,
     /// The declared consumers at the start.
     pub roster: Vec<RosterEntry>,
+    /// The declared jobs at the start.
+    pub jobs: Vec<Job>,
     /// Overlap that was allocated; the policy's `max_overlap` otherwise.
     pub overlap: Option<Duration>,
 }

@@ -223,6 +223,7 @@ impl Drain {
             new_key: opening.new_key,
             sources: credential.sources.clone(),
             roster: credential.roster.clone(),
+            jobs: credential.jobs.clone(),
             overlap: opening.overlap,
         };
         let id = declaration.id.clone();

@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 
 use crate::engine::cadence::Bursts;
 use crate::engine::credential::Fingerprint;
+use crate::engine::recent::Recent;
+use crate::engine::series::Series;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Consumer, Outcome, Seconds, UsageCell};
 
@@ -31,6 +33,8 @@ pub struct Presentations {
     pub presented: Bursts,
     /// Seconds with an accepted presentation, by event time.
     pub accepted: Bursts,
+    /// Presentations of the last month by effective time.
+    pub recent: Recent,
 }
 
 impl Presentations {
@@ -52,6 +56,7 @@ impl Presentations {
         self.last_seen = self.last_seen.max(Some(tally.last_seen));
         self.counts_until = self.counts_until.max(Some(tally.counts_until));
         self.presented.insert(cell.minute, any);
+        self.recent.add(cell.minute, tally.counts);
         self.add_proofs(cell);
     }
 
@@ -93,20 +98,36 @@ impl Presentations {
     }
 }
 
+/// Everything seen of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Who presented it.
+    pub consumers: BTreeMap<Consumer, Presentations>,
+    /// Presentations over time, by effective time.
+    pub series: Series,
+}
+
 /// All presentations of all tracked keys.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    keys: HashMap<Fingerprint, BTreeMap<Consumer, Presentations>>,
+    keys: HashMap<Fingerprint, KeyUse>,
 }
 
 impl Ledger {
     /// Adds a cell.
     pub fn add(&mut self, cell: &UsageCell) {
-        self.keys.entry(cell.key).or_default().entry(cell.consumer.clone()).or_default().add(cell);
+        let key = self.keys.entry(cell.key).or_default();
+        key.series.add(cell.minute, cell.tally.counts);
+        key.consumers.entry(cell.consumer.clone()).or_default().add(cell);
     }
 
     /// Returns the consumers that presented `key`, with their presentations.
     pub fn of_key(&self, key: Fingerprint) -> Option<&BTreeMap<Consumer, Presentations>> {
+        self.keys.get(&key).map(|used| &used.consumers)
+    }
+
+    /// Returns everything seen of `key`; `None` if it was never presented.
+    pub fn key(&self, key: Fingerprint) -> Option<&KeyUse> {
         self.keys.get(&key)
     }
 }

@@ -29,6 +29,10 @@ pub mod evidence;
 
 pub mod cadence;
 
+pub mod recent;
+
+pub mod series;
+
 pub mod ledger;
 
 pub mod policy;

@@ -6,6 +6,24 @@ use std::time::Duration;
 
 use crate::engine::credential::SourceName;
 
+/// Which consumers a [`threshold`](Policy::threshold) is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdOf {
+    /// The pool of anonymous ones alone.
+    Anonymous,
+    /// All together.
+    All,
+}
+
+/// How consumers known only by address or user agent are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnonymousConsumers {
+    /// As one pool.
+    Pooled,
+    /// Each by its address.
+    Each,
+}
+
 /// Policy of one credential. Every duration is zero or positive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -13,6 +31,12 @@ pub struct Policy {
     pub quiet_period: Duration,
     /// A cycle in which a regular use must show up: enters the required quiet.
     pub monitoring_cycle: Duration,
+    /// Presentations of the old key per quiet period that are tolerated.
+    pub threshold: u64,
+    /// Whose presentations may be tolerated.
+    pub threshold_of: ThresholdOf,
+    /// How anonymous consumers are kept.
+    pub anonymous: AnonymousConsumers,
     /// Observed event time that is demanded before silence means anything.
     pub min_history: Duration,
     /// Both keys stay valid at least this long; `None`: 72 h with a third party, else 1 h.
@@ -31,8 +55,10 @@ pub struct Policy {
     pub max_session_lifetime: Duration,
     /// Uses closer together than this are one session.
     pub session_gap: Duration,
-    /// Factor on the largest gap of a consumer that uses both keys.
+    /// Factor on the largest gap of a consumer that uses both keys, or that fell silent unmoved.
     pub cadence_factor: f64,
+    /// Gaps between sessions that must be known before silence can mean that a consumer is gone.
+    pub cadence_min_samples: u64,
     /// The watermark may be this old at most.
     pub max_evidence_lag: Duration,
     /// Share of the lines of the window that may be rejects.
@@ -45,6 +71,12 @@ pub struct Policy {
     pub lease: Duration,
     /// How long a revocation may take to reach every server.
     pub propagation_bound: Duration,
+    /// Share of the new key's requests that may be denied.
+    pub new_key_denied_ratio: f64,
+    /// Least and largest share of the requests that a canary has on the new key.
+    pub canary_share: (f64, f64),
+    /// How long a canary is observed.
+    pub canary_period: Duration,
 }
 
 impl Default for Policy {
@@ -53,6 +85,9 @@ impl Default for Policy {
         Self {
             quiet_period: minutes(15),
             monitoring_cycle: minutes(5),
+            threshold: 0,
+            threshold_of: ThresholdOf::Anonymous,
+            anonymous: AnonymousConsumers::Pooled,
             min_history: minutes(7 * 24 * 60),
             min_overlap: None,
             max_overlap: minutes(30 * 24 * 60),
@@ -63,12 +98,16 @@ impl Default for Policy {
             max_session_lifetime: Duration::ZERO,
             session_gap: minutes(15),
             cadence_factor: 2.0,
+            cadence_min_samples: 5,
             max_evidence_lag: minutes(10),
             max_reject_ratio: 0.01,
             clock_skew: Duration::from_secs(5),
             future_tolerance: minutes(1),
             lease: minutes(1),
             propagation_bound: minutes(60),
+            new_key_denied_ratio: 0.01,
+            canary_share: (0.01, 0.25),
+            canary_period: minutes(15),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::answer::Epoch;
 use crate::engine::credential::{SourceName, StreamName};
-pub use crate::engine::declaration::{Declaration, KeyRef, RosterEntry};
+pub use crate::engine::declaration::{Declaration, Job, KeyRef, RosterEntry};
 use crate::engine::time::Timestamp;
 
 /// Identifier of a rotation, unique in one state.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::{Gap, GapReason};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
-use crate::engine::rotation::{Declaration, JournalEntry, KeyRef, RosterEntry};
+use crate::engine::rotation::{Declaration, Job, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
     GenerationRecord, PublishedVerdict, SourceRecord, State, StreamRecord, TrackedRecord, Violation,
 };
@@ -97,6 +97,7 @@ impl Reader<'_> {
     fn rotations(&self) -> Result<Vec<Declaration>, Fault> {
         let sources = "SELECT source FROM rotation_source WHERE rotation = ?1 ORDER BY position";
         let roster = "SELECT * FROM rotation_roster WHERE rotation = ?1 ORDER BY position";
+        let jobs = "SELECT * FROM rotation_job WHERE rotation = ?1 ORDER BY position";
         self.rows("SELECT * FROM rotation ORDER BY id", |row, names| {
             let id: i64 = row.get("id")?;
             let overlap: Option<i64> = row.get("overlap")?;
@@ -108,6 +109,7 @@ impl Reader<'_> {
                 sources: self
                     .rows_of(sources, [id], |row, names| names.source(row.get("source")?))?,
                 roster: self.rows_of(roster, [id], roster_entry)?,
+                jobs: self.rows_of(jobs, [id], job)?,
                 overlap: overlap.map(|_| get_duration(row, "overlap")).transpose()?,
             })
         })
@@ -130,6 +132,20 @@ fn roster_entry(row: &Row<'_>, _: &Directory) -> Result<RosterEntry, Fault> {
         synthetic: row.get("synthetic")?,
         max_cache_ttl: get_duration(row, "max_cache_ttl")?,
         max_connection_lifetime: get_duration(row, "max_connection_lifetime")?,
+        notice_period: row
+            .get::<_, Option<i64>>("notice_period")?
+            .map(|_| get_duration(row, "notice_period"))
+            .transpose()?,
+        owner: row.get("owner")?,
+    })
+}
+
+fn job(row: &Row<'_>, _: &Directory) -> Result<Job, Fault> {
+    Ok(Job {
+        consumer: row.get("consumer")?,
+        schedule: row.get("schedule")?,
+        zone: row.get("zone")?,
+        max_runtime: get_duration(row, "max_runtime")?,
     })
 }
 

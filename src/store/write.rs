@@ -267,8 +267,9 @@ fn put_rotation(tx: &Connection, names: &mut Names, it: &Declaration) -> Result<
     for (position, source) in it.sources.iter().enumerate() {
         pin.execute(params![id, place(position), names.source(tx, source)?])?;
     }
-    let mut enrol =
-        tx.prepare_cached("INSERT INTO rotation_roster VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut enrol = tx.prepare_cached(
+        "INSERT INTO rotation_roster VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
     for (position, entry) in it.roster.iter().enumerate() {
         enrol.execute(params![
             id,
@@ -279,7 +280,17 @@ fn put_rotation(tx: &Connection, names: &mut Names, it: &Declaration) -> Result<
             entry.synthetic,
             nanos(entry.max_cache_ttl),
             nanos(entry.max_connection_lifetime),
+            entry.notice_period.map(nanos),
+            entry.owner,
         ])?;
+    }
+    tx.prepare_cached("DELETE FROM rotation_job WHERE rotation = ?1")?.execute([id])?;
+    let mut schedule =
+        tx.prepare_cached("INSERT INTO rotation_job VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (position, job) in it.jobs.iter().enumerate() {
+        let position = place(position);
+        let runtime = nanos(job.max_runtime);
+        schedule.execute(params![id, position, job.consumer, job.schedule, job.zone, runtime])?;
     }
     Ok(())
 }

@@ -131,6 +131,7 @@ pub fn rotation(id: &str, phase: Phase, mut answer: Answer) -> RotationView {
         new_key: key("2026-q1"),
         sources: vec![SourceName::new("edge")],
         roster: Vec::new(),
+        jobs: Vec::new(),
         overlap: None,
     };
     let mut rotation = Rotation::open(declaration, noon(-600));

@@ -7,7 +7,7 @@ use keydrain::engine::answer::{Epoch, Verdict};
 use keydrain::engine::coverage::{Gap, GapReason};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
 use keydrain::engine::rotation::{
-    Attestation, Declaration, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
+    Attestation, Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::state::{
     Commit, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
@@ -177,23 +177,35 @@ fn a_declaration() -> impl Strategy<Value = Declaration> {
             },
         )
     };
-    let roster_entry = (any::<(String, bool, bool, bool)>(), a_duration(), a_duration()).prop_map(
-        |(it, max_cache_ttl, max_connection_lifetime)| RosterEntry {
+    let roster_entry = (
+        any::<(String, bool, bool, bool, Option<String>)>(),
+        (a_duration(), a_duration(), option::of(a_duration())),
+    )
+        .prop_map(|(it, (max_cache_ttl, max_connection_lifetime, notice_period))| RosterEntry {
             name: it.0.into(),
             third_party: it.1,
             single: it.2,
             synthetic: it.3,
             max_cache_ttl,
             max_connection_lifetime,
+            notice_period,
+            owner: it.4.map(Into::into),
+        });
+    let job = (any::<(String, String, Option<String>)>(), a_duration()).prop_map(
+        |((consumer, schedule, zone), max_runtime)| Job {
+            consumer: consumer.into(),
+            schedule: schedule.into(),
+            zone: zone.map(Into::into),
+            max_runtime,
         },
     );
     (
         (a_rotation_id(), any::<String>(), key_ref(), key_ref()),
-        (vec(a_source(), 0..4), vec(roster_entry, 0..3), option::of(a_duration())),
+        (vec(a_source(), 0..4), vec(roster_entry, 0..3), vec(job, 0..3), option::of(a_duration())),
     )
-        .prop_map(|((id, credential, old_key, new_key), (sources, roster, overlap))| {
+        .prop_map(|((id, credential, old_key, new_key), (sources, roster, jobs, overlap))| {
             let credential = CredentialName::new(credential);
-            Declaration { id, credential, old_key, new_key, sources, roster, overlap }
+            Declaration { id, credential, old_key, new_key, sources, roster, jobs, overlap }
         })
 }
 

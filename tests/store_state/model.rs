@@ -7,7 +7,7 @@ use keydrain::engine::credential::{
     ConsumerName, CredentialName, Fingerprint, SourceName, StreamName,
 };
 use keydrain::engine::rotation::{
-    Declaration, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
+    Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::state::{Commit, GenerationRecord, State};
 use keydrain::engine::time::Timestamp;
@@ -117,6 +117,14 @@ pub fn declaration(id: &str) -> Declaration {
             synthetic: true,
             max_cache_ttl: Duration::from_nanos(1),
             max_connection_lifetime: Duration::from_hours(30 * 24),
+            notice_period: Some(Duration::ZERO),
+            owner: Some("team <x@y>".into()),
+        }],
+        jobs: vec![Job {
+            consumer: "anonymous".into(),
+            schedule: "0 3 1 * *".into(),
+            zone: Some("Europe/Berlin".into()),
+            max_runtime: Duration::from_hours(2),
         }],
         overlap: Some(Duration::from_millis(1500)),
     }

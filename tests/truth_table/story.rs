@@ -35,14 +35,7 @@ pub fn minutes(n: u64) -> Duration {
 
 /// Makes an entry of a roster.
 pub fn on_roster(name: &str) -> RosterEntry {
-    RosterEntry {
-        name: name.into(),
-        third_party: false,
-        single: false,
-        synthetic: false,
-        max_cache_ttl: Duration::ZERO,
-        max_connection_lifetime: Duration::ZERO,
-    }
+    RosterEntry::new(name)
 }
 
 /// Returns the policy of most rows: quiet for 15 min and 5 s, and no other period to wait for.

@@ -49,6 +49,7 @@ pub fn one_host(policy: Policy) -> Declared {
             keys: vec![key_ref(OLD), key_ref(NEW)],
             sources: vec![SourceName::new(EDGE)],
             roster: Vec::new(),
+            jobs: Vec::new(),
             policy,
         }],
     }

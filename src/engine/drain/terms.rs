@@ -6,7 +6,7 @@ use crate::engine::answer::{Answer, Epoch};
 use crate::engine::credential::{CredentialName, SourceName};
 use crate::engine::evidence::SourceDecl;
 use crate::engine::policy::Policy;
-use crate::engine::rotation::{JournalRefusal, KeyRef, RosterEntry, RotationId};
+use crate::engine::rotation::{Job, JournalRefusal, KeyRef, RosterEntry, RotationId};
 use crate::engine::time::Timestamp;
 
 /// A credential as the configuration declares it.
@@ -20,6 +20,8 @@ pub struct CredentialDecl {
     pub sources: Vec<SourceName>,
     /// Its consumers.
     pub roster: Vec<RosterEntry>,
+    /// Its jobs.
+    pub jobs: Vec<Job>,
     /// What is demanded.
     pub policy: Policy,
 }

@@ -58,8 +58,6 @@ pub(super) fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-/// `consumer_not_moved`, `consumer_missing` and `new_key_unused`.
-
 pub(super) fn consumer_not_moved(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::OnOld, ConsumerState::Mixed]) {
         let message = match migrant.state {

@@ -190,6 +190,18 @@ CREATE TABLE rotation_roster (
     synthetic               INTEGER NOT NULL CHECK (synthetic IN (0, 1)),
     max_cache_ttl           INTEGER NOT NULL CHECK (max_cache_ttl >= 0),
     max_connection_lifetime INTEGER NOT NULL CHECK (max_connection_lifetime >= 0),
+    notice_period           INTEGER CHECK (notice_period >= 0),
+    owner                   TEXT,
+    PRIMARY KEY (rotation, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rotation_job (
+    rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    position    INTEGER NOT NULL,
+    consumer    TEXT    NOT NULL,
+    schedule    TEXT    NOT NULL,
+    zone        TEXT,
+    max_runtime INTEGER NOT NULL CHECK (max_runtime >= 0),
     PRIMARY KEY (rotation, position)
 ) STRICT, WITHOUT ROWID;
 
