@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keydrain::engine::credential::{Fingerprint, FingerprintSecret, RawKey};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::time::{Minute, Timestamp};
@@ -30,8 +31,13 @@ fn matcher() -> Matcher {
         vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
         vec!["remote_user".into()],
     ));
-    let old = TrackedKey { fingerprint: key("OLD"), raw: Some(RawKey::new(b"OLD".to_vec())) };
-    let new = TrackedKey { fingerprint: key("NEW"), raw: None };
+    let old = TrackedKey {
+        fingerprint: key("OLD"),
+        raw: Some(RawKey::new(b"OLD".to_vec())),
+        anonymous: AnonymousConsumers::Pooled,
+    };
+    let new =
+        TrackedKey { fingerprint: key("NEW"), raw: None, anonymous: AnonymousConsumers::Pooled };
     Matcher::new(parser.expect("valid"), vec![old, new], secret())
 }
 
@@ -137,7 +143,8 @@ fn a_reject_takes_the_latest_event_time_before_it_or_its_arrival() {
     let expected = [minute(Minute::from_number(2), 2, 1), minute(at(ARRIVAL).minute(), 1, 1)];
     assert_eq!(usage.lines, expected);
     assert_eq!(usage.rejected_keys.len(), 1, "NEW has no raw form to search for");
-    assert_eq!((usage.rejected_keys[0].key, usage.rejected_keys[0].at), (key("OLD"), at(120)));
+    let found = usage.rejected_keys[0];
+    assert_eq!((found.key, found.at), (key("OLD"), at(ARRIVAL)), "the latest of the two");
     assert_eq!((usage.line_count, usage.reject_count), (3, 2));
     let later = ChunkContext { last_event: Some(at(60)), ..context() };
     let usage = matcher().scan(b"OLD garbage", &later);
@@ -194,7 +201,11 @@ fn a_key_tracked_later_is_found_from_then_on() {
     let mut matcher = matcher();
     let text = line(60, "THIRD", "bob", 200);
     assert_eq!(matcher.scan(text.as_bytes(), &context()).other_keys, 1);
-    matcher.track(TrackedKey { fingerprint: key("THIRD"), raw: None });
+    matcher.track(TrackedKey {
+        fingerprint: key("THIRD"),
+        raw: None,
+        anonymous: AnonymousConsumers::Pooled,
+    });
     assert_eq!(matcher.scan(text.as_bytes(), &context()).cells.len(), 1);
     assert_eq!(matcher.longest_raw(), 3);
     assert_eq!(matcher.find_tracked(b"..OLD.."), [key("OLD")]);

@@ -1,14 +1,15 @@
 //! From the configuration and the stored state to an engine and a reader that fit together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::DaemonError;
 use crate::config::{Config, KeyIdentity};
-use crate::engine::credential::{FingerprintSecret, SourceName};
+use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::drain::{CredentialDecl, Declared, Drain};
 use crate::engine::evidence::SourceDecl;
 use crate::engine::parse::LineParser;
+use crate::engine::policy::Policy;
 use crate::engine::rotation::KeyRef;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::state::State;
@@ -45,6 +46,7 @@ pub fn wire(
                 tracked.entry(source.clone()).or_default().push(TrackedKey {
                     fingerprint: resolved.fingerprint,
                     raw: resolved.raw.clone(),
+                    anonymous: credential.policy.anonymous,
                 });
             }
         }
@@ -59,12 +61,13 @@ pub fn wire(
     }
     // Keys that a rotation brought along are looked for as long as the rotation is known.
     for declaration in &state.rotations {
+        let credential = credentials.iter().find(|decl| decl.name == declaration.credential);
+        let anonymous = credential.map_or_else(Policy::default, |decl| decl.policy.clone());
         for source in &declaration.sources {
+            // A key that is configured, too, is one key: the matcher unites what is known of it.
             let keys = tracked.entry(source.clone()).or_default();
             for key in [&declaration.old_key, &declaration.new_key] {
-                if keys.iter().all(|known| known.fingerprint != key.fingerprint) {
-                    keys.push(TrackedKey::of(key));
-                }
+                keys.push(TrackedKey::of(key, anonymous.anonymous));
             }
         }
     }
@@ -76,12 +79,15 @@ pub fn wire(
             message: error.to_string(),
         })?;
         let keys = tracked.remove(&source.name).unwrap_or_default();
+        let fingerprints: BTreeSet<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
         sources.push(SourceDecl {
             name: source.name.clone(),
             layout: parser.layout_digest(),
             policy: source.policy.clone(),
-            tracked: keys.iter().map(|key| key.fingerprint).collect(),
+            tracked: fingerprints.into_iter().collect(),
         });
+        let mut matcher = Matcher::new(parser, keys, secret.clone());
+        state.issued.iter().for_each(|issued| matcher.take_issued(issued));
         let tolerances = config
             .credentials
             .iter()
@@ -90,11 +96,11 @@ pub fn wire(
         files.push(FileSource {
             name: source.name.clone(),
             patterns: source.paths.clone(),
-            matcher: Matcher::new(parser, keys, secret.clone()),
+            matcher,
             policy: source.policy.clone(),
             future_tolerance: tolerances
                 .min()
-                .unwrap_or_else(|| crate::engine::policy::Policy::default().future_tolerance),
+                .unwrap_or_else(|| Policy::default().future_tolerance),
         });
     }
     let tailer =

@@ -11,10 +11,12 @@ use crate::engine::answer::{
 };
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::evidence::Source;
+use crate::engine::ledger::Issues;
 use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
+use crate::engine::sessions::SESSION_LIFETIME;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
@@ -30,6 +32,8 @@ pub struct Case<'a> {
     pub watermark: Option<Timestamp>,
     pub window: RequiredWindow,
     pub migrants: Vec<Migrant<'a>>,
+    /// What A was seen to issue.
+    pub issues: Option<Issues>,
     /// Latest effective time of a presentation of A that counts.
     pub last_old: Option<Timestamp>,
     /// Since when all sources have been observed without a break.
@@ -47,6 +51,8 @@ impl<'a> Case<'a> {
             let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
             source.and_then(|source| standing::source_watermark(source, counts))
         }));
+        let old_key = rotation.declaration.old_key.fingerprint;
+        let issues = facts.ledger.key(old_key).and_then(|used| used.issues);
         let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
         let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
         let last_old = counted.filter_map(Migrant::last_old).max();
@@ -57,7 +63,8 @@ impl<'a> Case<'a> {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, watermark),
+            window: required_window(facts.policy, watermark, issues.is_some()),
+            issues,
             last_old,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
@@ -232,16 +239,20 @@ impl<'a> Case<'a> {
 }
 
 /// Returns the required quiet, itemised, and the window it spans.
-fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWindow {
+///
+/// `issues`: whether A was seen to buy sessions. While they live A looks quiet, and whoever holds
+/// one comes back to A when it ends.
+fn required_window(policy: &Policy, watermark: Option<Timestamp>, issues: bool) -> RequiredWindow {
     let longest = policy.quiet_period.max(policy.monitoring_cycle);
-    let required =
-        longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
+    let sessions = if issues { SESSION_LIFETIME } else { Duration::ZERO };
+    let sessions = policy.max_session_lifetime.max(sessions);
+    let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
     RequiredWindow {
         span: watermark.map(|to| Span { from: to.minus(required), to }),
         terms: vec![
             ("quiet_period", policy.quiet_period),
             ("monitoring_cycle", policy.monitoring_cycle),
-            ("max_session_lifetime", policy.max_session_lifetime),
+            ("max_session_lifetime", sessions),
             ("clock_skew", policy.clock_skew),
         ],
         required,

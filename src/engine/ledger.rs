@@ -9,10 +9,11 @@ use hashbrown::HashMap;
 
 use crate::engine::cadence::Bursts;
 use crate::engine::credential::Fingerprint;
+use crate::engine::distinct::Distinct;
 use crate::engine::recent::Recent;
 use crate::engine::series::Series;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::{Consumer, Outcome, Seconds, UsageCell};
+use crate::engine::usage::{Consumer, Issued, Outcome, PoolAddresses, Seconds, UsageCell};
 
 /// One consumer's presentations of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +106,19 @@ pub struct KeyUse {
     pub consumers: BTreeMap<Consumer, Presentations>,
     /// Presentations over time, by effective time.
     pub series: Series,
+    /// Addresses of the pool that presented it.
+    pub pool: Distinct,
+    /// What it issued; `None` if it was never seen to issue a session's key.
+    pub issues: Option<Issues>,
+}
+
+/// That a key was seen to issue keys of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issues {
+    /// Effective time of the newest one.
+    pub newest: Timestamp,
+    /// Effective time of the newest one whose use is not seen, because too many were issued.
+    pub beyond: Option<Timestamp>,
 }
 
 /// All presentations of all tracked keys.
@@ -119,6 +133,24 @@ impl Ledger {
         let key = self.keys.entry(cell.key).or_default();
         key.series.add(cell.minute, cell.tally.counts);
         key.consumers.entry(cell.consumer.clone()).or_default().add(cell);
+    }
+
+    /// Adds what was issued to a key, new or stored.
+    pub fn add_issued(&mut self, issued: &Issued) {
+        let key = self.keys.entry(issued.root).or_default();
+        let known = key.issues.get_or_insert(Issues { newest: issued.at, beyond: None });
+        known.newest = known.newest.max(issued.at);
+        if issued.child.is_none() {
+            known.beyond = known.beyond.max(Some(issued.at));
+        }
+    }
+
+    /// Adds addresses of the pool, new or stored; returns all of the key if one was new.
+    pub fn add_pool(&mut self, pool: &PoolAddresses) -> Option<PoolAddresses> {
+        let known = &mut self.keys.entry(pool.key).or_default().pool;
+        known
+            .unite(&pool.addresses)
+            .then(|| PoolAddresses { key: pool.key, addresses: known.clone() })
     }
 
     /// Returns the consumers that presented `key`, with their presentations.

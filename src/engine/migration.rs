@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
 use crate::engine::cadence::Bursts;
+use crate::engine::credential::ConsumerName;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
@@ -23,6 +24,8 @@ pub struct Migrant<'a> {
     pub name: &'a str,
     /// Whether it is known by more than its address.
     pub named: bool,
+    /// Whether it is the pool of all that are not.
+    pub pool: bool,
     /// Its entry in the roster.
     pub roster: Option<&'a RosterEntry>,
     /// Its presentations of the old key.
@@ -44,11 +47,12 @@ pub fn migrants<'a>(
     let declaration = &rotation.declaration;
     let old = ledger.of_key(declaration.old_key.fingerprint);
     let new = ledger.of_key(declaration.new_key.fingerprint);
-    let mut all: BTreeMap<(&str, bool), Migrant<'a>> = BTreeMap::new();
-    let mut meet = |name: &'a str, named: bool, note: &dyn Fn(&mut Migrant<'a>)| {
-        note(all.entry((name, named)).or_insert(Migrant {
+    let mut all: BTreeMap<(&str, bool, bool), Migrant<'a>> = BTreeMap::new();
+    let mut meet = |name: &'a str, (named, pool): (bool, bool), note: &dyn Fn(&mut Migrant<'a>)| {
+        note(all.entry((name, named, pool)).or_insert(Migrant {
             name,
             named,
+            pool,
             roster: None,
             old: None,
             new: None,
@@ -56,14 +60,21 @@ pub fn migrants<'a>(
         }));
     };
     for entry in &declaration.roster {
-        // The pool is one consumer, and a roster may name it.
-        meet(&entry.name, *entry.name != *Consumer::POOL, &|migrant| migrant.roster = Some(entry));
+        // The pool is one consumer, and a roster may name it; so is an address that is kept apart.
+        let address = Consumer::Address(ConsumerName::new(entry.name.clone()));
+        let is_address = [old, new].into_iter().flatten().any(|all| all.contains_key(&address));
+        let kind = match &*entry.name {
+            Consumer::POOL => (false, true),
+            _ => (!is_address, false),
+        };
+        meet(&entry.name, kind, &|migrant| migrant.roster = Some(entry));
     }
+    let kind = |consumer: &Consumer| (consumer.is_named(), *consumer == Consumer::Anonymous);
     for (consumer, uses) in old.into_iter().flatten() {
-        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.old = Some(uses));
+        meet(consumer.as_str(), kind(consumer), &|migrant| migrant.old = Some(uses));
     }
     for (consumer, uses) in new.into_iter().flatten() {
-        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.new = Some(uses));
+        meet(consumer.as_str(), kind(consumer), &|migrant| migrant.new = Some(uses));
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
     for migrant in &mut all {
@@ -84,9 +95,10 @@ impl Migrant<'_> {
         retired.is_some_and(|at| self.last_old().is_none_or(|last| last <= *at))
     }
 
-    /// Tells whether the journal can mean it: a client that calls itself `anonymous` is not the pool.
+    /// Tells whether the journal can mean it: a client that calls itself `anonymous`, by name or by
+    /// user agent, is not the pool.
     fn may_be_named(&self) -> bool {
-        !self.named || self.name != Consumer::POOL
+        self.pool || self.name != Consumer::POOL
     }
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.

@@ -11,7 +11,8 @@ use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, LineCount, RejectedKey, UsageCell, UsageDelta,
+    Anchor, FileId, GenerationNumber, Issued, LineCount, PoolAddresses, RejectedKey, UsageCell,
+    UsageDelta,
 };
 
 /// One declared source.
@@ -135,8 +136,10 @@ pub struct PublishedVerdict {
 /// the one with the same key.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
-    /// New usage: cells and line counts are taken from here.
+    /// New usage: cells, line counts and issued keys are taken from here.
     pub deltas: Vec<UsageDelta>,
+    /// Changed pools: all of what is kept of each.
+    pub pools: Vec<PoolAddresses>,
     /// Changed sources.
     pub sources: Vec<SourceRecord>,
     /// Changed streams.
@@ -167,6 +170,7 @@ impl Commit {
     /// Tells whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
+            && self.pools.is_empty()
             && self.sources.is_empty()
             && self.streams.is_empty()
             && self.generations.is_empty()
@@ -195,6 +199,10 @@ pub struct State {
     pub tracked: Vec<TrackedRecord>,
     /// Usage cells by source.
     pub cells: Vec<(SourceName, UsageCell)>,
+    /// Addresses of the pools.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued and may live.
+    pub issued: Vec<Issued>,
     /// Line counts by source and stream.
     pub lines: Vec<(SourceName, StreamName, LineCount)>,
     /// Rejected lines with a tracked key, by source and stream.

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
+use crate::engine::distinct::Distinct;
 use crate::engine::time::{Minute, Timestamp};
 
 /// What became of a request, by its status.
@@ -53,6 +54,9 @@ pub enum Consumer {
     Named(ConsumerName),
     /// Everybody known only by address or user agent, as one pool.
     Anonymous,
+    /// One known only by its address or user agent, and kept apart (`anonymous = "each"`): never
+    /// equal to one that is named like it.
+    Address(ConsumerName),
 }
 
 impl Consumer {
@@ -67,7 +71,7 @@ impl Consumer {
     /// Returns the name to show.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Named(name) => name.as_str(),
+            Self::Named(name) | Self::Address(name) => name.as_str(),
             Self::Anonymous => Self::POOL,
         }
     }
@@ -223,6 +227,26 @@ pub struct RejectedKey {
     pub at: Timestamp,
 }
 
+/// Addresses of the pool that presented a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolAddresses {
+    /// The key.
+    pub key: Fingerprint,
+    /// How many there are, about.
+    pub addresses: Distinct,
+}
+
+/// A session's key that was issued to a tracked key, or to a session of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The tracked key at the end of the line of descent.
+    pub root: Fingerprint,
+    /// The session's key; `None` where more were issued than are kept: its use is not seen.
+    pub child: Option<Fingerprint>,
+    /// Effective time of the request that it was issued to.
+    pub at: Timestamp,
+}
+
 /// What one scanned chunk of one generation adds to counts, offsets and evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageDelta {
@@ -246,6 +270,10 @@ pub struct UsageDelta {
     pub arrival: Timestamp,
     /// Usage of tracked keys.
     pub cells: Vec<UsageCell>,
+    /// Addresses of the pool, by key.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued, those known already left out.
+    pub issued: Vec<Issued>,
     /// Lines per minute.
     pub lines: Vec<LineCount>,
     /// Well-formed lines with a key that is not tracked: one counter, so a spray costs no memory.

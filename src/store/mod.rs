@@ -13,6 +13,7 @@ pub mod error;
 pub mod secret;
 
 mod column;
+mod issued;
 mod journal;
 mod names;
 mod open;

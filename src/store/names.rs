@@ -92,12 +92,21 @@ impl Names {
         }
         let id = find_or_add(
             tx,
-            "SELECT id FROM consumer WHERE named = ?1 AND name = ?2",
-            "INSERT INTO consumer (named, name) VALUES (?1, ?2) RETURNING id",
-            (matches!(consumer, Consumer::Named(_)), consumer.as_str()),
+            "SELECT id FROM consumer WHERE kind = ?1 AND name = ?2",
+            "INSERT INTO consumer (kind, name) VALUES (?1, ?2) RETURNING id",
+            (kind_of(consumer), consumer.as_str()),
         )?;
         self.consumers.insert(consumer.clone(), id);
         Ok(id)
+    }
+}
+
+/// Returns the number of a consumer's kind.
+fn kind_of(consumer: &Consumer) -> i64 {
+    match consumer {
+        Consumer::Anonymous => 0,
+        Consumer::Named(_) => 1,
+        Consumer::Address(_) => 2,
     }
 }
 
@@ -144,12 +153,14 @@ impl Directory {
         let keys = entries(connection, "SELECT id, fingerprint FROM key", |row| {
             get_fingerprint(row, "fingerprint")
         })?;
-        let consumers = entries(connection, "SELECT id, named, name FROM consumer", |row| {
-            Ok(if row.get("named")? {
-                Consumer::Named(ConsumerName::from_bytes(row.get::<_, String>("name")?.as_bytes()))
-            } else {
-                Consumer::Anonymous
-            })
+        let consumers = entries(connection, "SELECT id, kind, name FROM consumer", |row| {
+            let name = ConsumerName::from_bytes(row.get::<_, String>("name")?.as_bytes());
+            match row.get("kind")? {
+                0_i64 => Ok(Consumer::Anonymous),
+                1 => Ok(Consumer::Named(name)),
+                2 => Ok(Consumer::Address(name)),
+                _ => Err(Fault::nonsense("consumer.kind", "no known kind")),
+            }
         })?;
         let rotations = entries(connection, "SELECT id, name FROM rotation", |row| {
             Ok(RotationId::new(row.get::<_, String>("name")?))

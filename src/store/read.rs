@@ -15,14 +15,15 @@ use crate::engine::state::{
 };
 use crate::engine::time::Minute;
 use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally, UsageCell,
+    Anchor, FileId, GenerationNumber, LineCount, PoolAddresses, RejectedKey, Seconds, Tally,
+    UsageCell,
 };
 use crate::store::column::{
     get_count, get_digest, get_duration, get_instant, get_instant_or_none, get_span,
 };
 use crate::store::error::Fault;
-use crate::store::journal;
 use crate::store::names::Directory;
+use crate::store::{issued, journal};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -39,6 +40,9 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         cells: all.rows(CELLS, cell)?,
+        pools: all.rows("SELECT * FROM pool_address ORDER BY key", pool)?,
+        issued: all
+            .rows("SELECT * FROM issued_key ORDER BY root, issued_at, child", issued::read)?,
         lines: all.rows("SELECT * FROM line_count ORDER BY stream, minute", line)?,
         rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key, at", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
@@ -240,6 +244,13 @@ fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fau
         tally,
     };
     Ok((names.source(row.get(0)?)?, cell))
+}
+
+fn pool(row: &Row<'_>, names: &Directory) -> Result<PoolAddresses, Fault> {
+    let hashes: Vec<u8> = row.get("hashes")?;
+    let (hashes, _) = hashes.as_chunks::<8>();
+    let addresses = hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect();
+    Ok(PoolAddresses { key: names.key(row.get("key")?)?, addresses })
 }
 
 type OfStream<T> = (SourceName, StreamName, T);

@@ -13,11 +13,11 @@ use crate::engine::state::{
     Violation,
 };
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
+use crate::engine::usage::{LineCount, PoolAddresses, RejectedKey, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{journal, ranges};
+use crate::store::{issued, journal, ranges};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -25,9 +25,13 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for delta in &commit.deltas {
         let source = names.source(tx, &delta.source)?;
         add_cells(tx, names, source, &delta.cells)?;
+        issued::add(tx, names, &delta.issued)?;
         let stream = names.stream(tx, &delta.source, &delta.stream)?;
         add_lines(tx, stream, &delta.lines)?;
         add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
+    }
+    for pool in &commit.pools {
+        put_pool(tx, names, pool)?;
     }
     for record in &commit.sources {
         put_source(tx, names, record)?;
@@ -108,6 +112,14 @@ fn add_cells(
             tally.counts_until.as_nanos(),
         ])?;
     }
+    Ok(())
+}
+
+fn put_pool(tx: &Connection, names: &mut Names, pool: &PoolAddresses) -> Result<(), Fault> {
+    let hashes: Vec<u8> = pool.addresses.hashes().flat_map(u64::to_be_bytes).collect();
+    let key = names.key(tx, &pool.key)?;
+    tx.prepare_cached("REPLACE INTO pool_address VALUES (?1, ?2)")?
+        .execute(params![key, hashes])?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::policy::SourcePolicy;
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
 use keydrain::engine::state::{GenerationRecord, StreamRecord};
@@ -153,7 +154,8 @@ impl World {
         );
         let raw = RawKey::new(KEY.as_bytes().to_vec());
         let fingerprint = secret.fingerprint(raw.expose());
-        let tracked = vec![TrackedKey { fingerprint, raw: Some(raw) }];
+        let tracked =
+            vec![TrackedKey { fingerprint, raw: Some(raw), anonymous: AnonymousConsumers::Pooled }];
         FileSource {
             name: SourceName::new("edge"),
             patterns: self.patterns.clone(),

@@ -14,15 +14,15 @@ use keydrain::engine::state::{
 };
 use keydrain::engine::time::{Minute, Span, Timestamp};
 use keydrain::engine::usage::{
-    Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally,
-    UsageCell, UsageDelta,
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, PoolAddresses,
+    RejectedKey, Seconds, Tally, UsageCell, UsageDelta,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::model::{at, delta, generation_of, key, named};
+use crate::model::{address, at, delta, generation_of, key, named};
 
 fn a_source() -> impl Strategy<Value = SourceName> {
     select(vec!["edge", "inner", ""]).prop_map(SourceName::new)
@@ -40,6 +40,7 @@ fn a_consumer() -> impl Strategy<Value = Consumer> {
     prop_oneof![
         Just(Consumer::Anonymous),
         select(vec![Consumer::POOL, "", "billing", "billing\u{0}", "x' OR 1"]).prop_map(named),
+        select(vec![Consumer::POOL, "", "billing", "192.0.2.7"]).prop_map(address),
     ]
 }
 
@@ -100,12 +101,15 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
         rejects,
     });
     let reject = (a_key(), an_instant()).prop_map(|(key, at)| RejectedKey { key, at });
+    let child = prop_oneof![4 => (0..9_u8).prop_map(|n| Some(key(n))), 1 => Just(None)];
+    let issued =
+        (a_key(), child, an_instant()).prop_map(|(root, child, at)| Issued { root, child, at });
     (
         (a_source(), a_stream(), 1..3_u64, 0..9_u64),
         (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),
-        (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3)),
+        (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3), vec(issued, 0..4)),
     )
-        .prop_map(|(place, file, (cells, lines, rejected_keys))| {
+        .prop_map(|(place, file, (cells, lines, rejected_keys, issued))| {
             let (source, stream, generation, len) = place;
             let ((device, inode, birth), anchor, inside_overlong, last_event) = file;
             UsageDelta {
@@ -117,6 +121,7 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
                 inside_overlong,
                 last_event,
                 cells,
+                issued,
                 lines,
                 rejected_keys,
                 ..delta(0, len)
@@ -267,12 +272,17 @@ fn a_violation() -> impl Strategy<Value = Violation> {
     )
 }
 
+fn a_pool() -> impl Strategy<Value = PoolAddresses> {
+    (a_key(), vec(any::<u64>(), 0..300))
+        .prop_map(|(key, hashes)| PoolAddresses { key, addresses: hashes.into_iter().collect() })
+}
+
 fn a_commit() -> impl Strategy<Value = Commit> {
     let tracked = (a_source(), a_key(), option::of(an_instant()))
         .prop_map(|(source, key, since)| TrackedRecord { source, key, since });
     (
         (vec(a_delta(), 0..4), vec(a_source_record(), 0..3), vec(a_stream_record(), 0..3)),
-        (vec(tracked, 0..3), vec(a_gap(), 0..2), vec(a_declaration(), 0..2)),
+        (vec(tracked, 0..3), vec(a_gap(), 0..2), vec(a_declaration(), 0..2), vec(a_pool(), 0..3)),
         (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
         (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
     )
@@ -284,6 +294,7 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             tracked: found.0,
             gaps: found.1,
             rotations: found.2,
+            pools: found.3,
             journal: told.0,
             violations: told.1,
             clock_suspects: told.2,

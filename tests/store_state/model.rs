@@ -9,6 +9,7 @@ use keydrain::engine::credential::{
 use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
+use keydrain::engine::sessions::is_past;
 use keydrain::engine::state::{Commit, GenerationRecord, State};
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::usage::{
@@ -36,6 +37,10 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
+pub fn address(text: &str) -> Consumer {
+    Consumer::Address(ConsumerName::from_bytes(text.as_bytes()))
+}
+
 pub const FILE: FileId = FileId { device: u64::MAX, inode: 1 << 63, birth: -1 };
 
 /// A delta of `edge` / `/var/log/a.log`, generation 1, without any usage.
@@ -51,6 +56,8 @@ pub fn delta(from: u64, to: u64) -> UsageDelta {
         anchor: Anchor::default(),
         arrival: at(0),
         cells: Vec::new(),
+        pools: Vec::new(),
+        issued: Vec::new(),
         lines: Vec::new(),
         other_keys: 0,
         newest_line_at: None,
@@ -171,6 +178,9 @@ impl Model {
             self.count(delta);
         }
         let state = &mut self.0;
+        for new in &commit.pools {
+            put(&mut state.pools, new, |old| old.key == new.key);
+        }
         for new in &commit.sources {
             put(&mut state.sources, new, |old| old.source == new.source);
         }
@@ -229,6 +239,20 @@ impl Model {
                 None => state.lines.push((delta.source.clone(), delta.stream.clone(), *new)),
             }
         }
+        for new in &delta.issued {
+            match state.issued.iter_mut().find(|old| (old.root, old.child) == (new.root, new.child))
+            {
+                Some(old) => old.at = old.at.max(new.at),
+                None => state.issued.push(*new),
+            }
+        }
+        for root in delta.issued.iter().map(|new| new.root) {
+            let newest = state.issued.iter().filter(|it| it.root == root).map(|it| it.at).max();
+            let newest = newest.expect("it is one of them");
+            state
+                .issued
+                .retain(|it| it.root != root || it.child.is_none() || !is_past(it.at, newest));
+        }
         for new in &delta.rejected_keys {
             let reject = (delta.source.clone(), delta.stream.clone(), *new);
             if !state.rejected_keys.contains(&reject) {
@@ -258,6 +282,8 @@ pub fn assert_same(found: &State, expected: &State) {
     same(&found.cells, &expected.cells, |(source, it)| {
         (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
     });
+    same(&found.pools, &expected.pools, |it| it.key);
+    same(&found.issued, &expected.issued, |it| (it.root, it.child));
     same(&found.lines, &expected.lines, |(source, stream, it)| {
         (source.clone(), stream.clone(), it.minute)
     });

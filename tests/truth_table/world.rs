@@ -12,7 +12,7 @@ use keydrain::engine::credential::{CredentialName, Fingerprint, RawKey, SourceNa
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::LineParser;
-use keydrain::engine::policy::{Policy, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
@@ -22,8 +22,10 @@ use keydrain::engine::view::Event;
 
 use crate::model::Model;
 
-pub use crate::log::{ACCESS_LOG, CREDENTIAL, EDGE, Line, NEW, NO_KEY, OLD, fingerprint, key_ref};
-use crate::log::{layout, secret};
+pub use crate::log::{
+    ACCESS_LOG, CREDENTIAL, EDGE, Line, NEW, NO_KEY, OLD, TRAIL, fingerprint, key_ref,
+};
+use crate::log::{layout, secret, trail_layout};
 
 /// Returns a source of key-name lines with the defaults of the configuration.
 pub fn a_source(name: &str) -> SourceDecl {
@@ -148,15 +150,19 @@ impl World {
                     source.tracked.push(*key);
                 }
             }
+            let anonymous = self.declared.credentials.first().map(|c| c.policy.anonymous);
             let tracked = source.tracked.iter().map(|key| TrackedKey {
+                anonymous: anonymous.unwrap_or(AnonymousConsumers::Pooled),
                 fingerprint: *key,
                 raw: [OLD, NEW]
                     .into_iter()
                     .find(|name| fingerprint(name) == *key)
                     .map(|name| RawKey::new(name.as_bytes().to_vec())),
             });
-            let parser = LineParser::compile(&layout()).expect("the layout is a good one");
-            let matcher = Matcher::new(parser, tracked.collect(), secret());
+            let layout = if source.layout == TRAIL { trail_layout() } else { layout() };
+            let parser = LineParser::compile(&layout).expect("the layout is a good one");
+            let mut matcher = Matcher::new(parser, tracked.collect(), secret());
+            state.issued.iter().for_each(|issued| matcher.take_issued(issued));
             self.matchers.insert(source.name.as_str().to_owned(), matcher);
         }
         self.cursors.clear();
@@ -233,9 +239,10 @@ impl World {
         now: Timestamp,
     ) {
         self.look(now);
-        let text: String = lines.iter().map(Line::text).collect();
         let decl = self.declared.sources.iter().find(|decl| decl.name.as_str() == source);
         let Some(decl) = decl else { return };
+        let form = if decl.layout == TRAIL { Line::record } else { Line::text };
+        let text: String = lines.iter().map(form).collect();
         let tolerance = self.declared.credentials.first().map(|c| c.policy.future_tolerance);
         let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
         let context = ChunkContext {
@@ -247,6 +254,10 @@ impl World {
         };
         let usage =
             self.matchers.get_mut(source).expect("it is declared").scan(text.as_bytes(), &context);
+        for issued in &usage.issued {
+            // The reader tells all of its sources.
+            self.matchers.values_mut().for_each(|matcher| matcher.take_issued(issued));
+        }
         let from = cursor.offset;
         cursor.offset += text.len() as u64;
         cursor.frontier = cursor.frontier.max(usage.frontier);
@@ -255,6 +266,8 @@ impl World {
         let delta = a_delta(source, stream, ByteRange { from, to }, now);
         let delta = UsageDelta {
             cells: usage.cells,
+            pools: usage.pools,
+            issued: usage.issued,
             lines: usage.lines,
             other_keys: usage.other_keys,
             newest_line_at: Some(written_at.min(now)),
@@ -355,6 +368,8 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         anchor: Anchor::default(),
         arrival: now,
         cells: Vec::new(),
+        pools: Vec::new(),
+        issued: Vec::new(),
         lines: Vec::new(),
         other_keys: 0,
         newest_line_at: None,

@@ -1,7 +1,8 @@
 //! The daemon's counting: what the lines of one chunk say about the tracked keys of a source.
 //!
-//! Only tracked keys get cells; any other key is one counter. A line that comes too late to change
-//! what was already decided counts from its arrival, so that it can never be overlooked.
+//! Only tracked keys get cells; any other key is one counter. What a session does is the use of the
+//! tracked key that its key was issued to, from the line on that says so. A line that comes too late
+//! to change what was already decided counts from its arrival, so that it can never be overlooked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +11,18 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use memchr::memchr;
 
-use super::intern::{Interner, Symbol};
 pub use super::known::TrackedKey;
 use super::known::{KnownKeys, Slot};
 use super::lines::{MAX_LINE_BYTES, lines};
+use super::presenters::{Presenters, Who};
 use super::records::{Framer, Framing, Record};
-use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret};
+use crate::engine::credential::{Fingerprint, FingerprintSecret};
 use crate::engine::parse::consumer_map::ConsumerMap;
 use crate::engine::parse::{AccessEvent, LineParser, Scratch};
 use crate::engine::time::{Minute, Timestamp};
-use crate::engine::usage::{Consumer, LineCount, RejectedKey, Tally, UsageCell};
+use crate::engine::usage::{
+    Consumer, Issued, LineCount, PoolAddresses, RejectedKey, Tally, UsageCell,
+};
 
 /// What is known when a chunk of one generation is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,10 @@ pub struct ChunkContext {
 pub struct ChunkUsage {
     /// Usage of tracked keys, sorted by key, consumer and minute.
     pub cells: Vec<UsageCell>,
+    /// Addresses of the pool, sorted by key.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued, those known already left out, in the order of the lines.
+    pub issued: Vec<Issued>,
     /// Lines per minute, sorted.
     pub lines: Vec<LineCount>,
     /// Well-formed lines that carry keys, none of them tracked.
@@ -87,6 +94,11 @@ impl Matcher {
         self.known.add(key);
     }
 
+    /// Takes back what was issued to a tracked key before, or what another source says of it.
+    pub fn take_issued(&mut self, issued: &Issued) {
+        self.known.take_issued(issued);
+    }
+
     /// Returns the digest of the layout that lines are read with.
     pub fn layout_digest(&self) -> String {
         self.parser.layout_digest()
@@ -105,8 +117,14 @@ impl Matcher {
     }
 
     /// Returns how a log is cut into the records of which [`scan`](Self::scan) takes whole ones.
+    ///
+    /// Never [`Framing::Documents`]: what surrounds a record in a document would decide how it is
+    /// read, and no place in it is safe to go on from. A line of a document is a reject.
     pub fn framing(&self) -> Framing {
-        self.parser.framing()
+        match self.parser.framing() {
+            Framing::Documents => Framing::Parts,
+            framing => framing,
+        }
     }
 
     /// Counts the lines of `chunk`: whole records, of which the last may lack its LF. A record that
@@ -115,7 +133,7 @@ impl Matcher {
     /// A line longer than [`MAX_LINE_BYTES`] is a reject, so the head of an over-long line can be
     /// passed as a last line of `MAX_LINE_BYTES + 2` bytes or more and its rest be skipped.
     pub fn scan(&mut self, chunk: &[u8], context: &ChunkContext) -> ChunkUsage {
-        let framing = self.parser.framing();
+        let framing = self.framing();
         let Self { parser, known, scratch } = self;
         let mut reading = Reading { parser, known, scratch, count: Count::new(*context) };
         match framing {
@@ -216,13 +234,8 @@ fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
 struct Count {
     context: ChunkContext,
     usage: ChunkUsage,
-    /// Names of consumers: mapped ones and, as raw bytes, those of the log.
-    consumers: Interner,
-    /// Raw bytes of consumers that were looked up in the map.
-    looked_up: Interner,
-    /// The name of each of them.
-    mapped: Vec<Option<Symbol>>,
-    cells: HashMap<(Slot, Option<Symbol>, Minute, bool), Tally>,
+    presenters: Presenters,
+    cells: HashMap<(Slot, Who, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
 }
@@ -237,9 +250,7 @@ impl Count {
         Self {
             context,
             usage,
-            consumers: Interner::default(),
-            looked_up: Interner::default(),
-            mapped: Vec::new(),
+            presenters: Presenters::default(),
             cells: HashMap::new(),
             minutes: BTreeMap::new(),
             rejected: BTreeMap::new(),
@@ -289,30 +300,19 @@ impl Count {
             self.usage.late_by = self.usage.late_by.max(Some(late_by));
         }
         let effective_at = if late || future { self.context.arrival } else { event.event_at };
-        let consumer = event.consumer.and_then(|(raw, named)| self.consumer(raw, named, map));
+        let who = self.presenters.who(event.consumer, map);
         let one = Tally::one(event.outcome, event.event_at, effective_at);
         for slot in counted.into_iter().flatten() {
+            let who = self.presenters.for_key(who, slot, known);
             self.cells
-                .entry((slot, consumer, effective_at.minute(), late || future))
+                .entry((slot, who, effective_at.minute(), late || future))
                 .and_modify(|tally| tally.merge(&one))
                 .or_insert(one);
         }
-        true
-    }
-
-    /// Returns the name of a consumer, looked up once however often it comes.
-    fn consumer(&mut self, raw: &[u8], named: bool, map: &ConsumerMap) -> Option<Symbol> {
-        if !map.is_empty() {
-            let symbol = self.looked_up.intern(raw);
-            if symbol.index() == self.mapped.len() {
-                let name = map.name_of(raw);
-                self.mapped.push(name.map(|name| self.consumers.intern(name.as_bytes())));
-            }
-            if let Some(name) = self.mapped[symbol.index()] {
-                return Some(name);
-            }
+        if let (Some(child), Some(&parent)) = (event.issued, counted.iter().flatten().next()) {
+            self.usage.issued.extend(known.issue(parent, child, effective_at));
         }
-        named.then(|| self.consumers.intern(raw))
+        true
     }
 
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
@@ -328,8 +328,9 @@ impl Count {
     fn search(&mut self, bytes: &[u8], known: &KnownKeys) {
         let at = self.reject_at();
         for key in known.search(bytes) {
-            // Times of rejects never decrease within a generation: the last is the latest.
-            self.rejected.insert(key, at);
+            // A reject before the first event counts from its arrival, later than those behind it.
+            let latest = self.rejected.entry(key).or_insert(at);
+            *latest = at.max(*latest);
         }
     }
 
@@ -347,17 +348,11 @@ impl Count {
 
     fn finish(self, known: &KnownKeys) -> ChunkUsage {
         let mut usage = self.usage;
-        let names: Vec<ConsumerName> =
-            self.consumers.iter().map(ConsumerName::from_bytes).collect();
         // Two spellings of bytes may give one name: merge them.
         let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
-        for ((slot, consumer, minute, late), tally) in self.cells {
-            let consumer = match consumer {
-                Some(symbol) => Consumer::Named(names[symbol.index()].clone()),
-                None => Consumer::Anonymous,
-            };
+        for ((slot, who, minute, late), tally) in self.cells {
             cells
-                .entry((known.fingerprint(slot), consumer, minute, late))
+                .entry((known.fingerprint(slot), self.presenters.consumer(who), minute, late))
                 .and_modify(|sum| sum.merge(&tally))
                 .or_insert(tally);
         }
@@ -371,6 +366,7 @@ impl Count {
                 tally,
             })
             .collect();
+        usage.pools = self.presenters.pools(known);
         usage.lines = self.minutes.into_values().collect();
         usage.rejected_keys =
             self.rejected.into_iter().map(|(key, at)| RejectedKey { key, at }).collect();

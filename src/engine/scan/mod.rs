@@ -21,4 +21,5 @@ pub mod lineage;
 mod intern;
 mod known;
 pub mod matcher;
+mod presenters;
 pub mod tally;

@@ -309,6 +309,8 @@ fn delta(
         anchor: generation.record.anchor,
         arrival: round.now,
         cells: usage.cells,
+        pools: usage.pools,
+        issued: usage.issued,
         lines,
         other_keys: usage.other_keys,
         newest_line_at: None,
