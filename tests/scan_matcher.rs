@@ -12,6 +12,7 @@ use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::scan::records::Framing;
+use keydrain::engine::sessions::SESSION_LIFETIME;
 use keydrain::engine::time::{Minute, Timestamp};
 use keydrain::engine::usage::{Consumer, Issued, LineCount, Tally};
 use proptest::prelude::*;
@@ -300,7 +301,12 @@ fn record(second: i64, key: &str, child: &str) -> String {
 }
 
 fn issued(root: &str, child: &str, at_second: i64) -> Issued {
-    Issued { root: key(root), child: Some(key(child)), at: at(at_second) }
+    Issued {
+        root: key(root),
+        child: Some(key(child)),
+        at: at(at_second),
+        lifetime: SESSION_LIFETIME,
+    }
 }
 
 #[test]

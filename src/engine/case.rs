@@ -16,7 +16,6 @@ use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
-use crate::engine::sessions::SESSION_LIFETIME;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
@@ -63,7 +62,7 @@ impl<'a> Case<'a> {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, watermark, issues.is_some()),
+            window: required_window(facts.policy, watermark, issues),
             issues,
             last_old,
             observing_since: observing_since(rotation, &sources),
@@ -240,11 +239,15 @@ impl<'a> Case<'a> {
 
 /// Returns the required quiet, itemised, and the window it spans.
 ///
-/// `issues`: whether A was seen to buy sessions. While they live A looks quiet, and whoever holds
-/// one comes back to A when it ends.
-fn required_window(policy: &Policy, watermark: Option<Timestamp>, issues: bool) -> RequiredWindow {
+/// `issues`: what A was seen to issue. While a session lives A looks quiet, and whoever holds one
+/// comes back to A when it ends.
+fn required_window(
+    policy: &Policy,
+    watermark: Option<Timestamp>,
+    issues: Option<Issues>,
+) -> RequiredWindow {
     let longest = policy.quiet_period.max(policy.monitoring_cycle);
-    let sessions = if issues { SESSION_LIFETIME } else { Duration::ZERO };
+    let sessions = issues.map_or(Duration::ZERO, |issues| issues.lifetime);
     let sessions = policy.max_session_lifetime.max(sessions);
     let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
     RequiredWindow {

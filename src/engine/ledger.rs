@@ -4,6 +4,7 @@
 //! changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -115,8 +116,8 @@ pub struct KeyUse {
 /// That a key was seen to issue keys of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issues {
-    /// Effective time of the newest one.
-    pub newest: Timestamp,
+    /// How long the one may live that lives longest.
+    pub lifetime: Duration,
     /// Effective time of the newest one whose use is not seen, because too many were issued.
     pub beyond: Option<Timestamp>,
 }
@@ -138,8 +139,9 @@ impl Ledger {
     /// Adds what was issued to a key, new or stored.
     pub fn add_issued(&mut self, issued: &Issued) {
         let key = self.keys.entry(issued.root).or_default();
-        let known = key.issues.get_or_insert(Issues { newest: issued.at, beyond: None });
-        known.newest = known.newest.max(issued.at);
+        let lifetime = issued.lifetime;
+        let known = key.issues.get_or_insert(Issues { lifetime, beyond: None });
+        known.lifetime = known.lifetime.max(lifetime);
         if issued.child.is_none() {
             known.beyond = known.beyond.max(Some(issued.at));
         }

@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 use crate::engine::credential::Fingerprint;
 use crate::engine::time::Timestamp;
 
-/// How long a session's key may live.
-///
-/// AWS gives a role's session at most 12 h and one of `GetSessionToken` or `GetFederationToken` at
-/// most 36 h (129,600 s). The log does not tell one child's kind from another's in general, so the
-/// longer one holds. A session of a session is a use of the key in its own right.
-/// Source: AWS STS API reference, `DurationSeconds`.
+/// How long any session's key may live: that of `GetSessionToken` or `GetFederationToken` for at
+/// most 129,600 s. Source: AWS STS API reference, `DurationSeconds`.
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(36);
+
+/// How long the key of a role's session may live: a role allows at most 43,200 s, and one that is
+/// assumed with a session's key an hour. Source: AWS STS API reference, `AssumeRole`.
+pub const ROLE_SESSION_LIFETIME: Duration = Duration::from_hours(12);
 
 /// Children of one key that are kept.
 pub const MAX_CHILDREN: usize = 10_000;

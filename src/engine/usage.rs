@@ -164,7 +164,8 @@ pub struct UsageCell {
     /// Minute of effective time.
     pub minute: Minute,
     /// Whether its lines count from their arrival: read late, or dated in the future. Such a line
-    /// shows that a key was presented, and not when: it proves nothing else.
+    /// shows that a key was presented, and not when: it proves nothing else. Neither does the denial
+    /// of a session's key, which is not the key.
     pub late: bool,
     /// The presentations.
     pub tally: Tally,
@@ -245,6 +246,8 @@ pub struct Issued {
     pub child: Option<Fingerprint>,
     /// Effective time of the request that it was issued to.
     pub at: Timestamp,
+    /// How long it may live.
+    pub lifetime: Duration,
 }
 
 /// What one scanned chunk of one generation adds to counts, offsets and evidence.

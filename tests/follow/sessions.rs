@@ -29,7 +29,9 @@ fn tailer(dir: &std::path::Path, known: &[Issued]) -> Tailer {
         let layout = Layout::new(FormatSpec::CloudTrail, Vec::new(), Vec::new());
         let parser = LineParser::compile(&layout).unwrap();
         let mut matcher = Matcher::new(parser, vec![tracked], secret.clone());
-        known.iter().for_each(|issued| matcher.take_issued(issued));
+        for issued in known {
+            matcher.take_issued(issued);
+        }
         FileSource {
             name: SourceName::new(name),
             patterns: vec![dir.join(name).to_str().unwrap().to_owned()],

@@ -102,8 +102,9 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
     });
     let reject = (a_key(), an_instant()).prop_map(|(key, at)| RejectedKey { key, at });
     let child = prop_oneof![4 => (0..9_u8).prop_map(|n| Some(key(n))), 1 => Just(None)];
-    let issued =
-        (a_key(), child, an_instant()).prop_map(|(root, child, at)| Issued { root, child, at });
+    let lifetime = select(vec![Duration::from_hours(12), Duration::from_hours(36)]);
+    let issued = (a_key(), child, an_instant(), lifetime)
+        .prop_map(|(root, child, at, lifetime)| Issued { root, child, at, lifetime });
     (
         (a_source(), a_stream(), 1..3_u64, 0..9_u64),
         (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),

@@ -13,8 +13,8 @@ use keydrain::engine::sessions::is_past;
 use keydrain::engine::state::{Commit, GenerationRecord, State};
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::usage::{
-    Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, Outcome, Tally, UsageCell,
-    UsageDelta,
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, Outcome, Tally,
+    UsageCell, UsageDelta,
 };
 
 pub fn source(name: &str) -> SourceName {
@@ -239,20 +239,7 @@ impl Model {
                 None => state.lines.push((delta.source.clone(), delta.stream.clone(), *new)),
             }
         }
-        for new in &delta.issued {
-            match state.issued.iter_mut().find(|old| (old.root, old.child) == (new.root, new.child))
-            {
-                Some(old) => old.at = old.at.max(new.at),
-                None => state.issued.push(*new),
-            }
-        }
-        for root in delta.issued.iter().map(|new| new.root) {
-            let newest = state.issued.iter().filter(|it| it.root == root).map(|it| it.at).max();
-            let newest = newest.expect("it is one of them");
-            state
-                .issued
-                .retain(|it| it.root != root || it.child.is_none() || !is_past(it.at, newest));
-        }
+        add_issued(&mut state.issued, &delta.issued);
         for new in &delta.rejected_keys {
             let reject = (delta.source.clone(), delta.stream.clone(), *new);
             if !state.rejected_keys.contains(&reject) {
@@ -260,6 +247,28 @@ impl Model {
             }
         }
     }
+}
+
+fn add_issued(all: &mut Vec<Issued>, more: &[Issued]) {
+    for new in more {
+        let same = |old: &&mut Issued| {
+            (old.root, old.child, old.lifetime) == (new.root, new.child, new.lifetime)
+        };
+        match all.iter_mut().find(same) {
+            Some(old) => old.at = old.at.max(new.at),
+            None => all.push(*new),
+        }
+    }
+    let known = all.clone();
+    let newer = |it: &Issued, than: &Issued| it.root == than.root && it.at > than.at;
+    all.retain(|it| {
+        let touched = more.iter().any(|new| new.root == it.root);
+        let past = known.iter().any(|new| newer(new, it) && is_past(it.at, new.at));
+        let newest = !known
+            .iter()
+            .any(|new| newer(new, it) && new.child.is_some() && new.lifetime == it.lifetime);
+        !touched || it.child.is_none() || !past || newest
+    });
 }
 
 fn same<T: Clone + PartialEq + Debug, K: Ord>(found: &[T], expected: &[T], by: impl Fn(&T) -> K) {
@@ -283,7 +292,7 @@ pub fn assert_same(found: &State, expected: &State) {
         (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
     });
     same(&found.pools, &expected.pools, |it| it.key);
-    same(&found.issued, &expected.issued, |it| (it.root, it.child));
+    same(&found.issued, &expected.issued, |it| (it.root, it.child, it.lifetime));
     same(&found.lines, &expected.lines, |(source, stream, it)| {
         (source.clone(), stream.clone(), it.minute)
     });

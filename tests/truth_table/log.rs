@@ -28,7 +28,7 @@ pub struct Line {
     /// Event time; the format shows milliseconds.
     pub event_at: Timestamp,
     /// Name of the key, or `-`. `KEY>CHILD`: the request was given the key of a session, which
-    /// `CloudTrail` shows.
+    /// `CloudTrail` shows; of a role's session where that begins with `role`.
     pub key: String,
     /// The consumer; `-` for one known only by its address, or the address.
     pub consumer: String,
@@ -70,7 +70,10 @@ impl Line {
         let arn = if name == "-" { String::new() } else { format!(r#""arn":"{name}","#) };
         let error = if *status == 200 { "" } else { r#""errorCode":"AccessDenied","# };
         let issued = child.map_or_else(String::new, |child| {
-            format!(r#","responseElements":{{"credentials":{{"accessKeyId":"{child}"}}}}"#)
+            let event = if child.starts_with("role") { "AssumeRole" } else { "GetSessionToken" };
+            format!(
+                r#","eventName":"{event}","responseElements":{{"credentials":{{"accessKeyId":"{child}"}}}}"#
+            )
         });
         let record = format!(
             r#"{{"eventTime":"{event_at}",{error}"userIdentity":{{{key}{arn}"type":"IAMUser"}},"sourceIPAddress":"{address}"{issued}}}"#

@@ -60,12 +60,9 @@ impl Model {
         }
         for new in &delta.issued {
             // Nothing is forgotten here: what is past its lifetime the matcher forgets anew.
-            match self
-                .0
-                .issued
-                .iter_mut()
-                .find(|old| (old.root, old.child) == (new.root, new.child))
-            {
+            match self.0.issued.iter_mut().find(|old| {
+                (old.root, old.child, old.lifetime) == (new.root, new.child, new.lifetime)
+            }) {
                 Some(old) => old.at = old.at.max(new.at),
                 None => self.0.issued.push(*new),
             }

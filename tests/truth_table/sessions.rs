@@ -1,12 +1,13 @@
 //! Keys of sessions that the old key buys: while they live it looks quiet.
 //!
-//! The source is a log of `CloudTrail` records. A session lives 36 h at most, so once the old key
-//! was seen issuing one the required quiet is 36 h and 15 min 5 s.
+//! The source is a log of `CloudTrail` records. A session lives 36 h at most and that of a role 12 h,
+//! so once the old key was seen issuing one the required quiet is so much and 15 min 5 s.
 
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 use keydrain::engine::credential::SourceName;
+use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::sessions::{MAX_CHILDREN, SESSION_LIFETIME};
 
 use crate::story::{INSTANT, Story, at, blocker, check, minutes, says, standing, stands_until};
@@ -95,6 +96,32 @@ fn a_key_that_buys_sessions_must_be_quiet_for_as_long_as_they_live() {
 }
 
 #[test]
+fn a_key_that_buys_sessions_of_roles_alone_must_be_quiet_for_12_h() {
+    let story = trail()
+        .issues("09:50:00", OLD, "batch", "role-1")
+        .uses("role-1", "batch", ["10:00:00"])
+        .uses(NEW, "batch", ["10:01:00"]);
+    assert_eq!(session_term(&story, "10:30:00"), Duration::from_hours(12));
+    stands_until(&story, "quiet_running", OLD, "22:15:35");
+    check(&story.busy("22:15:35"), Ready, []);
+}
+
+#[test]
+fn the_longest_session_ever_bought_is_remembered_over_restarts() {
+    let story = trail()
+        .issues("09:50:00", OLD, "batch", "session-1")
+        .issues("09:55:00", OLD, "batch", "role-1")
+        .restarted("10:05:00")
+        .issues("5 09:00:00", OLD, "batch", "role-2")
+        .uses(NEW, "batch", ["5 09:01:00"]);
+    assert_eq!(session_term(&story, "10:30:00"), SESSION_LIFETIME);
+    assert_eq!(session_term(&story, "5 10:00:00"), SESSION_LIFETIME);
+    let restarted = story.restarted("5 10:00:00");
+    assert_eq!(session_term(&restarted, "5 10:30:00"), SESSION_LIFETIME);
+    stands_until(&restarted, "quiet_running", OLD, "6 21:15:35");
+}
+
+#[test]
 fn a_use_of_a_session_begins_the_wait_anew() {
     let story = a_session_was_bought().uses("session-1", "batch", ["10:00:00.5"]).uses(
         NEW,
@@ -148,6 +175,38 @@ fn a_longer_declared_life_of_sessions_holds_and_a_shorter_one_does_not() {
     assert_eq!(session_term(&a_session_was_bought(), "10:30:00"), SESSION_LIFETIME);
     let declared = trail().policy(|it| it.max_session_lifetime = minutes(60));
     assert_eq!(session_term(&declared, "10:30:00"), minutes(60), "it holds without a sight of one");
+}
+
+#[test]
+fn a_denied_session_does_not_verify_the_revocation_of_the_key_that_bought_it() {
+    let verified = |key: &str| {
+        let mut world = a_session_was_bought()
+            .policy(|policy| policy.propagation_bound = minutes(10))
+            .told("10:20:00", JournalEvent::Revoked)
+            .line("10:31:00", key, "batch", 403)
+            .world(at("10:32:00"));
+        world.answer(at("10:32:00"));
+        world.drain.snapshot("test", 0, at("10:32:00")).rotations[0].revocation_verified_at
+    };
+    assert_eq!(verified("session-1"), None);
+    assert_eq!(verified(OLD), Some(at("10:31:00")));
+}
+
+#[test]
+fn a_denied_session_is_a_denied_old_key() {
+    let story = a_session_was_bought().line("10:20:00", "session-1", "batch", 403);
+    says(&story.busy("10:30:00"), "old_key_denied", "batch", &["10 min"]);
+}
+
+#[test]
+fn who_has_a_session_of_the_new_key_has_moved() {
+    let story = trail()
+        .issues("09:50:00", OLD, "batch", "role-1")
+        .issues("09:50:00", NEW, "batch", "role-2")
+        .uses("role-1", "role/deploy", ["10:00:00"])
+        .uses("role-2", "role/deploy", ["10:01:00"])
+        .uses(NEW, "batch", ["10:01:00"]);
+    check(&story.busy("22:15:35"), Ready, []);
 }
 
 #[test]

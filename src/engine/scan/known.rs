@@ -7,6 +7,7 @@
 //! issued another, nothing is hashed at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use memchr::memmem;
@@ -126,13 +127,20 @@ impl KnownKeys {
 
     /// Takes the news that `child` was issued to the key of `slot`; returns what is new of it. A
     /// declared key stays itself, and of two parents the first one counts.
-    pub fn issue(&mut self, slot: Slot, child: &[u8], at: Timestamp) -> Option<Issued> {
+    pub fn issue(
+        &mut self,
+        slot: Slot,
+        child: &[u8],
+        at: Timestamp,
+        lifetime: Duration,
+    ) -> Option<Issued> {
         let child = self.secret.fingerprint(child);
         let root = self.fingerprint(slot);
         match self.link(slot, child, at) {
-            Kept::New => Some(Issued { root, child: Some(child), at }),
-            Kept::Not => Some(Issued { root, child: None, at }),
-            Kept::Known | Kept::Past => None,
+            // One that has ended still tells what the key issues, in whatever order it is read.
+            Kept::New | Kept::Past => Some(Issued { root, child: Some(child), at, lifetime }),
+            Kept::Not => Some(Issued { root, child: None, at, lifetime }),
+            Kept::Known => None,
         }
     }
 
@@ -187,6 +195,18 @@ impl KnownKeys {
             .collect();
         found.sort_unstable();
         found
+    }
+
+    /// Tells whether a value that was found to be a tracked key is a session's that it issued.
+    pub fn is_session(&self, value: &[u8]) -> bool {
+        let answer = self.cache.find(value).map(|symbol| self.answers[symbol.index()]);
+        let fingerprint = match answer {
+            Some(Answer::Key(_)) => return false,
+            Some(Answer::Other(fingerprint)) => fingerprint,
+            None => self.secret.fingerprint(value),
+        };
+        let of = self.slots.get(&fingerprint);
+        of.is_some_and(|slot| self.keys[slot.0].fingerprint != fingerprint)
     }
 
     /// Returns which tracked key `value` is.

@@ -21,7 +21,7 @@ use crate::engine::parse::consumer_map::ConsumerMap;
 use crate::engine::parse::{AccessEvent, LineParser, Scratch};
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::{
-    Consumer, Issued, LineCount, PoolAddresses, RejectedKey, Tally, UsageCell,
+    Consumer, Issued, LineCount, Outcome, PoolAddresses, RejectedKey, Tally, UsageCell,
 };
 
 /// What is known when a chunk of one generation is read.
@@ -302,15 +302,24 @@ impl Count {
         let effective_at = if late || future { self.context.arrival } else { event.event_at };
         let who = self.presenters.who(event.consumer, map);
         let one = Tally::one(event.outcome, event.event_at, effective_at);
-        for slot in counted.into_iter().flatten() {
+        let denied = matches!(event.outcome, Outcome::Unauthenticated | Outcome::Forbidden);
+        for (slot, key) in counted.iter().zip(event.keys.iter()) {
+            let Some(slot) = *slot else { continue };
             let who = self.presenters.for_key(who, slot, known);
+            // A session outlives the key that bought it: that it is denied says nothing of the key.
+            let proves_nothing = late || future || denied && known.is_session(key);
             self.cells
-                .entry((slot, who, effective_at.minute(), late || future))
+                .entry((slot, who, effective_at.minute(), proves_nothing))
                 .and_modify(|tally| tally.merge(&one))
                 .or_insert(one);
         }
         if let (Some(child), Some(&parent)) = (event.issued, counted.iter().flatten().next()) {
-            self.usage.issued.extend(known.issue(parent, child, effective_at));
+            self.usage.issued.extend(known.issue(
+                parent,
+                child,
+                effective_at,
+                event.issued_lifetime,
+            ));
         }
         true
     }

@@ -178,6 +178,8 @@ fn share_issued(sources: &mut [Follower], reports: &[Report]) {
         Report::Generation(_) | Report::Gap(_) | Report::Status(_) => None,
     });
     for issued in deltas.flat_map(|delta| &delta.issued) {
-        sources.iter_mut().for_each(|follower| follower.take_issued(issued));
+        for follower in sources.iter_mut() {
+            follower.take_issued(issued);
+        }
     }
 }

@@ -152,13 +152,14 @@ CREATE TABLE pool_address (
     hashes BLOB    NOT NULL CHECK (length(hashes) % 8 = 0 AND length(hashes) <= 2048)
 ) STRICT;
 
--- Keys of sessions that were issued to a tracked key and may live. An empty child: more were issued
--- than are kept, the newest such at this time.
+-- Keys of sessions that were issued to a tracked key and may live, and the newest of each lifetime.
+-- An empty child: more were issued than are kept, the newest such at this time.
 CREATE TABLE issued_key (
     root      INTEGER NOT NULL REFERENCES key (id),
     child     BLOB    NOT NULL CHECK (length(child) IN (0, 16)),
     issued_at INTEGER NOT NULL,
-    PRIMARY KEY (root, child)
+    lifetime  INTEGER NOT NULL CHECK (lifetime >= 0),
+    PRIMARY KEY (root, child, lifetime)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE line_count (
