@@ -14,7 +14,7 @@ use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
 use crate::engine::time::Timestamp;
-use crate::engine::usage::{Consumer, Outcome};
+use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
 /// One consumer of a rotation, with what the log shows of it.
@@ -24,8 +24,8 @@ pub struct Migrant<'a> {
     pub name: &'a str,
     /// Whether it is known by more than its address.
     pub named: bool,
-    /// Whether it is the pool of all that are not.
-    pub pool: bool,
+    /// What is known of it.
+    pub kind: ConsumerKind,
     /// Its entry in the roster.
     pub roster: Option<&'a RosterEntry>,
     /// Its presentations of the old key.
@@ -47,12 +47,12 @@ pub fn migrants<'a>(
     let declaration = &rotation.declaration;
     let old = ledger.of_key(declaration.old_key.fingerprint);
     let new = ledger.of_key(declaration.new_key.fingerprint);
-    let mut all: BTreeMap<(&str, bool, bool), Migrant<'a>> = BTreeMap::new();
-    let mut meet = |name: &'a str, (named, pool): (bool, bool), note: &dyn Fn(&mut Migrant<'a>)| {
-        note(all.entry((name, named, pool)).or_insert(Migrant {
+    let mut all: BTreeMap<(&str, ConsumerKind), Migrant<'a>> = BTreeMap::new();
+    let mut meet = |name: &'a str, kind: ConsumerKind, note: &dyn Fn(&mut Migrant<'a>)| {
+        note(all.entry((name, kind)).or_insert(Migrant {
             name,
-            named,
-            pool,
+            named: kind == ConsumerKind::Named,
+            kind,
             roster: None,
             old: None,
             new: None,
@@ -64,17 +64,17 @@ pub fn migrants<'a>(
         let address = Consumer::Address(ConsumerName::new(entry.name.clone()));
         let is_address = [old, new].into_iter().flatten().any(|all| all.contains_key(&address));
         let kind = match &*entry.name {
-            Consumer::POOL => (false, true),
-            _ => (!is_address, false),
+            Consumer::POOL => ConsumerKind::Pool,
+            _ if is_address => ConsumerKind::Address,
+            _ => ConsumerKind::Named,
         };
         meet(&entry.name, kind, &|migrant| migrant.roster = Some(entry));
     }
-    let kind = |consumer: &Consumer| (consumer.is_named(), *consumer == Consumer::Anonymous);
     for (consumer, uses) in old.into_iter().flatten() {
-        meet(consumer.as_str(), kind(consumer), &|migrant| migrant.old = Some(uses));
+        meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.old = Some(uses));
     }
     for (consumer, uses) in new.into_iter().flatten() {
-        meet(consumer.as_str(), kind(consumer), &|migrant| migrant.new = Some(uses));
+        meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.new = Some(uses));
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
     for migrant in &mut all {
@@ -98,7 +98,7 @@ impl Migrant<'_> {
     /// Tells whether the journal can mean it: a client that calls itself `anonymous`, by name or by
     /// user agent, is not the pool.
     fn may_be_named(&self) -> bool {
-        self.pool || self.name != Consumer::POOL
+        self.kind == ConsumerKind::Pool || self.name != Consumer::POOL
     }
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.

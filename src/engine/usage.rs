@@ -59,6 +59,17 @@ pub enum Consumer {
     Address(ConsumerName),
 }
 
+/// What is known of a consumer. Two of different kinds may have the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConsumerKind {
+    /// Nothing, of many: a pool.
+    Pool,
+    /// A name.
+    Named,
+    /// An address or user agent.
+    Address,
+}
+
 impl Consumer {
     /// Name under which the pool of anonymous consumers is shown.
     pub const POOL: &'static str = "anonymous";
@@ -66,6 +77,15 @@ impl Consumer {
     /// Tells whether it is known by more than its address.
     pub const fn is_named(&self) -> bool {
         matches!(self, Self::Named(_))
+    }
+
+    /// Returns what is known of it.
+    pub const fn kind(&self) -> ConsumerKind {
+        match self {
+            Self::Named(_) => ConsumerKind::Named,
+            Self::Anonymous => ConsumerKind::Pool,
+            Self::Address(_) => ConsumerKind::Address,
+        }
     }
 
     /// Returns the name to show.

@@ -4,7 +4,7 @@ use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
 use crate::engine::distinct::Distinct;
 use crate::engine::rotation::Phase;
-use crate::engine::usage::Consumer;
+use crate::engine::usage::{Consumer, ConsumerKind};
 use crate::engine::wording::humane;
 
 /// Returns all warnings of a case, without repeats, in order of code and subject.
@@ -20,7 +20,7 @@ pub(super) fn warnings(case: &Case<'_>) -> Vec<Warning> {
 
 fn unidentified(case: &Case<'_>, found: &mut Vec<Warning>) {
     let unknown = || case.migrants.iter().filter(|one| !one.named && one.roster.is_none());
-    if unknown().any(|one| one.pool) {
+    if unknown().any(|one| one.kind == ConsumerKind::Pool) {
         let mut addresses = Distinct::default();
         for key in [case.old_key(), case.new_key()] {
             if let Some(used) = case.facts.ledger.key(key) {
@@ -38,7 +38,7 @@ fn unidentified(case: &Case<'_>, found: &mut Vec<Warning>) {
         );
         found.push(warning(WarningCode::ConsumersUnidentified, Consumer::POOL, message));
     }
-    let apart = unknown().filter(|one| !one.pool).count();
+    let apart = unknown().filter(|one| one.kind == ConsumerKind::Address).count();
     if apart > 0 {
         let message = format!(
             "consumers known only by their address or user agent: {apart}; what shares one counts as \

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::RotationId;
-use crate::engine::usage::Consumer;
+use crate::engine::usage::{Consumer, ConsumerKind};
 use crate::store::column::get_fingerprint;
 use crate::store::error::{Fault, StoreError};
 
@@ -94,19 +94,18 @@ impl Names {
             tx,
             "SELECT id FROM consumer WHERE kind = ?1 AND name = ?2",
             "INSERT INTO consumer (kind, name) VALUES (?1, ?2) RETURNING id",
-            (kind_of(consumer), consumer.as_str()),
+            (number_of(consumer.kind()), consumer.as_str()),
         )?;
         self.consumers.insert(consumer.clone(), id);
         Ok(id)
     }
 }
 
-/// Returns the number of a consumer's kind.
-fn kind_of(consumer: &Consumer) -> i64 {
-    match consumer {
-        Consumer::Anonymous => 0,
-        Consumer::Named(_) => 1,
-        Consumer::Address(_) => 2,
+fn number_of(kind: ConsumerKind) -> i64 {
+    match kind {
+        ConsumerKind::Pool => 0,
+        ConsumerKind::Named => 1,
+        ConsumerKind::Address => 2,
     }
 }
 

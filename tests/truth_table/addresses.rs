@@ -8,7 +8,7 @@ use keydrain::engine::ledger::Ledger;
 use keydrain::engine::migration::migrants;
 use keydrain::engine::policy::{AnonymousConsumers, Policy};
 use keydrain::engine::rotation::{Declaration, JournalEvent, Rotation, RotationId};
-use keydrain::engine::usage::{Consumer, Outcome, Tally, UsageCell};
+use keydrain::engine::usage::{Consumer, ConsumerKind, Outcome, Tally, UsageCell};
 use keydrain::engine::view::ConsumerState;
 
 use crate::story::{Story, at, check, on_roster, stands_until};
@@ -141,7 +141,14 @@ fn who_calls_itself_anonymous_is_not_the_pool_by_name_or_by_user_agent() {
     let found = migrants(&rotation, &Policy::default(), &ledger, None, at("10:20:00"));
     let mut found: Vec<_> = found
         .iter()
-        .map(|one| (one.pool, one.named, one.state == ConsumerState::Retired, one.roster.is_some()))
+        .map(|one| {
+            (
+                one.kind == ConsumerKind::Pool,
+                one.named,
+                one.state == ConsumerState::Retired,
+                one.roster.is_some(),
+            )
+        })
         .collect();
     found.sort_unstable();
     let (address, named, pool) =

@@ -59,7 +59,7 @@ pub(super) fn session_limit(case: &Case<'_>, out: &mut Vec<Blocker>) {
             case.old_name()
         );
         let clears = case.reached_at(beyond.plus(case.window.required));
-        let blocker = Blocker::new(Code::ConsumerLimit, case.old_name(), message);
+        let blocker = Blocker::new(Code::ConsumerLimit, "*", message);
         out.push(blocker.since(Some(beyond)).clears(clears));
     }
 }
