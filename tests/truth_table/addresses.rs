@@ -80,6 +80,15 @@ fn an_address_is_shown_as_it_is_and_as_nobody_s_name() {
 }
 
 #[test]
+fn a_rotation_that_keeps_each_says_so_where_its_keys_are_looked_for_already() {
+    // Another credential may have the same key and pool those who present it.
+    for (story, orders) in [(Story::new(), 0), (each(), 2)] {
+        let world = story.world(at("10:00:00"));
+        assert_eq!(world.drain.untracked(&world.rotation()).len(), orders);
+    }
+}
+
+#[test]
 fn keeping_each_from_now_on_does_not_take_the_pool_away() {
     let story = Story::new()
         .uses(OLD, "192.0.2.1", ["10:00:00"])
