@@ -41,6 +41,8 @@ pub mod wording;
 
 pub mod declaration;
 
+pub mod job;
+
 pub mod rotation;
 
 pub mod migration;
