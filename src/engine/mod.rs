@@ -51,6 +51,8 @@ pub mod standing;
 
 pub mod readiness;
 
+mod runs;
+
 mod case;
 
 mod warnings;
