@@ -233,9 +233,7 @@ impl Schedule {
     /// Returns the first wall-clock time after `wall` that matches; both as if in UTC.
     fn next_wall(&self, wall: Timestamp) -> Option<Timestamp> {
         let found = self.wall.find_next(instant(wall)?).ok()?;
-        let next = Timestamp::from_seconds(found.timestamp().as_second());
-        // At the end of all time there is no later one.
-        Some(next).filter(|next| *next > wall)
+        i64::try_from(found.timestamp().as_nanosecond()).ok().map(Timestamp::from_nanos)
     }
 
     /// Returns the two instants at which a run of a wall-clock time may begin, in order.
