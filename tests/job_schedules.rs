@@ -86,6 +86,9 @@ fn runs_that_last_longer_than_their_period_are_one_row() {
     let touching =
         utc("0,30 3-4 * * *").running(at("2026-03-02T04:10:00Z"), Duration::from_mins(30)).unwrap();
     assert_eq!(touching.until, Some(at("2026-03-02T05:00:00Z")));
+    let working_hours = utc("*/5 9-17 * * *");
+    let row = working_hours.running(at("2026-03-02T09:01:00Z"), Duration::from_mins(21)).unwrap();
+    assert_eq!(row.until, Some(at("2026-03-02T18:16:00Z")));
     let endless =
         utc("*/5 * * * *").running(at("2026-03-02T04:10:00Z"), Duration::from_mins(6)).unwrap();
     assert_eq!(endless.until, None);
@@ -290,6 +293,24 @@ proptest! {
             let expected = Timestamp::from_seconds(60 * minute);
             prop_assert_eq!(schedule.next_after(after), Some(expected));
             after = expected;
+        }
+    }
+
+    #[test]
+    fn a_row_of_runs_ends_where_the_next_run_is_later_than_the_last_end(
+        fields in fields(), from in 29_000_000_i64..30_000_000, minutes in 1_i64..300,
+    ) {
+        let Ok(schedule) = Schedule::parse(&text(&fields), None) else { return Ok(()) };
+        let all = matching(&fields, from, 20);
+        let now = Timestamp::from_seconds(60 * from);
+        let running = schedule.running(now, Duration::from_secs(60 * minutes.unsigned_abs()));
+        let since = all.iter().position(|minute| (from - minutes + 1..=from).contains(minute));
+        prop_assert_eq!(running.map(|r| r.since.as_seconds() / 60), since.map(|at| all[at]));
+        if let Some(until) = running.and_then(|r| r.until) {
+            let row = &all[since.expect("it runs")..];
+            let last = row.windows(2).find(|two| two[1] > two[0] + minutes);
+            let last = last.map_or(row[row.len() - 1], |two| two[0]);
+            prop_assert_eq!(until.as_seconds() / 60, last + minutes);
         }
     }
 

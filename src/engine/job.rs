@@ -35,8 +35,8 @@ const HORIZON: Duration = Duration::from_hours(400 * 24);
 /// Upper bound of every interval: 29 February 2096 is followed by that of 2104.
 const LONGEST: Duration = Duration::from_hours(8 * 366 * 24);
 
-/// Runs in a row that are followed to find the end of the last.
-const MAX_ROW: usize = 1_024;
+/// Steps, each of nearly a run's length, in which the end of a row of runs is looked for.
+const MAX_STEPS: usize = 64;
 
 const DAY: Duration = Duration::from_hours(24);
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -130,7 +130,7 @@ impl NotASchedule {
 pub struct Running {
     /// When the first run that is not over began.
     pub since: Timestamp,
-    /// When the last run ends; `None` if so many follow that the end was not looked for.
+    /// When the last run ends; `None` if so many follow that the end was not found.
     pub until: Option<Timestamp>,
 }
 
@@ -184,14 +184,27 @@ impl Schedule {
     pub fn running(&self, now: Timestamp, max_runtime: Duration) -> Option<Running> {
         let since = self.next_after(now.minus(max_runtime)).filter(|since| *since <= now)?;
         let mut last = since;
-        for _ in 0..MAX_ROW {
+        for _ in 0..MAX_STEPS {
             let ends = last.plus(max_runtime);
-            match self.next_after(last).filter(|next| *next <= ends) {
+            match self.late_in(last, ends) {
                 Some(next) => last = next,
                 None => return Some(Running { since, until: Some(ends) }),
             }
         }
         Some(Running { since, until: None })
+    }
+
+    /// Returns a start in `(after, until]`, if there is one: as late as a few looks can find.
+    fn late_in(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let mut back = Duration::from_mins(1);
+        loop {
+            let from = until.minus(back).max(after);
+            let found = self.next_after(from).filter(|next| *next <= until);
+            if found.is_some() || from == after {
+                return found;
+            }
+            back = back.saturating_mul(4);
+        }
     }
 
     /// Returns the longest time from one run to the next in the 400 days to both sides of `around`.
