@@ -83,7 +83,7 @@ name = "payments-api"
 sources = ["edge"]
 keys = [ { name = "2025-q4", secret_file = "/run/secrets/old" }, { name = "2026-q1", fingerprint = "kd1:00112233445566778899aabbccddeeff" }, { name = "x", id = "AKIA1" } ]
 consumers = [ "checkout", { name = "partner-x", third_party = true, max_cache_ttl = "1h" }, { name = "billing-batch", single = true } ]
-jobs = []
+jobs = [ { consumer = "billing-batch", schedule = "0 3 1 * *", max_runtime = "2h" } ]
 [credential.policy]
 quiet_period = "15m"
 monitoring_cycle = "5m"
@@ -823,12 +823,120 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         &source("format = [\"combined\", \"cloudtrail\"]\n"),
         &[&format!("5:23: {cloudtrail}; {fix}")],
     );
-    check(
-        &credential("jobs = [ { consumer = \"b\", schedule = \"0 3 1 * *\" } ]\n"),
-        &[&message("8:8", "jobs")],
-    );
     check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
+}
+
+#[test]
+fn jobs_are_read_with_their_schedule_zone_and_bound() {
+    let text = credential(
+        "jobs = [ { consumer = \"billing\", schedule = \"0 3 1 * *\", max_runtime = \"2h\", tz = \"Europe/Berlin\" },\n\
+         { consumer = \"report\", schedule = \"*/5 9-17 * * mon-fri\" } ]\n",
+    );
+    let jobs = parse(&text).unwrap().credentials.remove(0).jobs;
+    let [billing, report] = &jobs[..] else { panic!("two jobs") };
+    assert_eq!((&*billing.consumer, &*billing.schedule), ("billing", "0 3 1 * *"));
+    assert_eq!(billing.zone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!(billing.max_runtime, Duration::from_hours(2));
+    assert_eq!((report.zone.as_deref(), report.max_runtime), (None, Duration::from_hours(1)));
+}
+
+#[test]
+fn what_is_wrong_with_a_job_is_pointed_at() {
+    let example =
+        "{ consumer = \"billing-batch\", schedule = \"0 3 1 * *\", max_runtime = \"2h\" }";
+    let job = |rest: &str| credential(&format!("jobs = [ {{ {rest} }} ]\n"));
+    let whole = "write minute, hour, day of month, month and day of week, as \"0 3 1 * *\"; a zone goes \
+                 into `tz`";
+    for (rest, problem) in [
+        (
+            "schedule = \"0 3 1 * *\"",
+            "8:10: a job has no `consumer`; add `consumer = \"billing-batch\"`, as the log shows it",
+        ),
+        ("consumer = \"b\"", "8:10: a job has no `schedule`; add `schedule = \"0 3 1 * *\"`"),
+        (
+            "consumer = \"b\", schedule = \"0 24 1 * *\"",
+            "8:42: `schedule` = \"0 24 1 * *\" has `24` for the hour; write hours from 0 to 23, as \"3\", \
+             \"*/6\" or \"8-17\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 0 3 1 * *\"",
+            &format!(
+                "8:39: `schedule` = \"0 0 3 1 * *\" has 6 fields where cron has five; {whole}"
+            ),
+        ),
+        (
+            "consumer = \"b\", schedule = \"@reboot\"",
+            "8:39: `schedule` = \"@reboot\" is a shorthand; write when it runs, in five fields, as \
+             \"0 3 * * *\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"@Daily\"",
+            "8:39: `schedule` = \"@Daily\" is a shorthand; write \"0 0 * * *\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 30 2 *\"",
+            "8:39: `schedule` = \"0 3 30 2 *\" names days that never come; correct the day of month or the \
+             month",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", tz = \"Europe/Berln\"",
+            "8:57: unknown time zone \"Europe/Berln\"; did you mean \"Europe/Berlin\"?",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", tz = \"the usual one\"",
+            "8:57: unknown time zone \"the usual one\"; write a name of the IANA database, as \
+             \"Europe/Berlin\", or leave it out for UTC",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", max_runtime = \"0s\"",
+            "8:66: `max_runtime` of zero says that the job never runs; write how long a run lasts at most, as \
+             \"2h\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", max_runtime = \"-1h\"",
+            "8:66: `max_runtime` = \"-1h\" is negative; write a duration like \"90s\", \"15m\", \"36h\" or \
+             \"7d\"",
+        ),
+        (
+            "consumer = \"anonymous\", schedule = \"0 3 1 * *\"",
+            "8:23: `anonymous` is the name of all who have none: its runs cannot be told; log a name for the \
+             job, or map one to its address",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", zone = \"UTC\"",
+            "8:52: unknown key `zone` in a job; remove it, or use one of consumer, schedule, tz, max_runtime",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\" }, { consumer = \"b\", schedule = \"0  3 1 * *\"",
+            "8:54: this job of `b` is given twice; remove one",
+        ),
+    ] {
+        check(&job(rest), &[problem]);
+    }
+    let synthetic = "consumers = [ { name = \"b\", synthetic = true } ]\n";
+    check(
+        &format!("{}{synthetic}", job("consumer = \"b\", schedule = \"0 3 1 * *\"")),
+        &[
+            "8:23: `b` is synthetic: what it does proves no run of a job; remove the job, or `synthetic` \
+           from the consumer",
+        ],
+    );
+    check(
+        &credential("jobs = \"0 3 1 * *\"\n"),
+        &[&format!("8:8: `jobs` is a string; write a list of tables like {example}")],
+    );
+    check(
+        &credential("jobs = [\"0 3 1 * *\"]\n"),
+        &[&format!("8:9: a job is no table; write {example}")],
+    );
+    let many = vec!["{ consumer = \"b\", schedule = \"0 3 1 * *\" }"; 257].join(", ");
+    check(
+        &credential(&format!("jobs = [{many}]\n")),
+        &[
+            "8:8: `jobs` has more than 256 entries; leave out those that others of its consumer cover",
+        ],
+    );
 }
 
 #[test]

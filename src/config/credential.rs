@@ -1,4 +1,4 @@
-//! Reads `[[credential]]`: its sources, its keys, the consumers that must move, its policy.
+//! Reads `[[credential]]`: its sources, its keys, the consumers that must move, its jobs, its policy.
 //!
 //! Nothing that stands in `keys` is ever quoted: a raw key may stand there by mistake.
 
@@ -13,7 +13,7 @@ use crate::config::error::ConfigError;
 use crate::config::key::{Key, KeyIdentity, ResolvedKey};
 use crate::config::report::Report;
 use crate::config::table::{Table, Value, closest};
-use crate::config::{Credential, Source, check_name, policy};
+use crate::config::{Credential, Source, check_name, job, policy};
 use crate::engine::credential::{CredentialName, Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::rotation::RosterEntry;
 
@@ -57,7 +57,7 @@ pub(super) fn read(
     let sources = read_sources(&mut table, declared, report);
     let keys = read_keys(&mut table, base, report);
     let roster = read_roster(&mut table, report);
-    table.refuse_unless("jobs", "[]", report);
+    let jobs = job::read(&mut table, &roster, report);
     let policy = table.table("policy", "[credential.policy]", report);
     let context = policy::Context {
         sources: declared.iter().filter(|source| sources.contains(&source.name)).collect(),
@@ -68,7 +68,7 @@ pub(super) fn read(
     let name = name?;
     check_name("credential", &name, report);
     let name = CredentialName::new(name.into_inner());
-    Some(Credential { name, sources, keys, roster, jobs: Vec::new(), policy })
+    Some(Credential { name, sources, keys, roster, jobs, policy })
 }
 
 fn read_sources(

@@ -12,6 +12,7 @@
 mod consumer_map;
 mod credential;
 mod error;
+mod job;
 mod key;
 mod layout;
 mod policy;

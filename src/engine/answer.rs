@@ -123,7 +123,7 @@ pub struct SourceSummary {
 /// How many consumers are in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ConsumerCounts {
-    /// All consumers known for the old key or on the roster, and those seen on the new key.
+    /// All consumers known for the old key, on the roster or of a job, and those seen on the new key.
     pub total: u64,
     /// Moved to the new key.
     pub moved: u64,

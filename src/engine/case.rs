@@ -15,6 +15,7 @@ use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
+use crate::engine::runs::{self, JobStanding};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
@@ -30,6 +31,7 @@ pub struct Case<'a> {
     pub watermark: Option<Timestamp>,
     pub window: RequiredWindow,
     pub migrants: Vec<Migrant<'a>>,
+    pub jobs: Vec<JobStanding<'a>>,
     /// Latest effective time of a presentation of A that counts.
     pub last_old: Option<Timestamp>,
     /// Since when all sources have been observed without a break.
@@ -48,6 +50,7 @@ impl<'a> Case<'a> {
             source.and_then(|source| standing::source_watermark(source, counts))
         }));
         let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
+        let jobs = runs::standings(facts, &migrants);
         let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
         let last_old = counted.filter_map(Migrant::last_old).max();
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
@@ -57,11 +60,12 @@ impl<'a> Case<'a> {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, watermark),
+            window: required_window(facts.policy, &jobs, watermark),
             last_old,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
             migrants,
+            jobs,
             sources,
         }
     }
@@ -232,8 +236,15 @@ impl<'a> Case<'a> {
 }
 
 /// Returns the required quiet, itemised, and the window it spans.
-fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWindow {
-    let longest = policy.quiet_period.max(policy.monitoring_cycle);
+fn required_window(
+    policy: &Policy,
+    jobs: &[JobStanding<'_>],
+    watermark: Option<Timestamp>,
+) -> RequiredWindow {
+    let awaited = jobs.iter().filter(|job| job.is_awaited()).map(|job| job.scheduled);
+    let jobs = awaited.map(|job| job.longest_interval.saturating_add(job.job.max_runtime)).max();
+    let jobs = jobs.unwrap_or_default();
+    let longest = policy.quiet_period.max(policy.monitoring_cycle).max(jobs);
     let required =
         longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
     RequiredWindow {
@@ -241,6 +252,7 @@ fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWin
         terms: vec![
             ("quiet_period", policy.quiet_period),
             ("monitoring_cycle", policy.monitoring_cycle),
+            ("jobs", jobs),
             ("max_session_lifetime", policy.max_session_lifetime),
             ("clock_skew", policy.clock_skew),
         ],

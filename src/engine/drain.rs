@@ -367,8 +367,12 @@ impl Drain {
             Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
         });
         let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
+        let open = self.rotations.values().filter(|w| w.rotation.phase == Phase::Open);
+        let schedules = open.flat_map(|w| w.rotation.jobs.iter()).map(|job| &job.schedule);
+        // The end of a run is where its blocker clears.
+        let runs = schedules.filter_map(|schedule| schedule.as_ref().ok()?.next_after(now));
         // A bound is passed one instant after it is reached.
         let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
-        clears.chain(passed).chain(waivers).filter(|at| *at > now).min()
+        clears.chain(passed).chain(waivers).chain(runs).filter(|at| *at > now).min()
     }
 }

@@ -33,7 +33,8 @@ pub struct Migrant<'a> {
     pub state: ConsumerState,
 }
 
-/// Returns every consumer of the roster and every one that presented either key, by name.
+/// Returns every consumer of the roster or of a job and every one that presented either key, by
+/// name.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
@@ -64,6 +65,16 @@ pub fn migrants<'a>(
     }
     for (consumer, uses) in new.into_iter().flatten() {
         meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.new = Some(uses));
+    }
+    for job in &declaration.jobs {
+        let name = &*job.consumer;
+        let pool = name == Consumer::POOL;
+        // Known by that name already, whichever way; a client called `anonymous` is not the pool.
+        if !all.contains_key(&(name, false)) && (pool || !all.contains_key(&(name, true))) {
+            let state = ConsumerState::Silent;
+            let unseen = Migrant { name, named: !pool, roster: None, old: None, new: None, state };
+            all.insert((name, !pool), unseen);
+        }
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
     for migrant in &mut all {

@@ -41,6 +41,8 @@ pub mod wording;
 
 pub mod declaration;
 
+pub mod job;
+
 pub mod rotation;
 
 pub mod migration;
@@ -48,6 +50,8 @@ pub mod migration;
 pub mod standing;
 
 pub mod readiness;
+
+mod runs;
 
 mod case;
 

@@ -22,6 +22,8 @@ mod coverage;
 
 mod journal;
 
+mod jobs;
+
 mod precedence;
 
 mod answers;
