@@ -12,7 +12,7 @@ use crate::config::table::Table;
 use crate::config::{Source, check_name, layout};
 use crate::engine::credential::SourceName;
 use crate::engine::parse::{FormatSpec, Layout, LineParser};
-use crate::engine::policy::SourcePolicy;
+use crate::engine::policy::{Completeness, SourcePolicy};
 
 const IDLE_AFTER: Duration = Duration::from_mins(5);
 
@@ -124,5 +124,7 @@ fn read_policy(
         lateness_assumed: allowed_lateness < preset,
         idle_after,
         silence_is_idle: false,
+        completeness: Completeness::Complete,
+        probes: Vec::new(),
     }
 }

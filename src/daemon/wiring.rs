@@ -79,6 +79,7 @@ pub fn wire(
         sources.push(SourceDecl {
             name: source.name.clone(),
             layout: parser.layout_digest(),
+            places: parser.places().to_vec(),
             policy: source.policy.clone(),
             tracked: keys.iter().map(|key| key.fingerprint).collect(),
         });

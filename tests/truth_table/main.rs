@@ -16,7 +16,13 @@ mod usage;
 
 mod consumers;
 
+mod places;
+
+mod probes;
+
 mod sources;
+
+mod controls;
 
 mod coverage;
 
@@ -25,6 +31,8 @@ mod journal;
 mod precedence;
 
 mod answers;
+
+mod assumptions;
 
 mod changes;
 
