@@ -48,6 +48,11 @@ impl<'d> Table<'d> {
         None
     }
 
+    /// Returns the table as one whose lines are never quoted.
+    pub(super) fn hidden(self) -> Self {
+        Self { private: true, ..self }
+    }
+
     /// Returns where the table begins.
     pub(super) fn span(&self) -> &Span {
         &self.span
