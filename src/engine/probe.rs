@@ -45,7 +45,7 @@ impl Probe {
     }
 }
 
-/// When a probe was seen in a source, in runs of which it was never out of sight for longer than
+/// When a probe was seen in a source, whichever stream showed it, in runs of which it was never out of sight for longer than
 /// its bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sightings {

@@ -10,9 +10,11 @@ use keydrain::engine::drain::{Declared, Opening, Refused};
 use keydrain::engine::probe::Probe;
 use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::time::Timestamp;
+use proptest::prelude::*;
 
 use crate::story::{
-    INSTANT, Story, at, blocker, check, minutes, moved_over, says, standing, stands_until,
+    INSTANT, Story, at, blocker, check, minutes, moved_over, moved_over_by, says, standing,
+    stands_until,
 };
 use crate::world::{ACCESS_LOG, CREDENTIAL, EDGE, NEW, OLD, fingerprint, key_ref};
 
@@ -276,4 +278,40 @@ fn of_several_probes_the_one_longest_out_of_sight_is_told() {
     check(&answer, Unknown, [("probe_missing", "second@edge")]);
     assert_eq!(answer.sources[0].probe_last_seen, Some(at("10:10:00")));
     assert_eq!(answer.sources[0].streams[0].name.as_str(), ACCESS_LOG);
+}
+
+/// A story with the probe at these seconds after 10:00:00.
+fn probed_at(seconds: &[u64]) -> Story {
+    seconds.iter().fold(declared(moved_over_by("10:40:00")), |story, second| {
+        let when = format!("10:{:02}:{:02}", second / 60, second % 60);
+        story.line(&when, PROBE, "prober", 200)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_ready_answer_rests_on_a_sighting_at_either_end_and_one_less_is_never_greener(
+        mut seconds in prop::collection::vec(0_u64..2_400, 0..40),
+        now in 960_u64..2_400,
+        left_out in any::<prop::sample::Index>(),
+    ) {
+        seconds.sort_unstable();
+        let now = at("10:00:00").plus(Duration::from_secs(now));
+        let answer = probed_at(&seconds).busy_at(now);
+        let window = answer.window.span.expect("the log was read");
+        let bound = Duration::from_secs(90);
+        let seen = |from: Timestamp, to: Timestamp| {
+            let times = seconds.iter().map(|s| at("10:00:00").plus(Duration::from_secs(*s)));
+            times.into_iter().any(|time| from <= time && time <= to)
+        };
+        let is_seen = seen(window.from.minus(bound), window.from) && seen(window.to.minus(bound), now);
+        let stands = standing(&answer).contains(&("probe_missing", SUBJECT));
+        prop_assert!(stands || is_seen, "said to be seen: {:?}", answer.blockers);
+        if answer.verdict != Ready && !seconds.is_empty() {
+            seconds.remove(left_out.index(seconds.len()));
+            prop_assert_ne!(probed_at(&seconds).busy_at(now).verdict, Ready);
+        }
+    }
 }
