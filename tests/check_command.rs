@@ -177,6 +177,64 @@ fn what_is_assumed_of_a_source_is_said() {
 }
 
 #[test]
+fn a_best_effort_source_that_nothing_covers_is_warned_of() {
+    let place = Place::new();
+    let lossy = "paths = [\"access.log\"]\nevidence = \"positive-only\"";
+    check(
+        &place,
+        &place.config(lossy, ""),
+        Exit::Ok,
+        &[
+            "warning source edge: it may lose lines and nothing covers it: no rotation that uses it can \
+           get ready; name a complete source that sees the same requests as its `covered_by`",
+        ],
+    );
+    let covered = format!(
+        "{lossy}\ncovered_by = \"inner\"\n\
+         [[source]]\nname = \"inner\"\npaths = [\"access.log\"]\ncredential = \"query:k\"\n"
+    );
+    let config = place.config(&covered, "");
+    let text = fs::read_to_string(&config).unwrap().replace("[\"edge\"]", "[\"edge\", \"inner\"]");
+    fs::write(&config, text).unwrap();
+    check(&place, &config, Exit::Ok, &[]);
+}
+
+#[test]
+fn a_probe_with_a_rotated_key_or_an_open_file_is_found() {
+    let place = Place::new();
+    let probe = |file: &str| {
+        format!(
+            "keys = [{{ name = \"old\", secret_file = \"old.key\" }}]\n\
+             [[probe]]\nname = \"door\"\nsecret_file = \"{file}\"\nsources = [\"edge\"]\n"
+        )
+    };
+    let source = "paths = [\"access.log*\"]";
+    place.write("probe.key", "sk_probe\n", 0o604);
+    check(
+        &place,
+        &place.config(source, &probe("probe.key")),
+        Exit::Ok,
+        &["warning probe door: probe.key has mode 0604: everybody on this host can use it; \
+           run `chmod o= probe.key`"],
+    );
+    place.write("probe.key", "sk_live_1\n", 0o600);
+    check(
+        &place,
+        &place.config(source, &probe("probe.key")),
+        Exit::Usage,
+        &["error probes: probe `door` has the key of key `old` of credential `payments`; \
+           give the probe a key of its own"],
+    );
+    check(
+        &place,
+        &place.config(source, &probe("gone.key")),
+        Exit::Usage,
+        &["error probes: secret file gone.key of key `door` cannot be read; \
+           create it, or correct `secret_file`"],
+    );
+}
+
+#[test]
 fn secret_files_that_cannot_be_used_are_errors_and_open_ones_are_warnings() {
     let place = Place::new();
     place.write("token", " \n", 0o600);

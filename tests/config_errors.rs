@@ -805,8 +805,6 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
     };
     for (line, what) in [
         ("kind = \"cloudwatch\"", "kind = \"cloudwatch\""),
-        ("evidence = \"positive-only\"", "evidence = \"positive-only\""),
-        ("covered_by = \"edge\"", "covered_by"),
         ("streams = \"pooled\"", "streams = \"pooled\""),
     ] {
         let at = format!("5:{}", line.find('=').unwrap() + 3);
@@ -823,7 +821,6 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         &source("format = [\"combined\", \"cloudtrail\"]\n"),
         &[&format!("5:23: {cloudtrail}; {fix}")],
     );
-    check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
 }
 

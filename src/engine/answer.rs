@@ -112,6 +112,8 @@ pub struct SourceSummary {
     pub watermark: Option<Timestamp>,
     /// What the watermark rests on.
     pub basis: Basis,
+    /// When its probe was last seen, in event time: of several, the one longest out of sight.
+    pub probe_last_seen: Option<Timestamp>,
     /// Gaps that meet the window.
     pub gaps: Vec<Gap>,
     /// Rejected lines in the window.

@@ -26,8 +26,11 @@ use crate::engine::{standing, watermark};
 pub struct Case<'a> {
     pub facts: &'a Facts<'a>,
     pub now: Timestamp,
-    /// Pinned sources that are not retired.
+    /// Pinned sources that are not retired and can prove absence: of them evidence is demanded.
     pub sources: Vec<(&'a SourceName, Option<&'a Source>)>,
+    /// Pinned sources that are not retired and prove use alone. Nothing is demanded of them: a
+    /// source that covers one sees every request that may stand unread in it.
+    pub best_effort: Vec<(&'a SourceName, &'a Source)>,
     pub watermark: Option<Timestamp>,
     pub window: RequiredWindow,
     pub migrants: Vec<Migrant<'a>>,
@@ -45,6 +48,10 @@ impl<'a> Case<'a> {
         let rotation = facts.rotation;
         let mut sources = facts.sources.clone();
         sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
+        let is_best_effort = |of: Option<&'a Source>| of.filter(|source| !source.is_complete());
+        let best_effort: Vec<_> =
+            sources.iter().filter_map(|(name, of)| Some((*name, is_best_effort(*of)?))).collect();
+        sources.retain(|(_, of)| is_best_effort(*of).is_none());
         let watermark = watermark::least(sources.iter().map(|(name, source)| {
             let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
             source.and_then(|source| standing::source_watermark(source, counts))
@@ -67,6 +74,7 @@ impl<'a> Case<'a> {
             migrants,
             jobs,
             sources,
+            best_effort,
         }
     }
 
@@ -205,7 +213,9 @@ impl<'a> Case<'a> {
         let keys = [self.old_key(), self.new_key()];
         let lag = self.facts.policy.max_evidence_lag;
         let known = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
+        let best_effort = self.best_effort.iter().map(|(name, source)| (name, *source));
         known
+            .chain(best_effort)
             .map(|(name, source)| {
                 let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
                 let from = self.now.minus(self.window.required);

@@ -15,6 +15,7 @@ mod verdicts;
 pub use terms::{CredentialDecl, Declared, Opening, Refused};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, Epoch, Verdict};
@@ -87,6 +88,9 @@ impl Drain {
         }
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
+        }
+        for record in state.probes {
+            drain.source_mut(&record.source.clone()).restore_probe(record);
         }
         for (source, stream, count) in state.lines {
             drain.source_mut(&source).stream_mut(&stream).add_lines(count);
@@ -212,6 +216,10 @@ impl Drain {
         if opening.old_key.fingerprint == opening.new_key.fingerprint {
             return Err(Refused::SameKey);
         }
+        let keys = [opening.old_key.fingerprint, opening.new_key.fingerprint];
+        if let Some(probe) = self.probe_of(&keys) {
+            return Err(Refused::ProbeKey(probe));
+        }
         let started_at = opening.started_at.unwrap_or(now);
         if started_at > now.plus(Duration::from_mins(1)) {
             return Err(Refused::StartsInTheFuture);
@@ -300,6 +308,12 @@ impl Drain {
         watched.journal.push(entry.clone());
         self.commit.journal.push(entry);
         self.journal_sequence
+    }
+
+    /// Returns the name of a probe that has one of `keys`.
+    fn probe_of(&self, keys: &[Fingerprint]) -> Option<Arc<str>> {
+        let mut probes = self.declared.sources.iter().flat_map(|decl| &decl.policy.probes);
+        probes.find(|probe| keys.contains(&probe.key)).map(|probe| Arc::clone(&probe.name))
     }
 
     fn new_id(&self, credential: &CredentialName) -> RotationId {

@@ -35,6 +35,8 @@ pub mod series;
 
 pub mod ledger;
 
+pub mod probe;
+
 pub mod policy;
 
 pub mod wording;

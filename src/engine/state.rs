@@ -3,11 +3,13 @@
 //! The engine makes these records, the store keeps them, and at the next start the engine is
 //! built from them again. A record is written whole: the newest one replaces the one before.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::Gap;
-use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{
@@ -56,6 +58,10 @@ pub struct StreamRecord {
     pub observed_lateness: Duration,
     /// Tracked keys that were read from the stream since its observation began.
     pub keys_seen: Vec<Fingerprint>,
+    /// Places that ever showed a tracked key, each with whether one did since observation began.
+    pub places_seen: BTreeMap<PlaceName, bool>,
+    /// Effective time of the latest line with a mask in a place of the key.
+    pub masked_at: Option<Timestamp>,
 }
 
 /// One generation of a stream.
@@ -93,6 +99,17 @@ pub struct TrackedRecord {
     /// Event time from which lines were matched against it; `None`: from the first line on;
     /// [`Timestamp::MAX`]: it was looked for once and is not at present.
     pub since: Option<Timestamp>,
+}
+
+/// When a probe was seen in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The probe's key.
+    pub key: Fingerprint,
+    /// When it was seen.
+    pub seen: Sightings,
 }
 
 /// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
@@ -145,6 +162,8 @@ pub struct Commit {
     pub generations: Vec<GenerationRecord>,
     /// Tracked keys of changed sources.
     pub tracked: Vec<TrackedRecord>,
+    /// Changed sightings of probes.
+    pub probes: Vec<ProbeRecord>,
     /// New gaps.
     pub gaps: Vec<Gap>,
     /// New rotations.
@@ -171,6 +190,7 @@ impl Commit {
             && self.streams.is_empty()
             && self.generations.is_empty()
             && self.tracked.is_empty()
+            && self.probes.is_empty()
             && self.gaps.is_empty()
             && self.rotations.is_empty()
             && self.journal.is_empty()
@@ -193,6 +213,8 @@ pub struct State {
     pub generations: Vec<GenerationRecord>,
     /// Tracked keys.
     pub tracked: Vec<TrackedRecord>,
+    /// Sightings of probes, also of those no longer configured.
+    pub probes: Vec<ProbeRecord>,
     /// Usage cells by source.
     pub cells: Vec<(SourceName, UsageCell)>,
     /// Line counts by source and stream.

@@ -11,6 +11,10 @@ use crate::engine::state::StreamRecord;
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::{LineCount, RejectedKey, UsageDelta};
 
+/// Most places that are remembered of a stream over all changes of its configuration; any other
+/// counts as one that never showed a key. A configuration lists at most 32.
+const MAX_PLACES_REMEMBERED: usize = 128;
+
 /// One stream of a source.
 #[derive(Clone, Debug)]
 pub struct Stream {
@@ -52,6 +56,8 @@ impl Stream {
     pub(super) fn restart(&mut self) {
         self.record.observing_since = None;
         self.record.keys_seen.clear();
+        // That a place showed a key is remembered: it must do so again.
+        self.record.places_seen.values_mut().for_each(|shown| *shown = false);
         self.changed = true;
     }
 
@@ -79,6 +85,14 @@ impl Stream {
             // the line itself counts from its arrival.
             let observed = lateness.saturating_add(late_by).min(most_lateness);
             record.observed_lateness = record.observed_lateness.max(observed);
+        }
+        record.masked_at = record.masked_at.max(delta.masked_at);
+        for place in &delta.places {
+            if record.places_seen.len() < MAX_PLACES_REMEMBERED
+                || record.places_seen.contains_key(place)
+            {
+                record.places_seen.insert(place.clone(), true);
+            }
         }
         let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
         for key in seen {

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{ConsumerName, Fingerprint, PlaceName, SourceName, StreamName};
 use crate::engine::time::{Minute, Timestamp};
 
 /// What became of a request, by its status.
@@ -262,6 +262,10 @@ pub struct UsageDelta {
     pub frontier_assumed: bool,
     /// Rejected lines in which a tracked key stands.
     pub rejected_keys: Vec<RejectedKey>,
+    /// Places that showed a tracked key.
+    pub places: Vec<PlaceName>,
+    /// Effective time of the latest line with a mask in a place of the key, as `***`.
+    pub masked_at: Option<Timestamp>,
     /// How far behind the frontier the latest-coming line with a tracked key was, if beyond the allowed lateness.
     pub late_by: Option<Duration>,
     /// Whether an event lay further in the future than tolerated.

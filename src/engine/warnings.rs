@@ -1,8 +1,13 @@
 //! The remarks beside a verdict: they never block.
 
+use std::collections::BTreeSet;
+
 use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
+use crate::engine::credential::SourceName;
+use crate::engine::evidence::Source;
 use crate::engine::rotation::Phase;
+use crate::engine::standing;
 use crate::engine::wording::humane;
 
 /// Returns all warnings of a case, without repeats, in order of code and subject.
@@ -44,6 +49,7 @@ fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
     let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
     for (name, source) in case.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)))
     {
+        unproved_places(case, name, source, found);
         for gap in source.gaps.iter().filter(|gap| gap.span.to <= from) {
             let message =
                 format!("lines before {} are lost ({})", gap.span.to, gap.reason.as_str());
@@ -61,9 +67,26 @@ fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
             let message = "its silence is declared to be idleness".to_owned();
             found.push(warning(WarningCode::AssumedIdle, stream.as_str(), message));
         }
+    }
+    let known = case.sources.iter().filter_map(|(_, source)| *source);
+    for source in known.chain(case.best_effort.iter().map(|(_, source)| *source)) {
         for (path, why) in source.status.iter().flat_map(|status| &status.refused) {
             found.push(warning(WarningCode::RefusedPath, path, format!("not read: {why}")));
         }
+    }
+}
+
+/// A place that never showed a key may be misspelt, or one that no client uses.
+fn unproved_places(case: &Case<'_>, name: &SourceName, source: &Source, found: &mut Vec<Warning>) {
+    let counted =
+        source.streams.iter().filter(|(stream, _)| case.facts.rotation.counts_stream(name, stream));
+    let shown: BTreeSet<_> = counted.flat_map(|(_, of)| of.record.places_seen.keys()).collect();
+    for place in standing::listed_places(source).filter(|place| !shown.contains(place)) {
+        let message = format!(
+            "{place} never showed a key: a key that is presented there may not be seen; send one \
+             request with a key there, or take it off the source's credential"
+        );
+        found.push(warning(WarningCode::PlaceUnproved, &format!("{name}/{place}"), message));
     }
 }
 

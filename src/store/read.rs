@@ -4,14 +4,18 @@
 //! minute. A value that this program never writes is damage and stops the reading: a guess could
 //! make a verdict greener.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row};
 
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::{Gap, GapReason};
-use crate::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{CredentialName, Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, Job, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
-    GenerationRecord, PublishedVerdict, SourceRecord, State, StreamRecord, TrackedRecord, Violation,
+    GenerationRecord, ProbeRecord, PublishedVerdict, SourceRecord, State, StreamRecord,
+    TrackedRecord, Violation,
 };
 use crate::engine::time::Minute;
 use crate::engine::usage::{
@@ -38,6 +42,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         streams: all.streams()?,
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
+        probes: all.probes()?,
         cells: all.rows(CELLS, cell)?,
         lines: all.rows("SELECT * FROM line_count ORDER BY stream, minute", line)?,
         rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key, at", reject)?,
@@ -88,9 +93,30 @@ impl Reader<'_> {
 
     fn streams(&self) -> Result<Vec<StreamRecord>, Fault> {
         let keys = "SELECT key FROM stream_key WHERE stream = ?1 ORDER BY position";
+        let places = "SELECT place, shown FROM stream_place WHERE stream = ?1";
         self.rows("SELECT * FROM stream_state ORDER BY stream", |row, names| {
             let id: i64 = row.get("stream")?;
-            stream(row, names, self.rows_of(keys, [id], |row, names| names.key(row.get("key")?))?)
+            let keys = self.rows_of(keys, [id], |row, names| names.key(row.get("key")?))?;
+            let places = self.rows_of(places, [id], |row, _| {
+                Ok((PlaceName::new(row.get::<_, String>("place")?), row.get("shown")?))
+            })?;
+            stream(row, names, keys, places.into_iter().collect())
+        })
+    }
+
+    fn probes(&self) -> Result<Vec<ProbeRecord>, Fault> {
+        let runs = "SELECT first, last FROM probe_sighting
+            WHERE source = ?1 AND key = ?2 ORDER BY first";
+        let probes = "SELECT DISTINCT source, key, bound FROM probe_sighting ORDER BY source, key";
+        self.rows(probes, |row, names| {
+            let (source, key): (i64, i64) = (row.get("source")?, row.get("key")?);
+            let runs = self
+                .rows_of(runs, [source, key], |row, _| Ok((row.get("first")?, row.get("last")?)))?;
+            Ok(ProbeRecord {
+                source: names.source(source)?,
+                key: names.key(key)?,
+                seen: Sightings::restore(get_duration(row, "bound")?, runs),
+            })
         })
     }
 
@@ -166,6 +192,7 @@ fn stream(
     row: &Row<'_>,
     names: &Directory,
     keys_seen: Vec<Fingerprint>,
+    places_seen: BTreeMap<PlaceName, bool>,
 ) -> Result<StreamRecord, Fault> {
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok(StreamRecord {
@@ -178,6 +205,8 @@ fn stream(
         last_line_at: get_instant_or_none(row, "last_line_at")?,
         observed_lateness: get_duration(row, "observed_lateness")?,
         keys_seen,
+        places_seen,
+        masked_at: get_instant_or_none(row, "masked_at")?,
     })
 }
 

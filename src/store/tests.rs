@@ -43,6 +43,8 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     };

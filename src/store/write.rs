@@ -9,8 +9,8 @@ use rusqlite::{Connection, params};
 use crate::engine::coverage::Gap;
 use crate::engine::rotation::{Declaration, JournalEntry};
 use crate::engine::state::{
-    Commit, GenerationRecord, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord,
-    Violation,
+    Commit, GenerationRecord, ProbeRecord, PublishedVerdict, SourceRecord, StreamRecord,
+    TrackedRecord, Violation,
 };
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
@@ -40,6 +40,9 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     }
     for record in &commit.tracked {
         put_tracked(tx, names, record)?;
+    }
+    for record in &commit.probes {
+        put_probe(tx, names, record)?;
     }
     for gap in &commit.gaps {
         append_gap(tx, names, gap)?;
@@ -156,8 +159,8 @@ fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Resu
 
 fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
-    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
-        params![
+    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
             stream,
             instant(record.observing_since),
             instant(record.frontier),
@@ -165,12 +168,17 @@ fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Resu
             instant(record.watermark),
             instant(record.last_line_at),
             nanos(record.observed_lateness),
-        ],
-    )?;
+            instant(record.masked_at),
+        ])?;
     tx.prepare_cached("DELETE FROM stream_key WHERE stream = ?1")?.execute([stream])?;
     let mut add = tx.prepare_cached("INSERT INTO stream_key VALUES (?1, ?2, ?3)")?;
     for (position, key) in record.keys_seen.iter().enumerate() {
         add.execute(params![stream, place(position), names.key(tx, key)?])?;
+    }
+    tx.prepare_cached("DELETE FROM stream_place WHERE stream = ?1")?.execute([stream])?;
+    let mut put = tx.prepare_cached("INSERT INTO stream_place VALUES (?1, ?2, ?3)")?;
+    for (place, shown) in &record.places_seen {
+        put.execute(params![stream, place.as_str(), shown])?;
     }
     Ok(())
 }
@@ -211,6 +219,19 @@ fn put_tracked(tx: &Connection, names: &mut Names, record: &TrackedRecord) -> Re
         key,
         instant(record.since)
     ])?;
+    Ok(())
+}
+
+fn put_probe(tx: &Connection, names: &mut Names, record: &ProbeRecord) -> Result<(), Fault> {
+    let source = names.source(tx, &record.source)?;
+    let key = names.key(tx, &record.key)?;
+    tx.prepare_cached("DELETE FROM probe_sighting WHERE source = ?1 AND key = ?2")?
+        .execute([source, key])?;
+    let mut add = tx.prepare_cached("INSERT INTO probe_sighting VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let bound = nanos(record.seen.bound());
+    for (first, last) in record.seen.runs() {
+        add.execute(params![source, key, first, last, bound])?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod controls;
 mod crash;
 mod demo;
 mod flow;

@@ -99,6 +99,7 @@ pub fn fresh(mut answer: Answer) -> Answer {
 
 fn source_summary() -> SourceSummary {
     SourceSummary {
+        probe_last_seen: Some(noon(-2)),
         name: SourceName::new("edge"),
         state: SourceState::Live,
         watermark: Some(noon(-1).minus(Duration::from_millis(200))),

@@ -54,7 +54,7 @@ async fn readiness_has_every_field_of_the_contract() {
                     "from": "2026-11-23T11:58:30Z", "to": "2026-11-23T11:58:40Z",
                     "reason": "truncated", "stream": "/var/log/nginx/access.log", "bytes": null,
                 }],
-                "rejects": 5, "probe_last_seen": null,
+                "rejects": 5, "probe_last_seen": "2026-11-23T11:59:58Z",
             }],
         },
         "consumers": {
@@ -140,6 +140,7 @@ async fn sources_show_what_was_read_lost_and_refused() {
         "name": "edge", "state": "live", "watermark": "2026-11-23T11:59:58.8Z",
         "basis": "proved", "lag_seconds": 2.2, "bytes_read": 1000, "bytes_skipped": 1,
         "bytes_unknown": 2, "backlog_bytes": 3, "lines": 100, "rejects": 5, "other_keys": 6,
+        "probe_last_seen": "2026-11-23T11:59:58Z",
         "streams": [{
             "name": "/var/log/nginx/access.log", "state": "live", "watermark": null,
             "generations": 2,

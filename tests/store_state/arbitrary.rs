@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use keydrain::engine::answer::{Epoch, Verdict};
 use keydrain::engine::coverage::{Gap, GapReason};
-use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::credential::{
+    CredentialName, Fingerprint, PlaceName, SourceName, StreamName,
+};
+use keydrain::engine::probe::Sightings;
 use keydrain::engine::rotation::{
     Attestation, Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::state::{
-    Commit, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
+    Commit, ProbeRecord, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
 };
 use keydrain::engine::time::{Minute, Span, Timestamp};
 use keydrain::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally,
     UsageCell, UsageDelta,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -140,9 +143,11 @@ fn a_source_record() -> impl Strategy<Value = SourceRecord> {
 }
 
 fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
-    let instants = prop::array::uniform4(option::of(an_instant()));
-    (a_source(), a_stream(), instants, any::<bool>(), a_duration(), vec(a_key(), 0..4)).prop_map(
-        |(source, stream, instants, frontier_assumed, observed_lateness, keys_seen)| StreamRecord {
+    let instants = prop::array::uniform5(option::of(an_instant()));
+    let place = select(vec!["query:k", "field:ü", "nul\u{0}"]).prop_map(PlaceName::new);
+    let seen = (vec(a_key(), 0..4), btree_map(place, any::<bool>(), 0..3));
+    (a_source(), a_stream(), instants, any::<bool>(), a_duration(), seen).prop_map(
+        |(source, stream, instants, frontier_assumed, observed_lateness, seen)| StreamRecord {
             source,
             stream,
             observing_since: instants[0],
@@ -151,9 +156,19 @@ fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
             watermark: instants[2],
             last_line_at: instants[3],
             observed_lateness,
-            keys_seen,
+            keys_seen: seen.0,
+            places_seen: seen.1,
+            masked_at: instants[4],
         },
     )
+}
+
+fn a_probe_record() -> impl Strategy<Value = ProbeRecord> {
+    let runs = btree_map(-9..9_i64, 0..9_i64, 0..4);
+    (a_source(), a_key(), a_duration(), runs).prop_map(|(source, key, bound, runs)| {
+        let runs = runs.into_iter().map(|(first, length)| (first, first + length)).collect();
+        ProbeRecord { source, key, seen: Sightings::restore(bound, runs) }
+    })
 }
 
 fn a_gap() -> impl Strategy<Value = Gap> {
@@ -272,7 +287,11 @@ fn a_commit() -> impl Strategy<Value = Commit> {
         .prop_map(|(source, key, since)| TrackedRecord { source, key, since });
     (
         (vec(a_delta(), 0..4), vec(a_source_record(), 0..3), vec(a_stream_record(), 0..3)),
-        (vec(tracked, 0..3), vec(a_gap(), 0..2), vec(a_declaration(), 0..2)),
+        (
+            (vec(tracked, 0..3), vec(a_probe_record(), 0..3)),
+            vec(a_gap(), 0..2),
+            vec(a_declaration(), 0..2),
+        ),
         (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
         (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
     )
@@ -281,7 +300,8 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             sources: evidence.1,
             streams: evidence.2,
             generations: Vec::new(),
-            tracked: found.0,
+            tracked: found.0.0,
+            probes: found.0.1,
             gaps: found.1,
             rotations: found.2,
             journal: told.0,

@@ -9,7 +9,7 @@ use keydrain::engine::credential::{
 use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
-use keydrain::engine::state::{Commit, GenerationRecord, State};
+use keydrain::engine::state::{Commit, GenerationRecord, ProbeRecord, State};
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, Outcome, Tally, UsageCell,
@@ -59,6 +59,8 @@ pub fn delta(from: u64, to: u64) -> UsageDelta {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     }
@@ -187,6 +189,12 @@ impl Model {
         for new in &commit.tracked {
             put(&mut state.tracked, new, |old| (&old.source, old.key) == (&new.source, new.key));
         }
+        for new in &commit.probes {
+            let same = |old: &ProbeRecord| (&old.source, old.key) == (&new.source, new.key);
+            put(&mut state.probes, new, same);
+        }
+        // Of a probe without sightings nothing is kept.
+        state.probes.retain(|it| !it.seen.runs().is_empty());
         for new in &commit.rotations {
             put(&mut state.rotations, new, |old| old.id == new.id);
         }
@@ -255,6 +263,7 @@ pub fn assert_same(found: &State, expected: &State) {
         (it.source.clone(), it.stream.clone(), it.number)
     });
     same(&found.tracked, &expected.tracked, |it| (it.source.clone(), it.key));
+    same(&found.probes, &expected.probes, |it| (it.source.clone(), it.key));
     same(&found.cells, &expected.cells, |(source, it)| {
         (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
     });

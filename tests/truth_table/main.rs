@@ -16,7 +16,13 @@ mod usage;
 
 mod consumers;
 
+mod places;
+
+mod probes;
+
 mod sources;
+
+mod controls;
 
 mod coverage;
 
@@ -27,6 +33,8 @@ mod jobs;
 mod precedence;
 
 mod answers;
+
+mod assumptions;
 
 mod changes;
 

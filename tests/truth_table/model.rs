@@ -34,6 +34,9 @@ impl Model {
         for new in commit.tracked {
             put(&mut state.tracked, new, |a, b| (&a.source, a.key) == (&b.source, b.key));
         }
+        for new in commit.probes {
+            put(&mut state.probes, new, |a, b| (&a.source, a.key) == (&b.source, b.key));
+        }
         for new in commit.rotations {
             put(&mut state.rotations, new, |a, b| a.id == b.id);
         }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
-use keydrain::engine::credential::{CredentialName, Fingerprint, RawKey, SourceName, StreamName};
+use keydrain::engine::credential::{
+    CredentialName, Fingerprint, PlaceName, RawKey, SourceName, StreamName,
+};
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::LineParser;
-use keydrain::engine::policy::{Policy, SourcePolicy};
+use keydrain::engine::policy::{Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
@@ -30,11 +32,14 @@ pub fn a_source(name: &str) -> SourceDecl {
     SourceDecl {
         name: SourceName::new(name),
         layout: "key names".to_owned(),
+        places: vec![PlaceName::new("field:key_name")],
         policy: SourcePolicy {
             allowed_lateness: Duration::from_secs(30),
             lateness_assumed: false,
             idle_after: Duration::from_mins(5),
             silence_is_idle: false,
+            completeness: Completeness::Complete,
+            probes: Vec::new(),
         },
         tracked: vec![fingerprint(OLD), fingerprint(NEW)],
     }
@@ -64,6 +69,8 @@ pub struct Sight {
     pub unreadable: Vec<(String, String)>,
     /// Paths that are refused.
     pub refused: Vec<(String, String)>,
+    /// How it is known that keys are masked.
+    pub masked: Option<String>,
     /// Streams by name; `None`: the reader does not find the family any more.
     pub streams: BTreeMap<String, Option<StreamStatus>>,
 }
@@ -262,6 +269,8 @@ impl World {
             last_event: usage.last_event,
             frontier: usage.frontier,
             rejected_keys: usage.rejected_keys,
+            places: usage.places,
+            masked_at: usage.masked_at,
             late_by: usage.late_by,
             future_event: usage.future_event,
             ..delta
@@ -315,6 +324,7 @@ impl World {
                 absent: sight.absent.clone(),
                 unreadable: sight.unreadable.clone(),
                 refused: sight.refused.clone(),
+                masked: sight.masked.clone(),
                 streams: sight.streams.values().flatten().cloned().collect(),
                 caught_up: true,
             });
@@ -363,6 +373,8 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     }

@@ -59,7 +59,8 @@ CREATE TABLE stream_state (
     frontier_assumed  INTEGER NOT NULL CHECK (frontier_assumed IN (0, 1)),
     watermark         INTEGER,
     last_line_at      INTEGER,
-    observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0)
+    observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0),
+    masked_at         INTEGER
 ) STRICT;
 
 CREATE TABLE stream_key (
@@ -67,6 +68,14 @@ CREATE TABLE stream_key (
     position INTEGER NOT NULL,
     key      INTEGER NOT NULL REFERENCES key (id),
     PRIMARY KEY (stream, position)
+) STRICT, WITHOUT ROWID;
+
+-- Places that ever showed a tracked key. shown = 1: since observation began.
+CREATE TABLE stream_place (
+    stream INTEGER NOT NULL REFERENCES stream (id),
+    place  TEXT    NOT NULL,
+    shown  INTEGER NOT NULL CHECK (shown IN (0, 1)),
+    PRIMARY KEY (stream, place)
 ) STRICT, WITHOUT ROWID;
 
 -- device and inode are unsigned numbers of 64 bits, kept bit by bit.
@@ -93,6 +102,16 @@ CREATE TABLE tracked (
     key    INTEGER NOT NULL REFERENCES key (id),
     since  INTEGER,
     PRIMARY KEY (source, key)
+) STRICT, WITHOUT ROWID;
+
+-- When a probe was seen: from the second `first` to `last`, never out of sight for longer than `bound`.
+CREATE TABLE probe_sighting (
+    source INTEGER NOT NULL REFERENCES source (id),
+    key    INTEGER NOT NULL REFERENCES key (id),
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL CHECK (last >= first),
+    bound  INTEGER NOT NULL CHECK (bound >= 0),
+    PRIMARY KEY (source, key, first)
 ) STRICT, WITHOUT ROWID;
 
 -- A gap is for ever.
