@@ -8,6 +8,7 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod milestones;
 mod snapshot;
 mod terms;
 mod verdicts;
@@ -41,6 +42,7 @@ struct Watched {
     policy_digest: String,
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
+    milestones: milestones::Milestones,
 }
 
 /// The machine. See the module's documentation.
@@ -115,6 +117,7 @@ impl Drain {
                 watched.violations.push(violation);
             }
         }
+        drain.restore_milestones(state.checkpoints, state.incidents, state.summaries);
         for decl in drain.declared.sources.clone() {
             drain.source_mut(&decl.name.clone()).declare(decl);
         }
@@ -141,6 +144,7 @@ impl Drain {
             policy_digest: String::new(),
             policy_since: None,
             late_recorded_at: None,
+            milestones: milestones::Milestones::default(),
             rotation,
         };
         self.rotations.insert(watched.rotation.declaration.id.clone(), watched);
@@ -249,6 +253,7 @@ impl Drain {
             .ok_or_else(|| Refused::UnknownRotation(rotation.clone()))?;
         let at = at.unwrap_or(now);
         watched.rotation.check(&event, at, now)?;
+        self.close(rotation, &event, at, now);
         Ok(self.append(rotation, event, at, by, note, now))
     }
 
@@ -366,9 +371,10 @@ impl Drain {
             let (policy, _) = self.policy_of(&watched.rotation);
             Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
         });
+        let milestones = self.rotations.values().filter_map(|w| w.milestones.look_again_at);
         let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
         // A bound is passed one instant after it is reached.
         let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
-        clears.chain(passed).chain(waivers).filter(|at| *at > now).min()
+        clears.chain(passed).chain(waivers).chain(milestones).filter(|at| *at > now).min()
     }
 }

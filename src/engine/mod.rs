@@ -51,6 +51,14 @@ pub mod readiness;
 
 mod case;
 
+mod new_key;
+
+pub mod incident;
+
+pub mod checkpoints;
+
+pub mod health;
+
 mod warnings;
 
 pub mod reason;

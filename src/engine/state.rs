@@ -6,8 +6,11 @@
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::checkpoints::CheckpointRecord;
 use crate::engine::coverage::Gap;
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::health::RotationSummary;
+use crate::engine::incident::Incident;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{
@@ -95,11 +98,35 @@ pub struct TrackedRecord {
     pub since: Option<Timestamp>,
 }
 
+/// What a violation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViolationKind {
+    /// A `ready` was taken back.
+    Retraction,
+    /// A line with the old key came later than its source allows.
+    LateLine,
+}
+
+impl ViolationKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Retraction, Self::LateLine];
+
+    /// Returns the word used in JSON and in the state.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retraction => "retraction",
+            Self::LateLine => "late_line",
+        }
+    }
+}
+
 /// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rotation.
     pub rotation: RotationId,
+    /// Which of the two.
+    pub kind: ViolationKind,
     /// Event time of the evidence, where it is one line.
     pub event_at: Option<Timestamp>,
     /// When it was noticed.
@@ -155,6 +182,12 @@ pub struct Commit {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Changed checkpoints.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// New incidents, and those that ended or came back.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Changed verdicts.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer; 0: unchanged.
@@ -176,6 +209,9 @@ impl Commit {
             && self.journal.is_empty()
             && self.violations.is_empty()
             && self.clock_suspects.is_empty()
+            && self.checkpoints.is_empty()
+            && self.incidents.is_empty()
+            && self.summaries.is_empty()
             && self.verdicts.is_empty()
             && self.sequence == 0
             && self.now.is_none()
@@ -209,6 +245,12 @@ pub struct State {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Checkpoints as they stood last.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Incidents, in the order in which they began.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Verdicts last published.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer.

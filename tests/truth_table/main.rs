@@ -29,3 +29,9 @@ mod answers;
 mod changes;
 
 mod first_users;
+
+mod health;
+
+mod checkpoints;
+
+mod leak;
