@@ -267,13 +267,16 @@ fn describe(rotation: &Value) -> String {
         "incident_since",
         "sources",
         "attested",
+        "manual_intervention",
+        "overridden",
         "running_jobs",
         "retired",
         "waived",
     ];
     for field in fields {
         let value = &rotation[field];
-        let empty = value.as_array().is_some_and(Vec::is_empty)
+        let empty = *value == Value::Bool(false)
+            || value.as_array().is_some_and(Vec::is_empty)
             || value.as_object().is_some_and(Map::is_empty);
         if !value.is_null() && !empty {
             facts.push(vec![field.replace('_', " "), cell(value)]);

@@ -1,76 +1,17 @@
 //! How well a rotation program runs: figures over the rotations that ended.
 //!
-//! What the log says of a rotation is taken down as a [`RotationSummary`] when it ends, so that its
-//! figures never change afterwards: keys are used again, and policies change. Incidents may still
-//! come: a leak only shows after the end. Percentiles are nearest-rank: of n sorted values, the one
-//! at rank ⌈p × n⌉. A figure that would need a division by zero is `None`.
+//! They rest on the journal, on what was taken down of each rotation at its end (`summary.rs`) and
+//! on its incidents, which may still come: a leak only shows after the end. Percentiles are
+//! nearest-rank. A figure that would need a division by zero is `None`.
 
 use std::time::Duration;
 
 use crate::engine::credential::CredentialName;
 use crate::engine::new_key::ratio;
 use crate::engine::policy::Policy;
-use crate::engine::rotation::{Phase, Rotation, RotationId};
-use crate::engine::time::Timestamp;
-
-/// What the log said of a rotation when it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RotationSummary {
-    /// The rotation.
-    pub rotation: RotationId,
-    /// When both keys became valid: told, else the first accepted use of the new key.
-    pub dual_accept_at: Option<Timestamp>,
-    /// Last accepted use of the old key, not after the end.
-    pub last_use: Option<Timestamp>,
-    /// Overlap that was allocated.
-    pub allocated: Duration,
-    /// How its consumers moved.
-    pub velocity: Velocity,
-}
-
-/// How fast consumers moved, counted from their notification, else from dual-accept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Velocity {
-    /// Consumers that had to move.
-    pub consumers: u64,
-    /// Those that did.
-    pub moved: u64,
-    /// Until half of them had moved; `None`: that many did not.
-    pub t50: Option<Duration>,
-    /// Until nine of ten had moved; `None`: that many did not.
-    pub t90: Option<Duration>,
-    /// Until the last one that moved had; `None`: none did.
-    pub last: Option<Duration>,
-}
-
-/// Returns the velocity of `consumers` of which some moved, each at the time given.
-///
-/// One that had moved before `since` took no time.
-pub fn velocity(since: Timestamp, consumers: u64, moved_at: &[Timestamp]) -> Velocity {
-    let mut took: Vec<Duration> = moved_at.iter().map(|at| at.since(since)).collect();
-    took.sort_unstable();
-    let within = |percent| took.get(rank(consumers, percent)?).copied();
-    Velocity {
-        consumers,
-        moved: took.len() as u64,
-        t50: within(50),
-        t90: within(90),
-        last: took.last().copied(),
-    }
-}
-
-/// Returns the place of the nearest-rank percentile among `count` sorted values, from 0.
-fn rank(count: u64, percent: u64) -> Option<usize> {
-    let rank = u128::from(count).saturating_mul(u128::from(percent)).div_ceil(100);
-    usize::try_from(rank).ok()?.checked_sub(1)
-}
-
-/// Returns the nearest-rank percentile of `values`.
-fn percentile(values: &[Duration], percent: u64) -> Option<Duration> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    sorted.get(rank(sorted.len() as u64, percent)?).copied()
-}
+use crate::engine::rotation::{Phase, Rotation};
+pub use crate::engine::summary::{RotationSummary, Velocity, velocity};
+use crate::engine::summary::{drain, per_hour, percentile};
 
 /// A rotation with what counts for the figures.
 #[derive(Clone, Copy, Debug)]
@@ -209,25 +150,6 @@ pub fn health<'a>(rotations: impl IntoIterator<Item = Told<'a>>) -> ProgramHealt
     health
 }
 
-/// Returns how long the old key went on being used in the overlap; `None` if it is not known when
-/// that began. A key that was not used any more took no time.
-pub fn drain(summary: &RotationSummary) -> Option<Duration> {
-    let began = summary.dual_accept_at?;
-    Some(summary.last_use.map_or(Duration::ZERO, |last| last.since(began)))
-}
-
-/// Returns the consumers that moved per hour; `None` where none took any time.
-pub fn per_hour(moves: impl IntoIterator<Item = Velocity>) -> Option<f64> {
-    let mut moved = 0_u64;
-    let mut took = Duration::ZERO;
-    for (velocity, last) in moves.into_iter().filter_map(|it| Some((it, it.last?))) {
-        moved = moved.saturating_add(velocity.moved);
-        took = took.saturating_add(last);
-    }
-    let seconds = ratio(moved, 1)?;
-    (!took.is_zero()).then(|| seconds * 3_600.0 / took.as_secs_f64())
-}
-
 fn share(part: Duration, whole: Duration) -> Option<f64> {
     (!whole.is_zero()).then(|| part.as_secs_f64() / whole.as_secs_f64())
 }
@@ -274,4 +196,141 @@ pub struct CredentialHealth {
     pub health: ProgramHealth,
     /// The overlap that its own history recommends.
     pub recommended_overlap: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::credential::Fingerprint;
+    use crate::engine::declaration::{Declaration, KeyRef};
+    use crate::engine::rotation::RotationId;
+    use crate::engine::time::Timestamp;
+
+    fn hours(n: u64) -> Duration {
+        Duration::from_hours(n)
+    }
+
+    fn at(hour: u64) -> Timestamp {
+        Timestamp::from_seconds(0).plus(hours(hour))
+    }
+
+    /// A rotation that started at hour 0 and ended as `phase` says.
+    fn rotation(phase: Phase) -> Rotation {
+        let key = |name: &str, byte| KeyRef {
+            name: name.into(),
+            fingerprint: Fingerprint::from_bytes([byte; 16]),
+            id: None,
+        };
+        let declaration = Declaration {
+            id: RotationId::new("r"),
+            credential: CredentialName::new("c"),
+            old_key: key("a", 1),
+            new_key: key("b", 2),
+            sources: Vec::new(),
+            roster: Vec::new(),
+            jobs: Vec::new(),
+            overlap: None,
+        };
+        Rotation { phase, ..Rotation::open(declaration, at(0)) }
+    }
+
+    /// Dual-accept at hour 2, last use of the old key at `last`, ten hours allocated.
+    fn summary(last: Option<u64>, velocity: Velocity) -> RotationSummary {
+        RotationSummary {
+            rotation: RotationId::new("r"),
+            dual_accept_at: Some(at(2)),
+            last_use: last.map(at),
+            allocated: hours(10),
+            velocity,
+        }
+    }
+
+    fn told<'a>(rotation: &'a Rotation, summary: Option<&'a RotationSummary>) -> Told<'a> {
+        Told { rotation, summary, incidents: IncidentCounts::default() }
+    }
+
+    #[test]
+    fn the_times_of_a_program_are_mean_and_nearest_rank() {
+        // 4, 6, 10, 20 h: mean 10, median the 2nd of 4, 90th percentile the 4th.
+        let ends = [10, 4, 20, 6].map(|hour| rotation(Phase::Revoked(at(hour))));
+        let found = health(ends.iter().map(|it| told(it, None)));
+        let expected = Spread { mean: hours(10), median: hours(6), p90: hours(20) };
+        assert_eq!(found.time_to_rotate, Some(expected));
+        assert_eq!((found.finished, found.success_ratio), (4, Some(1.0)));
+    }
+
+    #[test]
+    fn success_is_what_finished_without_rollback_or_a_hand_and_an_override_counts_apart() {
+        let finished = rotation(Phase::Revoked(at(5)));
+        let by_hand = Rotation { manual_intervention: true, ..finished.clone() };
+        let leaked =
+            Rotation { overridden: true, phase: Phase::Revoked(at(99)), ..finished.clone() };
+        let (back, open) = (rotation(Phase::RolledBack(at(9))), rotation(Phase::Open));
+        let all = [&finished, &finished, &by_hand, &back, &leaked, &open];
+        let found = health(all.into_iter().map(|it| told(it, None)));
+        assert_eq!(found.success_ratio, Some(2.0 / 4.0));
+        let counts = (found.finished, found.rolled_back, found.overridden, found.open);
+        assert_eq!((counts, found.manual_interventions), ((3, 1, 1, 1), 1));
+        assert_eq!(found.time_to_rotate.map(|it| it.p90), Some(hours(5)), "no override in it");
+    }
+
+    #[test]
+    fn the_overlap_is_used_up_to_the_last_use_of_the_old_key() {
+        // Overlaps of 8 h and 4 h (hour 2 to 10 and to 6), used for 6 h and not at all.
+        let (long, short) = (rotation(Phase::Revoked(at(10))), rotation(Phase::Revoked(at(6))));
+        let used = summary(Some(8), Velocity::default());
+        let unused = summary(Some(1), Velocity::default());
+        let found = health([told(&long, Some(&used)), told(&short, Some(&unused))]);
+        assert_eq!(found.overlap_used, Some((6.0 / 8.0 + 0.0) / 2.0));
+        assert_eq!(found.allocation_used, Some((6.0 / 10.0 + 0.0) / 2.0));
+        let never = RotationSummary { dual_accept_at: None, ..used };
+        let found = health([told(&long, Some(&never)), told(&short, None)]);
+        assert_eq!((found.overlap_used, found.allocation_used), (None, None));
+    }
+
+    #[test]
+    fn incidents_are_those_of_rotations_that_ended() {
+        let (ended, open) = (rotation(Phase::RolledBack(at(5))), rotation(Phase::Open));
+        let incidents =
+            IncidentCounts { posted: 1, leaks: 2, new_key_failing: 3, retractions: 4, overdue: 5 };
+        let bad = Told { incidents, ..told(&ended, None) };
+        let found = health([bad, told(&ended, None), Told { incidents, ..told(&open, None) }]);
+        assert_eq!(found.incidents, incidents);
+        assert_eq!(found.incidents_per_rotation, Some(7.5));
+    }
+
+    #[test]
+    fn nothing_is_divided_by_nothing() {
+        assert_eq!(health([]), ProgramHealth::default());
+        let at_once = rotation(Phase::Revoked(at(2)));
+        let nothing =
+            RotationSummary { allocated: Duration::ZERO, ..summary(Some(2), Velocity::default()) };
+        let found = health([told(&at_once, Some(&nothing))]);
+        assert_eq!((found.overlap_used, found.allocation_used), (None, None));
+        assert_eq!(found.incidents_per_rotation, Some(0.0));
+    }
+
+    #[test]
+    fn the_recommended_overlap_comes_from_own_history_alone() {
+        let policy = Policy {
+            cadence_factor: 2.0,
+            cadence_min_samples: 3,
+            quiet_period: hours(1),
+            clock_skew: Duration::ZERO,
+            ..Policy::default()
+        };
+        let ended = rotation(Phase::Revoked(at(40)));
+        let drains = [5, 9, 4].map(|last| summary(Some(last), Velocity::default()));
+        let history = |count: usize| drains[..count].iter().map(|it| told(&ended, Some(it)));
+        assert_eq!(recommended_overlap(history(2), &policy), None, "too few to say");
+        // Drains of 3, 7 and 2 h: twice the longest, and an hour of quiet.
+        assert_eq!(recommended_overlap(history(3), &policy), Some(hours(15)));
+        let longer = Policy { min_overlap: Some(hours(72)), ..policy.clone() };
+        assert_eq!(recommended_overlap(history(3), &longer), Some(hours(72)));
+        let leaked = Rotation { overridden: true, ..ended.clone() };
+        let forced = drains.iter().map(|it| told(&leaked, Some(it)));
+        assert_eq!(recommended_overlap(forced, &policy), None);
+        let none = Policy { cadence_min_samples: 0, ..policy };
+        assert_eq!(recommended_overlap([], &none), None);
+    }
 }

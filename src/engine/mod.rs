@@ -57,6 +57,8 @@ pub mod incident;
 
 pub mod checkpoints;
 
+pub mod summary;
+
 pub mod health;
 
 mod warnings;

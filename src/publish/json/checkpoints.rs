@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::super::lease;
 use super::{At, text};
-use crate::engine::answer::{Answer, Verdict};
-use crate::engine::checkpoints::{Checkpoint, CheckpointStatus};
+use crate::engine::answer::Answer;
 use crate::engine::view::RotationView;
 
 #[derive(Serialize)]
@@ -22,25 +22,21 @@ struct CheckpointView<'a> {
 
 /// Returns the JSON text of a rotation's checkpoints, with the answer that may be shown now.
 ///
-/// A `pre-revoke` that passed is as good as the answer it rests on: it expires with it.
 pub fn checkpoints(view: &RotationView, answer: &Answer) -> String {
     let checkpoints = view.checkpoints.iter().map(|record| {
-        let passed = record.checkpoint == Checkpoint::PreRevoke
-            && record.status == CheckpointStatus::Pass
-            && view.answer.verdict == Verdict::Ready;
-        if passed && answer.verdict != Verdict::Ready {
-            return CheckpointView {
-                name: record.checkpoint.as_str(),
-                status: CheckpointStatus::Unknown.as_str(),
-                at: At(answer.valid_until),
-                reasons: answer.blockers.iter().map(|blocker| blocker.code.as_str()).collect(),
-            };
-        }
+        let status = lease::checkpoint(record, view, answer);
+        let expired = status != record.status;
+        let doubted_since = answer.blockers.first().and_then(|blocker| blocker.since);
+        let doubts = answer.blockers.iter().map(|blocker| blocker.code.as_str());
         CheckpointView {
             name: record.checkpoint.as_str(),
-            status: record.status.as_str(),
-            at: At(record.at),
-            reasons: record.reasons.iter().map(String::as_str).collect(),
+            status: status.as_str(),
+            at: At(if expired { doubted_since.unwrap_or(answer.valid_until) } else { record.at }),
+            reasons: if expired {
+                doubts.collect()
+            } else {
+                record.reasons.iter().map(String::as_str).collect()
+            },
         }
     });
     text(&CheckpointsView { checkpoints: checkpoints.collect() })
