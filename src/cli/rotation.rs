@@ -292,7 +292,8 @@ fn describe(rotation: &Value) -> String {
         let fields = [&checkpoint["name"], &checkpoint["status"], &checkpoint["at"]];
         fields.into_iter().map(cell).chain([reasons.join("; ")]).collect()
     });
-    page += &format!("\n{}", table(&["CHECKPOINT", "STATUS", "SINCE", "WHY"], &checkpoints));
+    page.push('\n');
+    page += &table(&["CHECKPOINT", "STATUS", "SINCE", "WHY"], &checkpoints);
     let incidents = lines("incidents", |incident| {
         ["at", "kind", "message", "ended_at"].map(|field| cell(&incident[field])).to_vec()
     });

@@ -206,15 +206,11 @@ fn canary(case: &Case<'_>, answer: &Answer, before: Option<&CheckpointRecord>) -
         let reason = format!("waiting: {} was not accepted yet", case.new_name());
         return unless_unseen(answer, Finding::one(CheckpointStatus::Pending, reason));
     };
-    match judge(case, &canary) {
-        Some((status, reason)) => {
-            Finding { judged_from: Some(canary.from), ..Finding::one(status, reason) }
-        }
-        None => {
-            let reason = format!("observing: the observation period ends at {}", canary.to);
-            unless_unseen(answer, Finding::one(CheckpointStatus::Pending, reason))
-        }
+    if let Some((status, reason)) = judge(case, &canary) {
+        return Finding { judged_from: Some(canary.from), ..Finding::one(status, reason) };
     }
+    let reason = format!("observing: the observation period ends at {}", canary.to);
+    unless_unseen(answer, Finding::one(CheckpointStatus::Pending, reason))
 }
 
 /// Returns what is to be said of the canary for good; `None` while it is observed.

@@ -281,8 +281,8 @@ mod tests {
         let used = summary(Some(8), Velocity::default());
         let unused = summary(Some(1), Velocity::default());
         let found = health([told(&long, Some(&used)), told(&short, Some(&unused))]);
-        assert_eq!(found.overlap_used, Some((6.0 / 8.0 + 0.0) / 2.0));
-        assert_eq!(found.allocation_used, Some((6.0 / 10.0 + 0.0) / 2.0));
+        assert_eq!(found.overlap_used, Some(3.0 / 8.0));
+        assert_eq!(found.allocation_used, Some(3.0 / 10.0));
         let never = RotationSummary { dual_accept_at: None, ..used };
         let found = health([told(&long, Some(&never)), told(&short, None)]);
         assert_eq!((found.overlap_used, found.allocation_used), (None, None));

@@ -105,6 +105,9 @@ fn judged_from(case: &Case<'_>) -> Timestamp {
 pub fn failing<'a>(case: &Case<'a>) -> Vec<Failing<'a>> {
     let from = judged_from(case);
     let mut found = Vec::new();
+    if !is_denied(case, from) {
+        return found;
+    }
     let mut together = Lately::default();
     for (migrant, uses) in judged(case) {
         let mut own = Lately::default();
@@ -123,8 +126,20 @@ pub fn failing<'a>(case: &Case<'a>) -> Vec<Failing<'a>> {
 /// Returns when the next window leaves the span: the ratios may change without a line.
 pub fn changes_at(case: &Case<'_>) -> Option<Timestamp> {
     let from = judged_from(case);
+    if !is_denied(case, from) {
+        return None;
+    }
     let ends = judged(case).flat_map(|(_, uses)| counted(uses, from).map(|(_, end, _)| end));
     ends.filter(|end| *end > from).min().map(|end| end.plus(span(case)))
+}
+
+/// Tells whether anything was denied: mostly nothing was, and then there is nothing to add up.
+fn is_denied(case: &Case<'_>, from: Timestamp) -> bool {
+    let denied = [Outcome::Unauthenticated, Outcome::Forbidden];
+    judged(case).filter(|(_, uses)| uses.denied() > 0).any(|(_, uses)| {
+        let counts = uses.recent.since(from);
+        denied.iter().any(|outcome| counts[*outcome as usize] > 0)
+    })
 }
 
 fn judged<'c, 'a>(

@@ -78,14 +78,14 @@ pub fn drain(summary: &RotationSummary) -> Option<Duration> {
 
 /// Returns the consumers that moved per hour; `None` where none took any time.
 pub fn per_hour(moves: impl IntoIterator<Item = Velocity>) -> Option<f64> {
-    let mut moved = 0_u64;
+    let mut arrived = 0_u64;
     let mut took = Duration::ZERO;
     for (velocity, last) in moves.into_iter().filter_map(|it| Some((it, it.last?))) {
-        moved = moved.saturating_add(velocity.moved);
+        arrived = arrived.saturating_add(velocity.moved);
         took = took.saturating_add(last);
     }
-    let seconds = ratio(moved, 1)?;
-    (!took.is_zero()).then(|| seconds * 3_600.0 / took.as_secs_f64())
+    let arrived = ratio(arrived, 1)?;
+    (!took.is_zero()).then(|| arrived * 3_600.0 / took.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -348,3 +348,24 @@ fn a_state_that_cannot_be_made_says_where() {
     assert!(error.to_string().contains("file/state"), "{error}");
     assert!(matches!(error, StoreError::Io { .. }));
 }
+
+#[test]
+fn a_word_of_a_milestone_that_nobody_writes_is_damage() {
+    let damages = [
+        "INSERT INTO checkpoint VALUES (1, 'canary', 'maybe', 0, '[]', NULL)",
+        "INSERT INTO checkpoint VALUES (1, 'lunch', 'pass', 0, '[]', NULL)",
+        "INSERT INTO checkpoint VALUES (1, 'canary', 'pass', 0, '[7]', NULL)",
+        "INSERT INTO incident VALUES (1, 1, 'party', '*', 0, NULL, '')",
+        "INSERT INTO violation VALUES (1, 1, 'crime', NULL, 0, '')",
+    ];
+    for damage in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        let rotations = vec![declaration("r1")];
+        store.commit(&Commit { rotations, ..Commit::default() }).unwrap();
+        drop(store);
+        sql(dir.path(), damage).unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        assert!(store.load().is_err(), "{damage}");
+    }
+}

@@ -5,7 +5,7 @@
 use crate::engine::answer::{Answer, Code, WarningCode};
 use crate::engine::cadence::Bursts;
 use crate::engine::case::Case;
-use crate::engine::checkpoints::{self, Checkpoint, CheckpointRecord, Finding};
+use crate::engine::checkpoints::{self, Checkpoint, CheckpointRecord, CheckpointStatus, Finding};
 use crate::engine::drain::{Drain, Watched};
 use crate::engine::health::{self, IncidentCounts, RotationSummary};
 use crate::engine::incident::{self, Incident, IncidentKind, Leak, SAME_OCCURRENCE};
@@ -230,7 +230,8 @@ impl Drain {
             return;
         }
         let from = before.map(|before| before.status);
-        let changed = from != Some(record.status);
+        // That a new rotation waits is no news.
+        let changed = from.unwrap_or(CheckpointStatus::Pending) != record.status;
         match place {
             Some(place) => watched.milestones.checkpoints[place] = record.clone(),
             None => watched.milestones.checkpoints.push(record.clone()),
