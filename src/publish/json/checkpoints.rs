@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::super::lease;
 use super::{At, text};
 use crate::engine::answer::Answer;
 use crate::engine::view::RotationView;
+use crate::publish::lease;
 
 #[derive(Serialize)]
 struct CheckpointsView<'a> {
