@@ -14,6 +14,7 @@ use super::DaemonError;
 use super::reader::Order;
 use crate::clock;
 use crate::engine::answer::Code;
+use crate::engine::checkpoints::CheckpointStatus;
 use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::drain::Drain;
 use crate::engine::state::Commit;
@@ -300,6 +301,21 @@ fn log(event: &Event) {
         ),
         Event::RevocationVerified(answer, at) => tracing::info!(
             rotation = %answer.rotation, %at, "A denied line with the old key proves the revocation."
+        ),
+        Event::CheckpointChanged { record, from } => tracing::info!(
+            rotation = %record.rotation,
+            checkpoint = record.checkpoint.as_str(),
+            from = from.map_or("none", CheckpointStatus::as_str),
+            to = record.status.as_str(),
+            reason = record.reasons.first().map_or("", String::as_str),
+            "Checkpoint changed."
+        ),
+        Event::IncidentBegan(incident) => tracing::error!(
+            rotation = %incident.rotation,
+            kind = incident.kind.as_str(),
+            subject = %incident.subject,
+            reason = %incident.message,
+            "Incident began."
         ),
     }
 }

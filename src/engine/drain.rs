@@ -8,6 +8,7 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod milestones;
 mod snapshot;
 mod terms;
 mod verdicts;
@@ -42,6 +43,7 @@ struct Watched {
     policy_digest: String,
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
+    milestones: milestones::Milestones,
 }
 
 /// The machine. See the module's documentation.
@@ -119,6 +121,7 @@ impl Drain {
                 watched.violations.push(violation);
             }
         }
+        drain.restore_milestones(state.checkpoints, state.incidents, state.summaries);
         for decl in drain.declared.sources.clone() {
             drain.source_mut(&decl.name.clone()).declare(decl);
         }
@@ -145,6 +148,7 @@ impl Drain {
             policy_digest: String::new(),
             policy_since: None,
             late_recorded_at: None,
+            milestones: milestones::Milestones::default(),
             rotation,
         };
         self.rotations.insert(watched.rotation.declaration.id.clone(), watched);
@@ -257,6 +261,7 @@ impl Drain {
             .ok_or_else(|| Refused::UnknownRotation(rotation.clone()))?;
         let at = at.unwrap_or(now);
         watched.rotation.check(&event, at, now)?;
+        self.close(rotation, &event, at, now);
         Ok(self.append(rotation, event, at, by, note, now))
     }
 
@@ -380,6 +385,7 @@ impl Drain {
             let (policy, _) = self.policy_of(&watched.rotation);
             Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
         });
+        let milestones = self.rotations.values().filter_map(|w| w.milestones.look_again_at);
         let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
         let open = self.rotations.values().filter(|w| w.rotation.phase == Phase::Open);
         let schedules = open.flat_map(|w| w.rotation.jobs.iter()).map(|job| &job.schedule);
@@ -387,6 +393,7 @@ impl Drain {
         let runs = schedules.filter_map(|schedule| schedule.as_ref().ok()?.next_after(now));
         // A bound is passed one instant after it is reached.
         let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
-        clears.chain(passed).chain(waivers).chain(runs).filter(|at| *at > now).min()
+        let told = waivers.chain(milestones).chain(runs);
+        clears.chain(passed).chain(told).filter(|at| *at > now).min()
     }
 }

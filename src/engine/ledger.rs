@@ -35,6 +35,8 @@ pub struct Presentations {
     pub accepted: Bursts,
     /// Presentations of the last month by effective time.
     pub recent: Recent,
+    /// Those of `recent` that were read late: they prove neither that a key works nor when.
+    pub late: Recent,
 }
 
 impl Presentations {
@@ -57,6 +59,9 @@ impl Presentations {
         self.counts_until = self.counts_until.max(Some(tally.counts_until));
         self.presented.insert(cell.minute, any);
         self.recent.add(cell.minute, tally.counts);
+        if cell.late {
+            self.late.add(cell.minute, tally.counts);
+        }
         self.add_proofs(cell);
     }
 

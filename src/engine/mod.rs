@@ -57,6 +57,16 @@ mod runs;
 
 mod case;
 
+mod new_key;
+
+pub mod incident;
+
+pub mod checkpoints;
+
+pub mod summary;
+
+pub mod health;
+
 mod warnings;
 
 pub mod reason;

@@ -68,16 +68,30 @@ impl Recent {
         &self,
         from: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, Duration, [u64; 4])> {
+        self.windows_of(self.level(from))
+    }
+
+    /// Returns the finest level that reaches back to `from`, else the coarsest.
+    pub fn level(&self, from: Timestamp) -> usize {
         let reaches = |level: &usize| {
             let (width, kept) = LEVELS[*level];
             let newest = self.0[*level].keys().next_back().copied().unwrap_or(i64::MAX);
             from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
         };
-        let level = (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1);
-        let width = LEVELS[level].0;
-        let span = Duration::from_secs(60 * width.unsigned_abs());
-        self.0[level].iter().map(move |(number, counts)| {
-            (Minute::from_number(number.saturating_mul(width)).start(), span, *counts)
+        (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1)
+    }
+
+    /// Iterates over the windows of one level: none, where there is no such level.
+    pub fn windows_of(
+        &self,
+        level: usize,
+    ) -> impl Iterator<Item = (Timestamp, Duration, [u64; 4])> {
+        let known = self.0.get(level).zip(LEVELS.get(level));
+        known.into_iter().flat_map(|(windows, (width, _))| {
+            let span = Duration::from_secs(60 * width.unsigned_abs());
+            windows.iter().map(move |(number, counts)| {
+                (Minute::from_number(number.saturating_mul(*width)).start(), span, *counts)
+            })
         })
     }
 

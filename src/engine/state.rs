@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::checkpoints::CheckpointRecord;
 use crate::engine::coverage::Gap;
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::health::RotationSummary;
+use crate::engine::incident::Incident;
 use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::time::{Span, Timestamp};
@@ -112,11 +115,35 @@ pub struct ProbeRecord {
     pub seen: Sightings,
 }
 
+/// What a violation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViolationKind {
+    /// A `ready` was taken back.
+    Retraction,
+    /// A line with the old key came later than its source allows.
+    LateLine,
+}
+
+impl ViolationKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Retraction, Self::LateLine];
+
+    /// Returns the word used in JSON and in the state.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retraction => "retraction",
+            Self::LateLine => "late_line",
+        }
+    }
+}
+
 /// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rotation.
     pub rotation: RotationId,
+    /// Which of the two.
+    pub kind: ViolationKind,
     /// Event time of the evidence, where it is one line.
     pub event_at: Option<Timestamp>,
     /// When it was noticed.
@@ -174,6 +201,12 @@ pub struct Commit {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Changed checkpoints.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// New incidents, and those that ended or came back.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Changed verdicts.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer; 0: unchanged.
@@ -196,6 +229,9 @@ impl Commit {
             && self.journal.is_empty()
             && self.violations.is_empty()
             && self.clock_suspects.is_empty()
+            && self.checkpoints.is_empty()
+            && self.incidents.is_empty()
+            && self.summaries.is_empty()
             && self.verdicts.is_empty()
             && self.sequence == 0
             && self.now.is_none()
@@ -231,6 +267,12 @@ pub struct State {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Checkpoints as they stood last.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Incidents, in the order in which they began.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Verdicts last published.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer.

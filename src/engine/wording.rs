@@ -40,6 +40,19 @@ pub fn humane(duration: Duration) -> String {
     words.join(" ")
 }
 
+/// Says a share as a percentage: `1 %`, `0.25 %`.
+///
+/// ```
+/// use keydrain::engine::wording::percent;
+/// assert_eq!(percent(0.01), "1 %");
+/// assert_eq!(percent(0.0025), "0.25 %");
+/// assert_eq!(percent(1.0 / 3.0), "33.33 %");
+/// ```
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// Says an error with everything that caused it, as one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -113,6 +113,7 @@ fn routes(app: App) -> Router {
             .route(&path("gate"), get(gate::gate).post(gate::gate))
             .route(&path("consumers"), get(read::consumers))
             .route(&path("journal"), get(read::journal))
+            .route(&path("checkpoints"), get(read::checkpoints))
             .route(&path("events"), post(write::record))
             .route(&path("revoke-intent"), post(write::revoke_intent))
     };
@@ -124,6 +125,7 @@ fn routes(app: App) -> Router {
         .route("/v1/rotations/{id}", get(read::rotation))
         .merge(questions("/v1/rotations/{id}"))
         .route("/v1/sources", get(read::sources))
+        .route("/v1/health", get(read::health))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz))

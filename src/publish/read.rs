@@ -119,6 +119,19 @@ pub(super) async fn rotation(
     Ok(ok(json::rotation(view, &lease::at(&view.answer, now))))
 }
 
+pub(super) async fn checkpoints(
+    State(app): State<App>,
+    subject: Subject,
+) -> Result<Response, Problem> {
+    let (snapshot, now) = (app.snapshot(), (app.clock)());
+    let view = subject.find(&snapshot)?;
+    Ok(ok(json::checkpoints(view, &lease::at(&view.answer, now))))
+}
+
+pub(super) async fn health(State(app): State<App>) -> Response {
+    ok(json::health(&app.snapshot()))
+}
+
 pub(super) async fn sources(State(app): State<App>) -> Response {
     ok(json::sources(&app.snapshot(), (app.clock)()))
 }

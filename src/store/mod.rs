@@ -14,6 +14,7 @@ pub mod secret;
 
 mod column;
 mod journal;
+mod milestones;
 mod names;
 mod open;
 mod ranges;

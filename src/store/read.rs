@@ -25,8 +25,8 @@ use crate::store::column::{
     get_count, get_digest, get_duration, get_instant, get_instant_or_none, get_span,
 };
 use crate::store::error::Fault;
-use crate::store::journal;
 use crate::store::names::Directory;
+use crate::store::{journal, milestones};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -52,6 +52,11 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         violations: all.rows("SELECT * FROM violation ORDER BY id", violation)?,
         clock_suspects: all
             .rows("SELECT * FROM clock_suspect ORDER BY id", |row, _| get_span(row))?,
+        checkpoints: all
+            .rows("SELECT * FROM checkpoint ORDER BY rotation, name", milestones::checkpoint)?,
+        incidents: all.rows("SELECT * FROM incident ORDER BY id", milestones::incident)?,
+        summaries: all
+            .rows("SELECT * FROM rotation_summary ORDER BY rotation", milestones::summary)?,
         verdicts: all.rows("SELECT * FROM published_verdict ORDER BY rotation", verdict)?,
         sequence: sequence?,
         last_commit_at: last_commit_at?,
@@ -320,6 +325,7 @@ fn entry(row: &Row<'_>, names: &Directory) -> Result<JournalEntry, Fault> {
 fn violation(row: &Row<'_>, names: &Directory) -> Result<Violation, Fault> {
     Ok(Violation {
         rotation: names.rotation(row.get("rotation")?)?,
+        kind: milestones::violation_kind(row)?,
         event_at: get_instant_or_none(row, "event_at")?,
         recorded_at: get_instant(row, "recorded_at")?,
         message: row.get("message")?,

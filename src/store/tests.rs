@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::RotationId;
-use crate::engine::state::{GenerationRecord, Violation};
+use crate::engine::state::{GenerationRecord, Violation, ViolationKind};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, Outcome, Tally, UsageCell, UsageDelta,
@@ -138,6 +138,7 @@ fn a_commit_that_fails_late_takes_everything_before_it_back() {
     let mut bad = commit(0, 10, 10);
     bad.violations.push(Violation {
         rotation: RotationId::new("never declared"),
+        kind: ViolationKind::LateLine,
         event_at: None,
         recorded_at: Timestamp::MIN,
         message: String::new(),

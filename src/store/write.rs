@@ -17,7 +17,7 @@ use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{journal, ranges};
+use crate::store::{journal, milestones, ranges};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -57,6 +57,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for violation in &commit.violations {
         append_violation(tx, violation)?;
     }
+    milestones::write(tx, commit)?;
     for verdict in &commit.verdicts {
         put_verdict(tx, verdict)?;
     }
@@ -348,12 +349,15 @@ fn append_journal(tx: &Connection, entries: &[JournalEntry]) -> Result<(), Fault
 
 fn append_violation(tx: &Connection, violation: &Violation) -> Result<(), Fault> {
     let rotation = rotation(tx, &violation.rotation)?;
-    tx.prepare_cached("INSERT INTO violation VALUES (NULL, ?1, ?2, ?3, ?4)")?.execute(params![
-        rotation,
-        instant(violation.event_at),
-        violation.recorded_at.as_nanos(),
-        violation.message,
-    ])?;
+    tx.prepare_cached("INSERT INTO violation VALUES (NULL, ?1, ?2, ?3, ?4, ?5)")?.execute(
+        params![
+            rotation,
+            violation.kind.as_str(),
+            instant(violation.event_at),
+            violation.recorded_at.as_nanos(),
+            violation.message,
+        ],
+    )?;
     Ok(())
 }
 

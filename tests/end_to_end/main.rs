@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod flow;
 mod full_disk;
+mod leak;
 mod outages;
 mod raw_secrets;
 mod rotation;

@@ -59,6 +59,13 @@ async fn run(base: &str, line: &str, output: Output) -> Ran {
     tokio::time::timeout(deadline, running).await.expect("the command ends").unwrap()
 }
 
+/// Returns the table that a command prints.
+pub async fn shown_by(daemon: &Daemon, line: &str) -> String {
+    let ran = run(&daemon.base, line, Output::Table).await;
+    assert_eq!(ran.exit(), Exit::Ok, "{line}");
+    ran.out
+}
+
 async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

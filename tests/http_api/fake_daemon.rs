@@ -9,6 +9,7 @@ use keydrain::engine::answer::{
 };
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::health::ProgramHealth;
 use keydrain::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation, RotationId,
 };
@@ -143,6 +144,8 @@ pub fn rotation(id: &str, phase: Phase, mut answer: Answer) -> RotationView {
         verdict_since: noon(-30),
         revocation_verified_at: None,
         violations: Vec::new(),
+        checkpoints: Vec::new(),
+        incidents: Vec::new(),
     }
 }
 
@@ -172,6 +175,8 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
             absent: Vec::new(),
         }],
         credentials: vec![credential("payments-api"), credential("never-rotated")],
+        health: ProgramHealth::default(),
+        credential_health: Vec::new(),
         commits: 17,
     }
 }

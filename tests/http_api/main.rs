@@ -4,6 +4,7 @@ mod fake_daemon;
 
 mod asking;
 mod client;
+mod milestones;
 mod posting;
 mod reading;
 mod waiting;

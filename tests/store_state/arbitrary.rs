@@ -14,6 +14,7 @@ use keydrain::engine::rotation::{
 };
 use keydrain::engine::state::{
     Commit, ProbeRecord, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
+    ViolationKind,
 };
 use keydrain::engine::time::{Minute, Span, Timestamp};
 use keydrain::engine::usage::{
@@ -25,6 +26,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::milestones::{a_checkpoint, a_summary, an_incident};
 use crate::model::{at, delta, generation_of, key, named};
 
 fn a_source() -> impl Strategy<Value = SourceName> {
@@ -46,15 +48,15 @@ fn a_consumer() -> impl Strategy<Value = Consumer> {
     ]
 }
 
-fn an_instant() -> impl Strategy<Value = Timestamp> {
+pub fn an_instant() -> impl Strategy<Value = Timestamp> {
     prop_oneof![any::<i64>().prop_map(Timestamp::from_nanos), (0..200_i64).prop_map(at)]
 }
 
-fn a_duration() -> impl Strategy<Value = Duration> {
+pub fn a_duration() -> impl Strategy<Value = Duration> {
     prop_oneof![0..=i64::MAX.cast_unsigned(), 0..5_u64].prop_map(Duration::from_nanos)
 }
 
-fn a_count() -> impl Strategy<Value = u64> {
+pub fn a_count() -> impl Strategy<Value = u64> {
     let limit = i64::MAX.cast_unsigned();
     prop_oneof![0..10_u64, limit - 3..=limit]
 }
@@ -178,7 +180,7 @@ fn a_gap() -> impl Strategy<Value = Gap> {
     )
 }
 
-fn a_rotation_id() -> impl Strategy<Value = RotationId> {
+pub fn a_rotation_id() -> impl Strategy<Value = RotationId> {
     select(vec!["r1", "r2"]).prop_map(RotationId::new)
 }
 
@@ -272,9 +274,11 @@ fn a_verdict() -> impl Strategy<Value = PublishedVerdict> {
 }
 
 fn a_violation() -> impl Strategy<Value = Violation> {
-    (a_rotation_id(), option::of(an_instant()), an_instant(), any::<String>()).prop_map(
-        |(rotation, event_at, recorded_at, message)| Violation {
+    let kind = select(ViolationKind::ALL.to_vec());
+    (a_rotation_id(), kind, option::of(an_instant()), an_instant(), any::<String>()).prop_map(
+        |(rotation, kind, event_at, recorded_at, message)| Violation {
             rotation,
+            kind,
             event_at,
             recorded_at,
             message,
@@ -294,8 +298,9 @@ fn a_commit() -> impl Strategy<Value = Commit> {
         ),
         (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
         (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
+        (vec(a_checkpoint(), 0..3), vec(an_incident(), 0..3), vec(a_summary(), 0..2)),
     )
-        .prop_map(|(evidence, found, told, (verdicts, sequence, now))| Commit {
+        .prop_map(|(evidence, found, told, (verdicts, sequence, now), passed)| Commit {
             deltas: evidence.0,
             sources: evidence.1,
             streams: evidence.2,
@@ -307,6 +312,9 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             journal: told.0,
             violations: told.1,
             clock_suspects: told.2,
+            checkpoints: passed.0,
+            incidents: passed.1,
+            summaries: passed.2,
             verdicts,
             sequence,
             now,
@@ -329,6 +337,9 @@ fn legalise(commits: &mut [Commit]) {
         declared.extend(commit.rotations.iter().map(|it| it.id.clone()));
         commit.journal.retain(|it| declared.contains(&it.rotation));
         commit.violations.retain(|it| declared.contains(&it.rotation));
+        commit.checkpoints.retain(|it| declared.contains(&it.rotation));
+        commit.incidents.retain(|it| declared.contains(&it.rotation));
+        commit.summaries.retain(|it| declared.contains(&it.rotation));
         commit.verdicts.retain(|it| declared.contains(&it.rotation));
         for entry in &mut commit.journal {
             sequence += 1;

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod crash;
+mod milestones;
 mod model;
 mod refusals;
 mod roundtrip;

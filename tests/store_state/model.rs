@@ -201,6 +201,20 @@ impl Model {
         for new in &commit.verdicts {
             put(&mut state.verdicts, new, |old| old.rotation == new.rotation);
         }
+        for new in &commit.checkpoints {
+            put(&mut state.checkpoints, new, |old| {
+                (&old.rotation, old.checkpoint) == (&new.rotation, new.checkpoint)
+            });
+        }
+        for new in &commit.incidents {
+            put(&mut state.incidents, new, |old| {
+                (&old.rotation, old.kind, &old.subject, old.at)
+                    == (&new.rotation, new.kind, &new.subject, new.at)
+            });
+        }
+        for new in &commit.summaries {
+            put(&mut state.summaries, new, |old| old.rotation == new.rotation);
+        }
         state.gaps.extend(commit.gaps.iter().cloned());
         state.journal.extend(commit.journal.iter().cloned());
         state.violations.extend(commit.violations.iter().cloned());
@@ -274,6 +288,9 @@ pub fn assert_same(found: &State, expected: &State) {
         (source.clone(), stream.clone(), it.key, it.at)
     });
     same(&found.verdicts, &expected.verdicts, |it| it.rotation.clone());
+    same(&found.checkpoints, &expected.checkpoints, |it| (it.rotation.clone(), it.checkpoint));
+    same(&found.summaries, &expected.summaries, |it| it.rotation.clone());
+    assert_eq!(found.incidents, expected.incidents);
     assert_eq!(found.gaps, expected.gaps);
     assert_eq!(found.rotations, expected.rotations);
     assert_eq!(found.journal, expected.journal);

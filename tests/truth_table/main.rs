@@ -39,3 +39,9 @@ mod assumptions;
 mod changes;
 
 mod first_users;
+
+mod health;
+
+mod checkpoints;
+
+mod leak;

@@ -40,6 +40,19 @@ impl Model {
         for new in commit.rotations {
             put(&mut state.rotations, new, |a, b| a.id == b.id);
         }
+        for new in commit.checkpoints {
+            put(&mut state.checkpoints, new, |a, b| {
+                (&a.rotation, a.checkpoint) == (&b.rotation, b.checkpoint)
+            });
+        }
+        for new in commit.incidents {
+            put(&mut state.incidents, new, |a, b| {
+                (&a.rotation, a.kind, &a.subject, a.at) == (&b.rotation, b.kind, &b.subject, b.at)
+            });
+        }
+        for new in commit.summaries {
+            put(&mut state.summaries, new, |a, b| a.rotation == b.rotation);
+        }
         for new in commit.verdicts {
             put(&mut state.verdicts, new, |a, b| a.rotation == b.rotation);
         }

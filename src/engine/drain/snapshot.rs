@@ -1,7 +1,8 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
-use crate::engine::credential::Fingerprint;
+use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::drain::Drain;
+use crate::engine::health::{self, CredentialHealth, Told};
 use crate::engine::migration;
 use crate::engine::rotation::{JournalEntry, RotationId};
 use crate::engine::standing;
@@ -24,6 +25,8 @@ impl Drain {
                     verdict_since: published.since,
                     revocation_verified_at: published.revocation_verified_at,
                     violations: watched.violations.clone(),
+                    checkpoints: watched.milestones.in_order(),
+                    incidents: watched.milestones.incidents.clone(),
                 })
             })
             .collect();
@@ -36,8 +39,38 @@ impl Drain {
             rotations,
             sources: self.source_views(now),
             credentials: self.credential_views(),
+            health: health::health(self.told()),
+            credential_health: self.credential_health(),
             commits,
         }
+    }
+
+    /// Returns every rotation with what counts for the figures.
+    fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.rotations.values().map(|watched| Told {
+            rotation: &watched.rotation,
+            summary: watched.milestones.summary.as_ref(),
+            incidents: watched.incident_counts(),
+        })
+    }
+
+    fn credential_health(&self) -> Vec<CredentialHealth> {
+        let rotated = self.rotations.values().map(|w| &w.rotation.declaration.credential);
+        let configured = self.declared.credentials.iter().map(|decl| &decl.name);
+        let mut names: Vec<&CredentialName> = rotated.chain(configured).collect();
+        names.sort_unstable();
+        names.dedup();
+        let each = names.into_iter().map(|name| {
+            let own = || self.told().filter(|it| it.rotation.declaration.credential == *name);
+            let decl = self.declared.credentials.iter().find(|decl| decl.name == *name);
+            CredentialHealth {
+                credential: name.clone(),
+                health: health::health(own()),
+                recommended_overlap: decl
+                    .and_then(|decl| health::recommended_overlap(own(), &decl.policy)),
+            }
+        });
+        each.collect()
     }
 
     /// Returns the consumers of a rotation; `None` for an unknown one.

@@ -247,9 +247,47 @@ BEGIN SELECT RAISE (ABORT, 'the journal is append-only'); END;
 CREATE TABLE violation (
     id          INTEGER PRIMARY KEY,
     rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    kind        TEXT    NOT NULL,
     event_at    INTEGER,
     recorded_at INTEGER NOT NULL,
     message     TEXT    NOT NULL
+) STRICT;
+
+-- The gates between the phases as they stood last. reasons: JSON list of texts.
+CREATE TABLE checkpoint (
+    rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    name        TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    reasons     TEXT    NOT NULL,
+    judged_from INTEGER,
+    PRIMARY KEY (rotation, name)
+) STRICT, WITHOUT ROWID;
+
+-- Incidents that the log shows: each occurrence once. Those that people post stand in the journal,
+-- and a ready that was taken back is a violation.
+CREATE TABLE incident (
+    id       INTEGER PRIMARY KEY,
+    rotation INTEGER NOT NULL REFERENCES rotation (id),
+    kind     TEXT    NOT NULL,
+    subject  TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    ended_at INTEGER,
+    message  TEXT    NOT NULL,
+    UNIQUE (rotation, kind, subject, at)
+) STRICT;
+
+-- What the log said of a rotation when it ended: its figures never change afterwards.
+CREATE TABLE rotation_summary (
+    rotation       INTEGER PRIMARY KEY REFERENCES rotation (id),
+    dual_accept_at INTEGER,
+    last_use       INTEGER,
+    allocated      INTEGER NOT NULL CHECK (allocated >= 0),
+    consumers      INTEGER NOT NULL CHECK (consumers >= 0),
+    moved          INTEGER NOT NULL CHECK (moved >= 0),
+    t50            INTEGER CHECK (t50 >= 0),
+    t90            INTEGER CHECK (t90 >= 0),
+    last           INTEGER CHECK (last >= 0)
 ) STRICT;
 
 CREATE TABLE published_verdict (
