@@ -45,6 +45,12 @@ pub mod rotation;
 
 pub mod migration;
 
+pub mod pace;
+
+pub mod curve;
+
+pub mod velocity;
+
 pub mod standing;
 
 pub mod readiness;

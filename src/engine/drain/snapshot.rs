@@ -1,11 +1,12 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
 use crate::engine::credential::Fingerprint;
-use crate::engine::drain::Drain;
+use crate::engine::drain::{Drain, Watched};
 use crate::engine::migration;
 use crate::engine::rotation::{JournalEntry, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
+use crate::engine::velocity::{self, Migration};
 use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
 
 impl Drain {
@@ -47,6 +48,29 @@ impl Drain {
         let watermark = watched.answer.as_ref().and_then(|answer| answer.watermark);
         let all = migration::migrants(&watched.rotation, &policy, &self.ledger, watermark, now);
         Some(all.iter().map(|migrant| migrant.view(&policy)).collect())
+    }
+
+    /// Reports on the migration of a rotation; `None` for an unknown one.
+    pub fn migration(&self, id: &RotationId, now: Timestamp) -> Option<Migration> {
+        self.rotations.get(id).map(|watched| self.migration_of(watched, now))
+    }
+
+    pub(super) fn migration_of(&self, watched: &Watched, now: Timestamp) -> Migration {
+        let rotation = &watched.rotation;
+        let (policy, _) = self.policy_of(rotation);
+        let pinned = rotation.declaration.sources.iter();
+        let gaps = pinned.filter_map(|name| self.sources.get(name)).flat_map(|source| &source.gaps);
+        // The next run of a job is a matter of its schedule, which nobody reads here.
+        let jobs = rotation.declaration.jobs.iter();
+        let facts = velocity::Facts {
+            rotation,
+            policy: &policy,
+            ledger: &self.ledger,
+            answer: &self.answer(watched, now),
+            gaps: gaps.map(|gap| gap.span).collect(),
+            next_runs: jobs.map(|job| (job.consumer.clone(), None)).collect(),
+        };
+        velocity::report(&facts, now)
     }
 
     /// Returns the journal of a rotation; `None` for an unknown one.
