@@ -18,6 +18,8 @@ pub mod client;
 
 mod columns;
 
+mod humane;
+
 pub mod ready;
 
 pub mod rotation;

@@ -41,6 +41,9 @@ impl Core {
             Request::Consumers { rotation, reply } => self.replies.push(Box::new(move |drain| {
                 let _ = reply.send(Ok(drain.consumers(&rotation, now)));
             })),
+            Request::Migration { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(Ok(drain.migration(&rotation, now).map(Box::new)));
+            })),
             Request::Journal { rotation, reply } => self.replies.push(Box::new(move |drain| {
                 let _ = reply.send(Ok(drain.journal(&rotation).map(<[_]>::to_vec)));
             })),
@@ -95,6 +98,7 @@ fn refuse(request: Request, why: &str) {
         Request::Record { reply, .. } => drop(reply.send(Err(refusal))),
         Request::RevokeIntent { reply, .. } => drop(reply.send(Err(refusal))),
         Request::Consumers { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Migration { reply, .. } => drop(reply.send(Err(refusal))),
         Request::Journal { reply, .. } => drop(reply.send(Err(refusal))),
     }
 }

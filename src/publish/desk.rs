@@ -13,6 +13,7 @@ use crate::engine::answer::{Answer, Epoch};
 use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::rotation::{JournalEntry, JournalEvent, JournalRefusal, RotationId};
 use crate::engine::time::Timestamp;
+use crate::engine::velocity::Migration;
 use crate::engine::view::{ConsumerView, Snapshot};
 
 /// The publishing side's two ends: what to show, and where to ask.
@@ -61,6 +62,13 @@ pub enum Request {
         rotation: RotationId,
         /// Gets the consumers.
         reply: oneshot::Sender<Result<Option<Vec<ConsumerView>>, Refusal>>,
+    },
+    /// Report on a rotation's migration; `None`: no such rotation.
+    Migration {
+        /// The rotation.
+        rotation: RotationId,
+        /// Gets the report.
+        reply: oneshot::Sender<Result<Option<Box<Migration>>, Refusal>>,
     },
     /// List a rotation's journal, oldest first; `None`: no such rotation.
     Journal {

@@ -112,6 +112,7 @@ fn routes(app: App) -> Router {
             .route(&path("readiness"), get(gate::readiness))
             .route(&path("gate"), get(gate::gate).post(gate::gate))
             .route(&path("consumers"), get(read::consumers))
+            .route(&path("migration"), get(read::migration))
             .route(&path("journal"), get(read::journal))
             .route(&path("events"), post(write::record))
             .route(&path("revoke-intent"), post(write::revoke_intent))

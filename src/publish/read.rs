@@ -132,6 +132,15 @@ pub(super) async fn consumers(
     Ok(ok(json::consumers(&consumers.ok_or_else(Problem::unknown_rotation)?)))
 }
 
+pub(super) async fn migration(
+    State(app): State<App>,
+    subject: Subject,
+) -> Result<Response, Problem> {
+    let rotation = subject.id(&app.snapshot())?;
+    let report = app.ask(|reply| Request::Migration { rotation, reply }).await??;
+    Ok(ok(json::migration(&*report.ok_or_else(Problem::unknown_rotation)?)))
+}
+
 pub(super) async fn journal(State(app): State<App>, subject: Subject) -> Result<Response, Problem> {
     let rotation = subject.id(&app.snapshot())?;
     let entries = app.ask(|reply| Request::Journal { rotation, reply }).await??;

@@ -9,10 +9,12 @@ use keydrain::engine::answer::{
 };
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::curve::{Curve, Requests, Step};
 use keydrain::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation, RotationId,
 };
 use keydrain::engine::time::{Span, Timestamp};
+use keydrain::engine::velocity::{Eta, Migration, Origin, Straggler};
 use keydrain::engine::view::{
     ConsumerState, ConsumerUse, ConsumerView, CredentialView, RotationView, Snapshot, SourceView,
 };
@@ -292,6 +294,9 @@ fn reply(request: Request, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<StartRot
         Request::Consumers { reply, .. } => {
             let _ = reply.send(Ok(Some(consumers())));
         }
+        Request::Migration { rotation, reply } => {
+            let _ = reply.send(Ok(Some(Box::new(migration(&rotation)))));
+        }
         Request::Journal { rotation, reply } => {
             let _ = reply.send(Ok(Some(journal(&rotation))));
         }
@@ -318,11 +323,55 @@ fn consumers() -> Vec<ConsumerView> {
         moved_at,
         largest_gap: Duration::from_secs(40),
         sessions: 2,
+        cadence_bound: None,
     };
     vec![
         consumer("checkout", ConsumerState::Moved, Some(noon(-100))),
         consumer("evil\u{1b}[2J", ConsumerState::OnOld, None),
     ]
+}
+
+/// One of two consumers has moved; the other one is thought to follow.
+fn migration(rotation: &RotationId) -> Migration {
+    let step = |at, moved, share| Step { at, moved, share: Some(share) };
+    let window = |from, old, new, share| Requests { from, old, new, share, gap: false };
+    Migration {
+        rotation: rotation.as_str().to_owned(),
+        credential: "payments-api".to_owned(),
+        keys: ["2025-q4".to_owned(), "2026-q1".to_owned()],
+        evaluated_at: noon(0),
+        origin: (Origin::DualAccept, noon(-300)),
+        must_move: 2,
+        moved: 1,
+        waived: vec!["partner-x".to_owned()],
+        t50: Some(Duration::from_secs(200)),
+        t90: None,
+        t100: None,
+        per_hour: Some(12.0),
+        curve: Curve {
+            consumers: vec![step(noon(-300), 0, 0.0), step(noon(-100), 1, 0.5)],
+            width: Duration::from_mins(1),
+            requests: vec![window(noon(-120), 3, 1, Some(0.25)), window(noon(-60), 0, 0, None)],
+        },
+        stragglers: vec![Straggler {
+            consumer: "evil\u{1b}[2J".to_owned(),
+            owner: Some("pay-team".into()),
+            state: ConsumerState::OnOld,
+            old_last_seen: Some(noon(-14)),
+            new_last_seen: None,
+            sessions: 7,
+            largest_gap: Duration::from_secs(40),
+            cadence_bound: Some(Duration::from_secs(80)),
+            needs: "evil\u{1b}[2J was only seen on 2025-q4".to_owned(),
+            clears_at: Some(noon(66)),
+        }],
+        eta: Eta::Told {
+            at: noon(100),
+            earliest: noon(60),
+            latest: noon(7200),
+            basis: "1 left at the pace of the last 2 moves".to_owned(),
+        },
+    }
 }
 
 fn journal(rotation: &RotationId) -> Vec<JournalEntry> {

@@ -4,6 +4,7 @@
 //! not serialise themselves, so that renaming one of them never changes the API.
 
 mod evidence;
+mod migration;
 mod readiness;
 mod rotation;
 
@@ -14,6 +15,7 @@ use serde::{Serialize, Serializer};
 use crate::engine::time::Timestamp;
 
 pub use evidence::{credential, credentials, sources};
+pub use migration::migration;
 pub use readiness::readiness;
 pub use rotation::{consumers, journal, rotation, rotations};
 
