@@ -12,7 +12,7 @@ mod snapshot;
 mod terms;
 mod verdicts;
 
-pub use terms::{CredentialDecl, Declared, Opening, Refused};
+pub use terms::{CredentialDecl, Declared, Opening, Refused, Unknown};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

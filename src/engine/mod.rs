@@ -51,6 +51,8 @@ pub mod curve;
 
 pub mod velocity;
 
+pub mod preflight;
+
 pub mod standing;
 
 pub mod readiness;

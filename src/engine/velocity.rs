@@ -21,9 +21,7 @@ use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::view::ConsumerState;
-
-/// More stragglers than these are not named in a reason.
-const NAMED: usize = 3;
+use crate::engine::wording::several;
 
 /// What a report rests on, besides `now`.
 #[derive(Clone, Debug)]
@@ -375,11 +373,4 @@ fn told(forecast: &Forecast, open: u64, floor: Timestamp, now: Timestamp) -> Eta
             pace::CONFIDENCE_PERCENT
         ),
     }
-}
-
-/// Lists the first names of many.
-fn several(names: &[&str]) -> String {
-    let shown = names[..names.len().min(NAMED)].join(", ");
-    let more = names.len().saturating_sub(NAMED);
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }

@@ -31,3 +31,5 @@ mod changes;
 mod first_users;
 
 mod velocity;
+
+mod preflight;

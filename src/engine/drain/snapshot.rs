@@ -1,9 +1,10 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
-use crate::engine::credential::Fingerprint;
-use crate::engine::drain::{Drain, Watched};
+use crate::engine::credential::{CredentialName, Fingerprint};
+use crate::engine::drain::{CredentialDecl, Drain, Unknown, Watched};
 use crate::engine::migration;
-use crate::engine::rotation::{JournalEntry, RotationId};
+use crate::engine::preflight::{self, Finding};
+use crate::engine::rotation::{JournalEntry, KeyRef, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
 use crate::engine::velocity::{self, Migration};
@@ -73,6 +74,33 @@ impl Drain {
         velocity::report(&facts, now)
     }
 
+    /// Looks for what would stand in the way of a rotation of `credential` that is opened now.
+    ///
+    /// `old_key` is the name of the key to retire; `None` judges every configured key that was
+    /// seen. `Err` names what is unknown.
+    pub fn preflight(
+        &self,
+        credential: &CredentialName,
+        old_key: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Finding>, Unknown> {
+        let decl = self.declaration_of(credential)?;
+        let facts = preflight::Facts {
+            credential: decl,
+            sources: decl.sources.iter().map(|name| (name, self.sources.get(name))).collect(),
+            ledger: &self.ledger,
+            open: self.open_rotation(credential),
+            old_key: old_key.map(|name| key_named(decl, name)).transpose()?,
+            caught_up: self.caught_up(),
+        };
+        Ok(preflight::findings(&facts, now))
+    }
+
+    fn declaration_of(&self, credential: &CredentialName) -> Result<&CredentialDecl, Unknown> {
+        let mut declared = self.declared.credentials.iter();
+        declared.find(|decl| decl.name == *credential).ok_or(Unknown::Credential)
+    }
+
     /// Returns the journal of a rotation; `None` for an unknown one.
     pub fn journal(&self, id: &RotationId) -> Option<&[JournalEntry]> {
         self.rotations.get(id).map(|watched| watched.journal.as_slice())
@@ -122,4 +150,8 @@ impl Drain {
         });
         views.collect()
     }
+}
+
+fn key_named<'d>(decl: &'d CredentialDecl, name: &str) -> Result<&'d KeyRef, Unknown> {
+    decl.keys.iter().find(|key| *key.name == *name).ok_or(Unknown::Key)
 }
