@@ -8,6 +8,7 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod reports;
 mod snapshot;
 mod terms;
 mod verdicts;

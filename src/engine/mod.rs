@@ -53,6 +53,8 @@ pub mod velocity;
 
 pub mod preflight;
 
+pub mod plan;
+
 pub mod standing;
 
 pub mod readiness;

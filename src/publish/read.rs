@@ -87,7 +87,7 @@ pub(super) fn json_response(status: StatusCode, text: String) -> Response {
     (status, headers, text).into_response()
 }
 
-fn ok(text: String) -> Response {
+pub(super) fn ok(text: String) -> Response {
     json_response(StatusCode::OK, text)
 }
 

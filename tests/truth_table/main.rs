@@ -33,3 +33,5 @@ mod first_users;
 mod velocity;
 
 mod preflight;
+
+mod plan;

@@ -1,13 +1,11 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
-use crate::engine::credential::{CredentialName, Fingerprint};
-use crate::engine::drain::{CredentialDecl, Drain, Unknown, Watched};
+use crate::engine::credential::Fingerprint;
+use crate::engine::drain::Drain;
 use crate::engine::migration;
-use crate::engine::preflight::{self, Finding};
-use crate::engine::rotation::{JournalEntry, KeyRef, RotationId};
+use crate::engine::rotation::{JournalEntry, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
-use crate::engine::velocity::{self, Migration};
 use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
 
 impl Drain {
@@ -51,63 +49,13 @@ impl Drain {
         Some(all.iter().map(|migrant| migrant.view(&policy)).collect())
     }
 
-    /// Reports on the migration of a rotation; `None` for an unknown one.
-    pub fn migration(&self, id: &RotationId, now: Timestamp) -> Option<Migration> {
-        self.rotations.get(id).map(|watched| self.migration_of(watched, now))
-    }
-
-    pub(super) fn migration_of(&self, watched: &Watched, now: Timestamp) -> Migration {
-        let rotation = &watched.rotation;
-        let (policy, _) = self.policy_of(rotation);
-        let pinned = rotation.declaration.sources.iter();
-        let gaps = pinned.filter_map(|name| self.sources.get(name)).flat_map(|source| &source.gaps);
-        // The next run of a job is a matter of its schedule, which nobody reads here.
-        let jobs = rotation.declaration.jobs.iter();
-        let facts = velocity::Facts {
-            rotation,
-            policy: &policy,
-            ledger: &self.ledger,
-            answer: &self.answer(watched, now),
-            gaps: gaps.map(|gap| gap.span).collect(),
-            next_runs: jobs.map(|job| (job.consumer.clone(), None)).collect(),
-        };
-        velocity::report(&facts, now)
-    }
-
-    /// Looks for what would stand in the way of a rotation of `credential` that is opened now.
-    ///
-    /// `old_key` is the name of the key to retire; `None` judges every configured key that was
-    /// seen. `Err` names what is unknown.
-    pub fn preflight(
-        &self,
-        credential: &CredentialName,
-        old_key: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<Finding>, Unknown> {
-        let decl = self.declaration_of(credential)?;
-        let facts = preflight::Facts {
-            credential: decl,
-            sources: decl.sources.iter().map(|name| (name, self.sources.get(name))).collect(),
-            ledger: &self.ledger,
-            open: self.open_rotation(credential),
-            old_key: old_key.map(|name| key_named(decl, name)).transpose()?,
-            caught_up: self.caught_up(),
-        };
-        Ok(preflight::findings(&facts, now))
-    }
-
-    fn declaration_of(&self, credential: &CredentialName) -> Result<&CredentialDecl, Unknown> {
-        let mut declared = self.declared.credentials.iter();
-        declared.find(|decl| decl.name == *credential).ok_or(Unknown::Credential)
-    }
-
     /// Returns the journal of a rotation; `None` for an unknown one.
     pub fn journal(&self, id: &RotationId) -> Option<&[JournalEntry]> {
         self.rotations.get(id).map(|watched| watched.journal.as_slice())
     }
 
     /// Tells whether every declared source was read to its end once since the start.
-    fn caught_up(&self) -> bool {
+    pub(super) fn caught_up(&self) -> bool {
         self.declared.sources.iter().all(|decl| {
             let status = self.sources.get(&decl.name).and_then(|source| source.status.as_ref());
             status.is_some_and(|status| status.caught_up)
@@ -150,8 +98,4 @@ impl Drain {
         });
         views.collect()
     }
-}
-
-fn key_named<'d>(decl: &'d CredentialDecl, name: &str) -> Result<&'d KeyRef, Unknown> {
-    decl.keys.iter().find(|key| *key.name == *name).ok_or(Unknown::Key)
 }

@@ -3,6 +3,7 @@
 //! Times are RFC 3339 in UTC, durations seconds, an unknown time is `null`. The engine's types do
 //! not serialise themselves, so that renaming one of them never changes the API.
 
+mod advice;
 mod evidence;
 mod migration;
 mod readiness;
@@ -14,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::engine::time::Timestamp;
 
+pub use advice::{plan, preflight};
 pub use evidence::{credential, credentials, sources};
 pub use migration::migration;
 pub use readiness::readiness;
