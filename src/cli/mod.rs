@@ -30,6 +30,8 @@ pub mod status;
 
 pub mod check;
 
+pub mod plan;
+
 pub mod fingerprint;
 
 use std::fmt;

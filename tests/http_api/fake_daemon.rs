@@ -10,6 +10,8 @@ use keydrain::engine::answer::{
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
 use keydrain::engine::curve::{Curve, Requests, Step};
+use keydrain::engine::plan::{ConsumerPlan, Plan, Recommendation, Term};
+use keydrain::engine::preflight::{Finding, Severity};
 use keydrain::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation, RotationId,
 };
@@ -297,6 +299,21 @@ fn reply(request: Request, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<StartRot
         Request::Migration { rotation, reply } => {
             let _ = reply.send(Ok(Some(Box::new(migration(&rotation)))));
         }
+        Request::Preflight { credential, old_key, reply } => {
+            let _ = reply.send(match (credential.as_str(), old_key) {
+                ("payments-api", None) => Ok(findings()),
+                ("payments-api", Some(key)) if key == "2025-q4" => Ok(Vec::new()),
+                ("payments-api", Some(key)) => Err(Refusal::UnknownKey(key)),
+                _ => Err(Refusal::UnknownCredential),
+            });
+        }
+        Request::Plan { credential, key, reply } => {
+            let _ = reply.send(match (credential.as_str(), key) {
+                ("payments-api", None) => Ok(Box::new(plan())),
+                ("payments-api", Some(key)) => Err(Refusal::UnknownKey(key)),
+                _ => Err(Refusal::UnknownCredential),
+            });
+        }
         Request::Journal { rotation, reply } => {
             let _ = reply.send(Ok(Some(journal(&rotation))));
         }
@@ -371,6 +388,49 @@ fn migration(rotation: &RotationId) -> Migration {
             latest: noon(7200),
             basis: "1 left at the pace of the last 2 moves".to_owned(),
         },
+    }
+}
+
+fn findings() -> Vec<Finding> {
+    let finding = |severity, subject: &str, message: &str, fix: &str| Finding {
+        severity,
+        subject: subject.to_owned(),
+        message: message.to_owned(),
+        fix: fix.to_owned(),
+    };
+    vec![
+        finding(Severity::Error, "source edge", "it does not exist", "correct `paths`"),
+        finding(Severity::Warning, "key evil\u{1b}[2J", "threshold = 3", "set it to 0"),
+        finding(Severity::Ok, "policy", "7 d were observed without a break", ""),
+    ]
+}
+
+fn plan() -> Plan {
+    let minutes = Duration::from_mins;
+    let term = |name, value, reason: &str| Term { name, value, reason: reason.to_owned() };
+    let recommendation = |value, configured, why: &str, by: &str| Recommendation {
+        value,
+        configured,
+        reason: why.to_owned(),
+        dominated_by: by.to_owned(),
+    };
+    Plan {
+        key: Some("2025-q4".to_owned()),
+        history: Some(minutes(600)),
+        consumers: vec![ConsumerPlan {
+            consumer: "evil\u{1b}[2J".to_owned(),
+            sessions: 6,
+            largest_gap: minutes(60),
+            cadence_bound: Some(minutes(120)),
+            last_seen: Some(noon(-14)),
+            reason: "5 gaps are known".to_owned(),
+        }],
+        quiet_period: recommendation(minutes(120), minutes(15), "an ordinary gap", "evil\u{1b}[2J"),
+        required_quiet: vec![term("quiet_period", Some(minutes(120)), "as recommended")],
+        required: minutes(120),
+        overlap_terms: vec![term("moving", None, "no earlier rotation")],
+        overlap: recommendation(minutes(180), minutes(43_200), "they add up", "required_quiet"),
+        notes: vec!["add what you expect".to_owned()],
     }
 }
 
