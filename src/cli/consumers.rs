@@ -8,6 +8,7 @@ use super::client::{Client, Endpoint, block_on, pretty};
 use super::columns::{cell, csv, printable, put, table, text as text_of};
 use super::humane::{ago, duration, percent};
 use super::{Exit, Failure, Output};
+use crate::engine::time::Timestamp;
 
 /// States in the order of the list: who must act comes first.
 const ORDER: [&str; 8] =
@@ -53,7 +54,9 @@ fn as_table(consumers: &[Value], now: &Value) -> String {
     let mut sorted: Vec<_> = consumers.iter().collect();
     sorted.sort_by_key(|consumer| {
         let state = consumer["state"].as_str().unwrap_or_default();
-        ORDER.iter().position(|known| *known == state).unwrap_or(0)
+        let place = ORDER.iter().position(|known| *known == state).unwrap_or(0);
+        let last_use = consumer["old"]["last_seen"].as_str();
+        (place, std::cmp::Reverse(last_use.and_then(|at| at.parse::<Timestamp>().ok())))
     });
     let counts = |uses: &Value| {
         format!("{}/{}/{}", cell(&uses["accepted"]), cell(&uses["denied"]), cell(&uses["failed"]))

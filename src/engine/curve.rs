@@ -61,11 +61,12 @@ pub(super) fn draw(
 ) -> Curve {
     let old = ledger.key(declaration.old_key.fingerprint);
     let new = ledger.key(declaration.new_key.fingerprint);
-    let width = width(old, new, window);
+    let (width, windows) = counted([old, new], window);
+    let width = wide_enough(width, window);
     Curve {
         consumers: steps(moves, total, window.from),
         width: Duration::from_secs(60 * width.unsigned_abs()),
-        requests: requests(old, new, width, gaps, window),
+        requests: requests(windows, width, gaps, window),
     }
 }
 
@@ -100,15 +101,61 @@ fn thin_out(steps: Vec<Step>) -> Vec<Step> {
     kept.map(|(_, step)| step).collect()
 }
 
-/// Returns the width of the windows in minutes: at least that of either key's series, and so that
-/// there are not too many.
-fn width(old: Option<&KeyUse>, new: Option<&KeyUse>, window: Span) -> i64 {
-    let known = [old, new].into_iter().flatten().map(|uses| uses.series.width().as_secs() / 60);
-    let mut width = i64::try_from(known.max().unwrap_or(1)).unwrap_or(i64::MAX).max(1);
-    let most = MAX_POINTS as u64;
+/// Counts of the old and of the new key in the window that begins at an instant.
+type Counted = (Timestamp, [u64; 2]);
+
+/// Returns what was counted since the start of `span`, by the finest account that knows all of it,
+/// and the width of its windows in minutes.
+///
+/// The series knows the whole life of a key, in windows that are wide after a long one; what each
+/// consumer did lately is known by minute, hour or day.
+fn counted(keys: [Option<&KeyUse>; 2], span: Span) -> (i64, Vec<Counted>) {
+    let whole: Vec<_> = in_order(keys, |uses| {
+        let width = uses.series.width();
+        uses.series.iter().map(move |(start, counts)| (start, width, counts)).collect()
+    });
+    let lately: Vec<_> = in_order(keys, |uses| {
+        let each = uses.consumers.values();
+        each.flat_map(|presentations| presentations.recent.windows(span.from)).collect()
+    });
+    let reaches = lately.iter().all(|(start, ..)| start.since(span.from) <= RECENT);
+    let finer = reaches && widest(&lately) < widest(&whole);
+    let windows = if finer { lately } else { whole };
+    let width = widest(&windows);
+    (width, windows.into_iter().map(|(start, _, counts)| (start, counts)).collect())
+}
+
+/// What is known lately reaches back this far before the newest presentation of a consumer.
+const RECENT: Duration = Duration::from_hours(31 * 24);
+
+type Window = (Timestamp, Duration, [u64; 2]);
+
+/// Lists windows of both keys, each with the sum of its outcomes in the place of its key.
+fn in_order<'a>(
+    keys: [Option<&'a KeyUse>; 2],
+    windows: impl Fn(&'a KeyUse) -> Vec<(Timestamp, Duration, [u64; 4])>,
+) -> Vec<Window> {
+    let mut all = Vec::new();
+    for (place, uses) in keys.into_iter().enumerate() {
+        for (start, width, outcomes) in uses.map(&windows).into_iter().flatten() {
+            let mut counts = [0; 2];
+            counts[place] = outcomes.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+            all.push((start, width, counts));
+        }
+    }
+    all
+}
+
+fn widest(windows: &[Window]) -> i64 {
+    let minutes = windows.iter().map(|(_, width, _)| width.as_secs() / 60).max();
+    i64::try_from(minutes.unwrap_or(1)).unwrap_or(i64::MAX).max(1)
+}
+
+/// Returns a width that is a multiple of `width` and makes no more than [`MAX_POINTS`] windows.
+fn wide_enough(mut width: i64, window: Span) -> i64 {
     let too_many = |width| {
         let numbers = numbers(width, window);
-        numbers.end().abs_diff(*numbers.start()) >= most
+        numbers.end().abs_diff(*numbers.start()) >= MAX_POINTS as u64
     };
     while too_many(width) {
         width = width.saturating_mul(2);
@@ -122,19 +169,12 @@ fn numbers(width: i64, window: Span) -> std::ops::RangeInclusive<i64> {
     number(window.from)..=number(window.to)
 }
 
-fn requests(
-    old: Option<&KeyUse>,
-    new: Option<&KeyUse>,
-    width: i64,
-    gaps: &[Span],
-    window: Span,
-) -> Vec<Requests> {
+fn requests(windows: Vec<Counted>, width: i64, gaps: &[Span], window: Span) -> Vec<Requests> {
     let mut counts: BTreeMap<i64, [u64; 2]> = BTreeMap::new();
-    for (key, uses) in [old, new].into_iter().enumerate() {
-        for (start, outcomes) in uses.into_iter().flat_map(|uses| uses.series.iter()) {
-            let number = start.minute().number().div_euclid(width);
-            let sum = &mut counts.entry(number).or_default()[key];
-            *sum = outcomes.iter().fold(*sum, |sum, count| sum.saturating_add(*count));
+    for (start, more) in windows {
+        let sums = counts.entry(start.minute().number().div_euclid(width)).or_default();
+        for (sum, more) in sums.iter_mut().zip(more) {
+            *sum = sum.saturating_add(more);
         }
     }
     let start = |number: i64| Minute::from_number(number.saturating_mul(width)).start();

@@ -152,7 +152,7 @@ fn of_consumer(name: &str, uses: &Presentations, policy: &Policy) -> (ConsumerPl
             policy.cadence_factor,
             humane(bound)
         ),
-        None if gaps == 0 => "one session proves nothing: it needs a sighting on the new key, or \
+        None if gaps == 0 => "its uses are one session, which proves nothing: it needs a sighting on the new key, or \
                               to be retired or waived"
             .to_owned(),
         None => format!(

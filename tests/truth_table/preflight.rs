@@ -181,8 +181,8 @@ fn consumers_that_nobody_can_tell_or_that_nobody_saw_are_warned_of() {
         &story,
         "10:00:10",
         &[
-            "warning key 2025-q4: consumers known only by their address presented it 2 times: \
-             nobody knows whom to tell",
+            "warning key 2025-q4: 2 of its presentations are by consumers known only by an \
+             address: nobody knows whom to tell",
             "warning consumers: chekout on the roster never presented a key: it would be waited for",
         ],
     );

@@ -229,6 +229,23 @@ fn a_long_migration_is_drawn_in_wider_windows() {
     assert_eq!(seen, 3);
 }
 
+#[test]
+fn a_short_migration_of_a_key_with_a_long_life_is_drawn_in_narrow_windows() {
+    // The whole life of the key takes windows of an hour and more.
+    let uses = (0..24).map(|n| format!("{} 09:00:00", 3 + n));
+    let story = uses
+        .fold(Story::new().started("27 09:00:00"), |story, when| story.line(&when, OLD, "a", 200));
+    let story = story.uses(OLD, "b", ["27 09:00:30", "27 09:20:00"]).uses(
+        NEW,
+        "b",
+        ["27 10:10:00", "27 10:20:00"],
+    );
+    let told = report(&story, "27 10:30:00");
+    assert_eq!(told.curve.width, Duration::from_hours(1));
+    let counts: Vec<_> = told.curve.requests.iter().map(|one| (one.old, one.new)).collect();
+    assert_eq!(counts, [(2, 0), (0, 2)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

@@ -91,8 +91,8 @@ fn consumers_are_known(key: &KeyRef, used: &KeyUse, out: &mut Findings) {
     out.warning(
         format!("key {}", key.name),
         format!(
-            "consumers known only by their address presented it {presentations} times: nobody \
-             knows whom to tell"
+            "{presentations} of its presentations are by consumers known only by an address: \
+             nobody knows whom to tell"
         ),
         "name them with a [[consumer_map]], or with a better `consumer` of the source",
     );
