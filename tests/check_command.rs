@@ -61,13 +61,13 @@ fn args(credential: Option<&str>) -> Args {
 }
 
 /// An address where nobody listens: port 9 is for discarding, and reserved.
-fn no_daemon() -> Result<Endpoint, Failure> {
-    Ok(Endpoint { base: "http://127.0.0.1:9".to_owned(), token: None })
+fn no_daemon() -> Endpoint {
+    Endpoint { base: "http://127.0.0.1:9".to_owned(), token: None }
 }
 
 fn ask(config: &Path, output: Output) -> (Exit, String) {
     let mut out = Vec::new();
-    let exit = run(&args(None), config, no_daemon, output, &mut out).unwrap();
+    let exit = run(&args(None), config, || Ok(no_daemon()), output, &mut out).unwrap();
     (exit, String::from_utf8(out).unwrap())
 }
 
@@ -297,7 +297,7 @@ fn an_unknown_credential_is_refused_with_the_known_ones() {
     let config = place.usual_config();
     let mut out = Vec::new();
     let mut check =
-        |name: &str| run(&args(Some(name)), &config, no_daemon, Output::Table, &mut out);
+        |name: &str| run(&args(Some(name)), &config, || Ok(no_daemon()), Output::Table, &mut out);
     let failure = check("payment").unwrap_err();
     assert_eq!(failure.exit, Exit::Usage);
     let expected =
@@ -310,7 +310,8 @@ fn with_a_credential_the_daemon_that_does_not_run_is_an_error() {
     let place = Place::new();
     let config = place.usual_config();
     let mut out = Vec::new();
-    let exit = run(&args(Some("payments")), &config, no_daemon, Output::Table, &mut out).unwrap();
+    let exit =
+        run(&args(Some("payments")), &config, || Ok(no_daemon()), Output::Table, &mut out).unwrap();
     assert_eq!(exit, Exit::Usage, "what nobody looked at is not good");
     let text = String::from_utf8(out).unwrap();
     let expected = "error    daemon: no keydrain at http://127.0.0.1:9/ (no connection)\n         \

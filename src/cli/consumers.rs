@@ -99,15 +99,14 @@ fn footer(migration: &Value) -> String {
         let owner = owner.map_or_else(String::new, |owner| format!(" [{owner}]"));
         format!("{}\n", printable(&format!("{}{owner}{clears}", cell(&straggler["needs"]))))
     };
-    let mut text = String::from("\n");
-    text.extend(stragglers.iter().take(MAX_NEEDS).map(need));
+    let mut lines: Vec<String> = stragglers.iter().take(MAX_NEEDS).map(need).collect();
     if stragglers.len() > MAX_NEEDS {
-        text += &format!("… and {} more: --output json\n", stragglers.len() - MAX_NEEDS);
+        lines.push(format!("… and {} more: --output json\n", stragglers.len() - MAX_NEEDS));
     }
     let from = &migration["counted_from"];
     let waived = migration["waived"].as_array().map_or(0, Vec::len);
     let waived = if waived == 0 { String::new() } else { format!(", {waived} waived") };
-    text += &format!(
+    lines.push(format!(
         "moved: {} of {} ({}){waived}; t50 {}, t90 {}, t100 {} since {}, {}\n",
         cell(&migration["moved"]),
         cell(&migration["must_move"]),
@@ -117,9 +116,9 @@ fn footer(migration: &Value) -> String {
         duration(&migration["t100_seconds"]),
         cell(&from["event"]),
         ago(&from["at"], now),
-    );
+    ));
     let eta = &migration["eta"];
-    text + &match eta["none_because"].as_str() {
+    lines.push(match eta["none_because"].as_str() {
         Some(why) => format!("expected end: none; {}\n", printable(why)),
         None => format!(
             "expected end: {} (from {} to {}); {}\n",
@@ -128,7 +127,8 @@ fn footer(migration: &Value) -> String {
             ago(&eta["latest"], now),
             printable(text_of(&eta["basis"])),
         ),
-    }
+    });
+    format!("\n{}", lines.concat())
 }
 
 fn as_csv(consumers: &[Value]) -> String {

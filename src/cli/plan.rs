@@ -48,33 +48,39 @@ fn describe(plan: &Value) -> String {
         Some(key) => format!("key {key}, {} of history", duration(&plan["history_seconds"])),
         None => "no key seen yet".to_owned(),
     };
-    let mut page = format!("{}: {}\n", printable(text(&plan["credential"])), printable(&key));
-    for (name, setting) in [("quiet_period", "quiet_period"), ("overlap", "max_overlap")] {
+    let mut parts =
+        vec![format!("{}: {}\n", printable(text(&plan["credential"])), printable(&key))];
+    for (name, label, setting) in
+        [("quiet_period", "quiet period", "quiet_period"), ("overlap", "overlap", "max_overlap")]
+    {
         let one = &plan[name];
-        page += &format!(
-            "{:<13} {} ({setting} is {}): {}\n",
-            name.replace('_', " "),
+        parts.push(format!(
+            "{label:<13} {} ({setting} is {}): {}\n",
             duration(&one["seconds"]),
             duration(&one["configured_seconds"]),
             printable(text(&one["reason"])),
-        );
+        ));
     }
-    for (title, terms) in [
-        (format!("required quiet {}", duration(&plan["required_quiet_seconds"])), "required_quiet"),
-        (format!("overlap {}", duration(&plan["overlap"]["seconds"])), "overlap_terms"),
+    for (label, total, terms) in [
+        ("REQUIRED QUIET", &plan["required_quiet_seconds"], "required_quiet"),
+        ("OVERLAP", &plan["overlap"]["seconds"], "overlap_terms"),
     ] {
         let rows: Vec<_> = list(terms).iter().map(term).collect();
-        page += &format!("\n{}", table(&[&title.to_uppercase(), "PERIOD", "WHY"], &rows));
+        let title = format!("{label} {}", duration(total));
+        parts.push(format!("\n{}", table(&[&title, "PERIOD", "WHY"], &rows)));
     }
     let now = &plan["evaluated_at"];
     let rows: Vec<_> = list("consumers").iter().map(|one| consumer(one, now)).collect();
     if !rows.is_empty() {
         let header = ["CONSUMER", "SESSIONS", "LARGEST GAP", "SILENT FOR", "LAST SEEN", "WHY"];
-        page += &format!("\n{}", table(&header, &rows));
+        parts.push(format!("\n{}", table(&header, &rows)));
     }
     let notes = list("notes").iter().map(|note| format!("note: {}\n", printable(text(note))));
     let notes: String = notes.collect();
-    if notes.is_empty() { page } else { page + "\n" + &notes }
+    if !notes.is_empty() {
+        parts.push(format!("\n{notes}"));
+    }
+    parts.concat()
 }
 
 fn term(term: &Value) -> Vec<String> {

@@ -76,9 +76,9 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 fn steps(moves: &[Timestamp], total: u64, from: Timestamp) -> Vec<Step> {
-    let step = |at: Timestamp, moved: usize| {
-        let moved = moved as u64;
-        Step { at, moved, share: share(moved, total) }
+    let step = |at: Timestamp, count: usize| {
+        let count = count as u64;
+        Step { at, moved: count, share: share(count, total) }
     };
     let mut steps = vec![step(from, moves.partition_point(|move_at| *move_at <= from))];
     for (before, at) in moves.iter().enumerate().filter(|(_, at)| **at > from) {

@@ -101,9 +101,9 @@ pub struct Plan {
 /// Makes the plan. Pure.
 pub fn plan(facts: &Facts<'_>) -> Plan {
     let used = facts.key.map(|(_, used)| used);
-    let uses = || used.into_iter().flat_map(|used| &used.consumers);
+    let all = || used.into_iter().flat_map(|used| &used.consumers);
     let synthetic = |name: &str| facts.roster.iter().any(|e| *e.name == *name && e.synthetic);
-    let mut consumers: Vec<(ConsumerPlan, Duration)> = uses()
+    let mut consumers: Vec<(ConsumerPlan, Duration)> = all()
         .filter(|(consumer, _)| !consumer.is_named() || !synthetic(consumer.as_str()))
         .map(|(consumer, uses)| of_consumer(consumer.as_str(), uses, facts.policy))
         .collect();
@@ -113,8 +113,8 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
         let longest = b.cadence_bound.cmp(&a.cadence_bound).then(b.largest_gap.cmp(&a.largest_gap));
         known.then(longest).then(a.consumer.cmp(&b.consumer))
     });
-    let first = uses().filter_map(|(_, uses)| uses.first_seen).min();
-    let last = uses().filter_map(|(_, uses)| uses.last_seen).max();
+    let first = all().filter_map(|(_, uses)| uses.first_seen).min();
+    let last = all().filter_map(|(_, uses)| uses.last_seen).max();
     let quiet_period = quiet_period(facts, &consumers);
     let consumers: Vec<ConsumerPlan> = consumers.into_iter().map(|(plan, _)| plan).collect();
     let required_quiet = required_quiet(facts, quiet_period.value, &consumers);
@@ -180,29 +180,25 @@ fn quiet_period(facts: &Facts<'_>, consumers: &[(ConsumerPlan, Duration)]) -> Re
     let mut longest: Vec<&(ConsumerPlan, Duration)> =
         consumers.iter().filter(|(plan, _)| !is_job(&plan.consumer)).collect();
     longest.sort_by_key(|(_, ordinary)| std::cmp::Reverse(*ordinary));
-    match longest.first().filter(|(_, ordinary)| *ordinary > floor) {
-        Some((plan, ordinary)) => {
-            let next = longest.get(1).map_or(floor, |(_, next)| floor.max(*next));
-            let name = &plan.consumer;
-            let reason = format!(
-                "an ordinary gap of {name} would end a shorter one and begin it anew; without \
-                 {name}, {} would do: declare a job if it runs on a schedule",
-                humane(next)
-            );
-            Recommendation { value: *ordinary, configured, reason, dominated_by: name.clone() }
-        }
-        None => {
-            let (name, why) = if policy.monitoring_cycle > policy.quiet_period {
-                ("monitoring_cycle", "a cycle of monitoring must fit in")
-            } else if consumers.is_empty() {
-                ("quiet_period", "there is no history: the policy's own value stands")
-            } else {
-                ("quiet_period", "no ordinary gap of a consumer is longer")
-            };
-            let (reason, dominated_by) = (why.to_owned(), name.to_owned());
-            Recommendation { value: floor, configured, reason, dominated_by }
-        }
+    if let Some((plan, ordinary)) = longest.first().filter(|(_, ordinary)| *ordinary > floor) {
+        let next = longest.get(1).map_or(floor, |(_, next)| floor.max(*next));
+        let name = &plan.consumer;
+        let reason = format!(
+            "an ordinary gap of {name} would end a shorter one and begin it anew; without {name}, \
+             {} would do: declare a job if it runs on a schedule",
+            humane(next)
+        );
+        return Recommendation { value: *ordinary, configured, reason, dominated_by: name.clone() };
     }
+    let (name, why) = if policy.monitoring_cycle > policy.quiet_period {
+        ("monitoring_cycle", "a cycle of monitoring must fit in")
+    } else if consumers.is_empty() {
+        ("quiet_period", "there is no history: the policy's own value stands")
+    } else {
+        ("quiet_period", "no ordinary gap of a consumer is longer")
+    };
+    let (reason, dominated_by) = (why.to_owned(), name.to_owned());
+    Recommendation { value: floor, configured, reason, dominated_by }
 }
 
 fn term(name: &'static str, value: Duration, reason: impl Into<String>) -> Term {
@@ -317,22 +313,20 @@ fn overlap(facts: &Facts<'_>, terms: &[Term]) -> Recommendation {
     let sum = terms.iter().filter(summed).map(known).fold(Duration::ZERO, Duration::saturating_add);
     let least = terms.iter().filter(|term| !summed(term)).max_by_key(|term| known(term));
     let configured = facts.policy.max_overlap;
-    match least.filter(|term| known(term) > sum) {
-        Some(term) => Recommendation {
+    if let Some(term) = least.filter(|term| known(term) > sum) {
+        return Recommendation {
             value: known(term),
             configured,
             reason: format!("{}, which is more than the sum of {}", term.reason, humane(sum)),
             dominated_by: term.name.to_owned(),
-        },
-        None => {
-            let largest = terms.iter().filter(summed).max_by_key(|term| known(term));
-            Recommendation {
-                value: sum,
-                configured,
-                reason: "notice, moving, required quiet and exposure follow each other".to_owned(),
-                dominated_by: largest.map_or_else(String::new, |term| term.name.to_owned()),
-            }
-        }
+        };
+    }
+    let largest = terms.iter().filter(summed).max_by_key(|term| known(term));
+    Recommendation {
+        value: sum,
+        configured,
+        reason: "notice, moving, required quiet and exposure follow each other".to_owned(),
+        dominated_by: largest.map_or_else(String::new, |term| term.name.to_owned()),
     }
 }
 

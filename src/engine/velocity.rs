@@ -351,7 +351,7 @@ fn eta(
     match pace::forecast(&paced, open, now) {
         Some(forecast) => told(&forecast, open, floor, now),
         None if paced.len() < pace::MIN_MOVES => Eta::None(format!(
-            "{} moves since the start of the migration tell no pace; it takes {}",
+            "moves since the start of the migration: {}, which tell no pace; it takes {}",
             paced.len(),
             pace::MIN_MOVES
         )),

@@ -171,7 +171,7 @@ fn two_moves_tell_no_pace() {
     let told = report(&story, "11:00:00");
     assert_eq!(
         why_none(&told),
-        "2 moves since the start of the migration tell no pace; it takes 3"
+        "moves since the start of the migration: 2, which tell no pace; it takes 3"
     );
 }
 
