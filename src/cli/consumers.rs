@@ -104,13 +104,17 @@ fn footer(migration: &Value) -> String {
         lines.push(format!("… and {} more: --output json\n", stragglers.len() - MAX_NEEDS));
     }
     let from = &migration["counted_from"];
-    let waived = migration["waived"].as_array().map_or(0, Vec::len);
-    let waived = if waived == 0 { String::new() } else { format!(", {waived} waived") };
+    let besides = |name: &str| match migration[name].as_array().map_or(0, Vec::len) {
+        0 => String::new(),
+        number => format!(", {number} {name}"),
+    };
     lines.push(format!(
-        "moved: {} of {} ({}){waived}; t50 {}, t90 {}, t100 {} since {}, {}\n",
+        "moved: {} of {} ({}){}{}; t50 {}, t90 {}, t100 {} since {}, {}\n",
         cell(&migration["moved"]),
         cell(&migration["must_move"]),
         percent(&migration["share_moved"]),
+        besides("waived"),
+        besides("gone"),
         duration(&migration["t50_seconds"]),
         duration(&migration["t90_seconds"]),
         duration(&migration["t100_seconds"]),

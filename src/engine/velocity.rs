@@ -8,20 +8,20 @@
 //!
 //! It describes and never decides: nothing here enters a verdict.
 
+mod eta;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::answer::{Answer, Code};
+use crate::engine::answer::{Blocker, Code};
 use crate::engine::curve::{self, Curve};
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::migration::{self, Migrant};
-use crate::engine::pace::{self, Forecast};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::view::ConsumerState;
-use crate::engine::wording::several;
 
 /// What a report rests on, besides `now`.
 #[derive(Clone, Debug)]
@@ -32,8 +32,10 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// Who presented which key.
     pub ledger: &'a Ledger,
-    /// The rotation's answer at `now`.
-    pub answer: &'a Answer,
+    /// Watermark of the rotation's answer at `now`.
+    pub watermark: Option<Timestamp>,
+    /// Blockers of that answer.
+    pub blockers: &'a [Blocker],
     /// Spans of which evidence was lost, in any source of the rotation.
     pub gaps: Vec<Span>,
     /// Consumers with scheduled jobs: when the next run begins, where that is known.
@@ -123,13 +125,15 @@ pub struct Migration {
     pub evaluated_at: Timestamp,
     /// What the velocity counts from, and when that was.
     pub origin: (Origin, Timestamp),
-    /// Consumers that must move: not synthetic, retired or waived, and seen on the old key or on
-    /// the roster.
+    /// Consumers that must move: seen on the old key or on the roster, and neither synthetic,
+    /// retired, waived nor gone.
     pub must_move: u64,
     /// Those of them that have moved.
     pub moved: u64,
     /// Waived consumers, which need not move until a date.
     pub waived: Vec<String>,
+    /// Unmoved consumers that count as gone: silent for longer than their cadence bound.
+    pub gone: Vec<String>,
     /// Time from the origin until 50, 90 and 100 % had moved; `None` until then.
     pub t50: Option<Duration>,
     /// See [`t50`](Self::t50).
@@ -149,11 +153,11 @@ pub struct Migration {
 /// Reports on a migration. Pure: the same facts and the same `now` give the same report.
 pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     let rotation = facts.rotation;
-    let watermark = facts.answer.watermark;
-    let all = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
+    let all = migration::migrants(rotation, facts.policy, facts.ledger, facts.watermark, now);
     let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
     let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
-    let must: Vec<&Migrant<'_>> = all.iter().filter(|m| must_move(m)).collect();
+    let must = all.iter().filter(|m| must_move(m));
+    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) = must.partition(|m| is_gone(facts, m, now));
     let until = match rotation.phase {
         Phase::Open => now,
         Phase::Revoked(at) | Phase::RolledBack(at) => at.min(now),
@@ -177,13 +181,14 @@ pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
         must_move: total,
         moved: moves.len() as u64,
         waived,
+        gone: gone.iter().map(|migrant| migrant.name.to_owned()).collect(),
         t50: time_to(50),
         t90: time_to(90),
         t100: time_to(100),
         per_hour: per_hour(&moves, total, origin.1, until),
         curve: curve::draw(declaration, facts.ledger, &moves, total, &facts.gaps, window),
         stragglers: left.iter().map(|migrant| straggler(facts, migrant)).collect(),
-        eta: eta(facts, &moves, &left, origin.1, now),
+        eta: eta::eta(facts, &moves, &left, origin.1, now),
     }
 }
 
@@ -200,6 +205,15 @@ fn origin(rotation: &Rotation) -> (Origin, Timestamp) {
 fn must_move(migrant: &Migrant<'_>) -> bool {
     let excused = matches!(migrant.state, ConsumerState::Retired | ConsumerState::Waived);
     !migrant.is_synthetic() && !excused && (migrant.old.is_some() || migrant.roster.is_some())
+}
+
+/// Tells whether an unmoved consumer stays away for far longer than it ever did.
+fn is_gone(facts: &Facts<'_>, migrant: &Migrant<'_>, now: Timestamp) -> bool {
+    let bound = migrant.old.and_then(|uses| cadence_bound(uses, facts.policy));
+    let seen_until = facts.watermark.map(|watermark| watermark.min(now));
+    let silence = seen_until.zip(migrant.last_old()).map(|(until, last)| until.since(last));
+    let unused = migrant.new.is_none_or(|uses| uses.accepted.is_empty());
+    unused && silence.zip(bound).is_some_and(|(silence, bound)| silence > bound)
 }
 
 fn has_moved(migrant: &Migrant<'_>) -> bool {
@@ -222,8 +236,8 @@ fn per_hour(moves: &[Timestamp], total: u64, from: Timestamp, until: Timestamp) 
     (hours > 0.0).then(|| (moves.len() - since) as f64 / hours)
 }
 
-fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
-    // The words of the verdict, so that both say the same; the use that it may name is no need.
+/// Returns the blockers that say what a consumer needs; that it uses the old key is no need.
+fn needs_of<'a>(facts: &Facts<'a>, migrant: &Migrant<'_>) -> Vec<&'a Blocker> {
     let codes = [
         Code::ConsumerRegressed,
         Code::ConsumerNotMoved,
@@ -231,12 +245,19 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
         Code::JobNotSeen,
         Code::JobRunning,
     ];
-    let blockers: Vec<_> = facts
-        .answer
-        .blockers
-        .iter()
-        .filter(|blocker| codes.contains(&blocker.code) && blocker.subject == migrant.name)
-        .collect();
+    let blockers = facts.blockers.iter();
+    blockers.filter(|one| codes.contains(&one.code) && one.subject == migrant.name).collect()
+}
+
+/// Returns when the last of them clears if nothing else happens.
+fn clears_at(blockers: &[&Blocker]) -> Option<Timestamp> {
+    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|blocker| blocker.clears_at).collect();
+    clears?.into_iter().max()
+}
+
+fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
+    // The words of the verdict, so that both say the same.
+    let blockers = needs_of(facts, migrant);
     let needs: Vec<&str> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
     let needs = if needs.is_empty() {
         format!(
@@ -246,7 +267,6 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
     } else {
         needs.join("; ")
     };
-    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|blocker| blocker.clears_at).collect();
     let old = migrant.old;
     Straggler {
         consumer: migrant.name.to_owned(),
@@ -258,7 +278,7 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
         largest_gap: old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap()),
         cadence_bound: old.and_then(|uses| cadence_bound(uses, facts.policy)),
         needs,
-        clears_at: clears.and_then(|clears| clears.into_iter().max()),
+        clears_at: clears_at(&blockers),
     }
 }
 
@@ -274,103 +294,4 @@ pub fn cadence_bound(uses: &Presentations, policy: &Policy) -> Option<Duration> 
 /// Multiplies a duration; saturates.
 pub(super) fn stretched(gap: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
-}
-
-/// What is known of the end of a straggler.
-enum End {
-    /// It is over at this time if nothing else happens.
-    Known(Timestamp),
-    /// It calls, and may move at any time.
-    Open,
-    /// Nothing tells whether it will ever move.
-    None,
-}
-
-fn end_of(facts: &Facts<'_>, migrant: &Migrant<'_>, watermark: Timestamp) -> End {
-    if let Some(next_run) = facts.next_runs.get(migrant.name).filter(|_| migrant.named) {
-        return next_run.map_or(End::None, End::Known);
-    }
-    let first_new = migrant.new.and_then(|uses| uses.accepted.first());
-    let came_over = first_new.is_some() && first_new > migrant.last_old();
-    if let Some(silent_until) = migrant.moves_by_silence_after(facts.policy).filter(|_| came_over) {
-        return End::Known(silent_until);
-    }
-    let last_seen = migrant.last_old().max(migrant.new.and_then(|uses| uses.counts_until));
-    let gap = migrant.old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap());
-    let usual = facts.policy.session_gap.max(stretched(gap, facts.policy.cadence_factor));
-    match last_seen {
-        Some(last) if watermark.since(last) <= usual => End::Open,
-        _ => End::None,
-    }
-}
-
-fn eta(
-    facts: &Facts<'_>,
-    moves: &[Timestamp],
-    left: &[&Migrant<'_>],
-    from: Timestamp,
-    now: Timestamp,
-) -> Eta {
-    let none = |why: &str| Eta::None(why.to_owned());
-    if facts.rotation.phase != Phase::Open {
-        return none("the rotation is over");
-    }
-    if left.is_empty() {
-        return none(if moves.is_empty() { "nobody is known yet" } else { "everybody has moved" });
-    }
-    let Some(watermark) = facts.answer.watermark else {
-        return none("there is no watermark, so nobody knows who still calls");
-    };
-    let ends: Vec<(&str, End)> =
-        left.iter().map(|migrant| (migrant.name, end_of(facts, migrant, watermark))).collect();
-    let endless: Vec<&str> =
-        ends.iter().filter(|(_, end)| matches!(end, End::None)).map(|(name, _)| *name).collect();
-    if !endless.is_empty() {
-        return Eta::None(format!(
-            "nothing tells when {} will use {}: ask its owner, or retire it",
-            several(&endless),
-            facts.rotation.declaration.new_key.name
-        ));
-    }
-    let known = ends.iter().filter_map(|(_, end)| match end {
-        End::Known(at) => Some(*at),
-        _ => None,
-    });
-    let floor = known.max().unwrap_or(now).max(now);
-    let open = ends.iter().filter(|(_, end)| matches!(end, End::Open)).count() as u64;
-    if open == 0 {
-        let basis = "those that are left are waited for until a known time".to_owned();
-        return Eta::Told { at: floor, earliest: floor, latest: floor, basis };
-    }
-    // A consumer that came over sets the pace, even before its silence was long enough.
-    let came = left.iter().filter(|m| matches!(end_of(facts, m, watermark), End::Known(_)));
-    let mut paced: Vec<Timestamp> =
-        moves.iter().copied().chain(came.filter_map(|m| m.moved_at())).collect();
-    paced.retain(|move_at| *move_at >= from && *move_at <= now);
-    paced.sort_unstable();
-    match pace::forecast(&paced, open, now) {
-        Some(forecast) => told(&forecast, open, floor, now),
-        None if paced.len() < pace::MIN_MOVES => Eta::None(format!(
-            "moves since the start of the migration: {}, which tell no pace; it takes {}",
-            paced.len(),
-            pace::MIN_MOVES
-        )),
-        None => none("all moves so far happened this instant: they tell no pace"),
-    }
-}
-
-fn told(forecast: &Forecast, open: u64, floor: Timestamp, now: Timestamp) -> Eta {
-    let after = |wait: Duration| now.plus(wait).max(floor);
-    Eta::Told {
-        at: after(forecast.expected),
-        earliest: after(forecast.earliest),
-        latest: after(forecast.latest),
-        basis: format!(
-            "{open} left at the pace of the last {} moves, which took {}, taken as a Poisson \
-             process; the interval is that of {} %",
-            forecast.moves,
-            crate::engine::wording::humane(forecast.took),
-            pace::CONFIDENCE_PERCENT
-        ),
-    }
 }

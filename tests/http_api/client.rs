@@ -213,7 +213,7 @@ async fn consumers_on_the_old_key_come_first_and_cannot_drive_the_terminal() {
     assert!(lines[1].starts_with("evil\\u{1b}[2J"), "{}", ran.out);
     assert!(lines[2].starts_with("checkout"), "{}", ran.out);
     let footer = "\n\nevil\\u{1b}[2J was only seen on 2025-q4 [pay-team] (in 1 min 6 s unless it \
-                  calls)\nmoved: 1 of 2 (50 %), 1 waived; t50 3 min 20 s, t90 -, t100 - since \
+                  calls)\nmoved: 1 of 2 (50 %), 1 waived, 1 gone; t50 3 min 20 s, t90 -, t100 - since \
                   dual_accept_enabled, 5 min ago\nexpected end: in 1 min 40 s (from in 1 min to in 2 \
                   h); 1 left at the pace of the last 2 moves\n";
     assert!(ran.out.ends_with(footer), "{}", ran.out);

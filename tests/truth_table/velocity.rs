@@ -8,7 +8,7 @@ use keydrain::engine::velocity::{Eta, Migration, Origin};
 use keydrain::engine::view::ConsumerState;
 use proptest::prelude::*;
 
-use crate::story::{Story, at};
+use crate::story::{INSTANT, Story, at};
 use crate::world::{NEW, OLD};
 
 fn report(story: &Story, now: &str) -> Migration {
@@ -160,6 +160,18 @@ fn a_straggler_that_calls_as_usual_is_estimated_and_one_that_stopped_is_not() {
 }
 
 #[test]
+fn who_is_silent_for_longer_than_its_cadence_bound_is_gone_and_holds_nobody_up() {
+    // Six runs every 20 min: five gaps, and twice the largest is 40 min after 11:10.
+    let times = ["09:30:00", "09:50:00", "10:10:00", "10:30:00", "10:50:00", "11:10:00"];
+    let story = three_of_four().uses(OLD, "batch", times);
+    let before = report(&story, "11:50:30");
+    assert_eq!((before.must_move, before.gone.len()), (5, 0));
+    let after = report(&story, "11:51:30");
+    assert_eq!((after.must_move, after.gone), (4, vec!["batch".to_owned()]));
+    assert_eq!(after.stragglers.len(), 2, "c and d: {:?}", after.stragglers);
+}
+
+#[test]
 fn two_moves_tell_no_pace() {
     let story = Story::new()
         .heartbeats("09:00:00", "11:00:00")
@@ -183,9 +195,9 @@ fn who_came_over_is_waited_for_until_its_silence_is_long_enough() {
         .uses(NEW, "a", ["10:01:00"]);
     let told = report(&story, "10:05:00");
     assert_eq!(told.moved, 0);
-    // Its largest gap is 20 min.
+    // Its largest gap is 20 min, the lateness 30 s: the word of the verdict.
     let Eta::Told { at: expected, earliest, latest, .. } = told.eta else { panic!("{told:?}") };
-    assert_eq!([expected, earliest, latest], [at("10:20:00"); 3]);
+    assert_eq!([expected, earliest, latest], [at("10:20:30").plus(INSTANT); 3]);
 }
 
 #[test]

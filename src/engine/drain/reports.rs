@@ -20,13 +20,15 @@ impl Drain {
         let (policy, _) = self.policy_of(rotation);
         let pinned = rotation.declaration.sources.iter();
         let gaps = pinned.filter_map(|name| self.sources.get(name)).flat_map(|source| &source.gaps);
+        let answer = self.answer(watched, now);
         // The next run of a job is a matter of its schedule, which nobody reads here.
         let jobs = rotation.declaration.jobs.iter();
         let facts = velocity::Facts {
             rotation,
             policy: &policy,
             ledger: &self.ledger,
-            answer: &self.answer(watched, now),
+            watermark: answer.watermark,
+            blockers: &answer.blockers,
             gaps: gaps.map(|gap| gap.span).collect(),
             next_runs: jobs.map(|job| (job.consumer.clone(), None)).collect(),
         };
