@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use keydrain::cli::check::{Args, run};
-use keydrain::cli::{Exit, Output};
+use keydrain::cli::client::Endpoint;
+use keydrain::cli::{Exit, Failure, Output};
 use serde_json::Value;
 
 /// A directory with a config, a log, a token and a state, none of which has a finding.
@@ -55,9 +56,18 @@ impl Place {
     }
 }
 
+fn args(credential: Option<&str>) -> Args {
+    Args { credential: credential.map(str::to_owned), old_key: None }
+}
+
+/// An address where nobody listens: port 9 is for discarding, and reserved.
+fn no_daemon() -> Endpoint {
+    Endpoint { base: "http://127.0.0.1:9".to_owned(), token: None }
+}
+
 fn ask(config: &Path, output: Output) -> (Exit, String) {
     let mut out = Vec::new();
-    let exit = run(&Args { credential: None }, config, output, &mut out).unwrap();
+    let exit = run(&args(None), config, || Ok(no_daemon()), output, &mut out).unwrap();
     (exit, String::from_utf8(out).unwrap())
 }
 
@@ -344,13 +354,35 @@ fn an_unknown_credential_is_refused_with_the_known_ones() {
     let place = Place::new();
     let config = place.usual_config();
     let mut out = Vec::new();
-    let mut check = |name: &str| {
-        run(&Args { credential: Some(name.to_owned()) }, &config, Output::Table, &mut out)
-    };
-    assert_eq!(check("payments").unwrap(), Exit::Ok);
+    let mut check =
+        |name: &str| run(&args(Some(name)), &config, || Ok(no_daemon()), Output::Table, &mut out);
     let failure = check("payment").unwrap_err();
     assert_eq!(failure.exit, Exit::Usage);
     let expected =
         format!("no credential `payment` in {}; the config has: payments", config.display());
     assert_eq!(failure.message, expected);
+}
+
+#[test]
+fn with_a_credential_the_daemon_that_does_not_run_is_an_error() {
+    let place = Place::new();
+    let config = place.usual_config();
+    let mut out = Vec::new();
+    let exit =
+        run(&args(Some("payments")), &config, || Ok(no_daemon()), Output::Table, &mut out).unwrap();
+    assert_eq!(exit, Exit::Usage, "what nobody looked at is not good");
+    let text = String::from_utf8(out).unwrap();
+    let expected = "error    daemon: no keydrain at http://127.0.0.1:9/ (no connection)\n         \
+                    fix: start `keydrain run`, or name its address with --url: it alone knows \
+                    whether the logs show the key\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn with_a_broken_config_no_daemon_is_asked() {
+    let place = Place::new();
+    let config = place.config("paths = []", "");
+    let nobody = || -> Result<Endpoint, Failure> { panic!("the daemon is asked") };
+    let exit = run(&args(Some("payments")), &config, nobody, Output::Table, &mut Vec::new());
+    assert_eq!(exit.unwrap(), Exit::Usage);
 }

@@ -9,11 +9,12 @@
 //! ```
 
 mod milestones;
+mod reports;
 mod snapshot;
 mod terms;
 mod verdicts;
 
-pub use terms::{CredentialDecl, Declared, Opening, Refused};
+pub use terms::{CredentialDecl, Declared, Opening, Refused, Unknown};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

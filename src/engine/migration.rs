@@ -14,6 +14,7 @@ use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Consumer, Outcome};
+use crate::engine::velocity;
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
 /// One consumer of a rotation, with what the log shows of it.
@@ -224,6 +225,7 @@ impl Migrant<'_> {
             moved_at: self.moved_at(),
             largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
+            cadence_bound: self.old.and_then(|old| velocity::cadence_bound(old, policy)),
         }
     }
 }

@@ -49,6 +49,16 @@ pub mod rotation;
 
 pub mod migration;
 
+pub mod pace;
+
+pub mod curve;
+
+pub mod velocity;
+
+pub mod preflight;
+
+pub mod plan;
+
 pub mod standing;
 
 pub mod readiness;

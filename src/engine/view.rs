@@ -83,6 +83,8 @@ pub struct ConsumerView {
     pub largest_gap: Duration,
     /// Sessions on the old key.
     pub sessions: u64,
+    /// How long its silence on the old key must be to mean something; `None`: it proves nothing.
+    pub cadence_bound: Option<Duration>,
 }
 
 /// One rotation with its current answer.

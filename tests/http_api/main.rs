@@ -2,6 +2,7 @@
 
 mod fake_daemon;
 
+mod advice;
 mod asking;
 mod client;
 mod milestones;

@@ -45,3 +45,9 @@ mod health;
 mod checkpoints;
 
 mod leak;
+
+mod velocity;
+
+mod preflight;
+
+mod plan;

@@ -46,7 +46,7 @@ impl Drain {
     }
 
     /// Returns every rotation with what counts for the figures.
-    fn told(&self) -> impl Iterator<Item = Told<'_>> {
+    pub(super) fn told(&self) -> impl Iterator<Item = Told<'_>> {
         self.rotations.values().map(|watched| Told {
             rotation: &watched.rotation,
             summary: watched.milestones.summary.as_ref(),
@@ -88,7 +88,7 @@ impl Drain {
     }
 
     /// Tells whether every declared source was read to its end once since the start.
-    fn caught_up(&self) -> bool {
+    pub(super) fn caught_up(&self) -> bool {
         self.declared.sources.iter().all(|decl| {
             let status = self.sources.get(&decl.name).and_then(|source| source.status.as_ref());
             status.is_some_and(|status| status.caught_up)

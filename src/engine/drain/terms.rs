@@ -87,3 +87,12 @@ pub enum Refused {
     #[error("not ready: {}", .0.message)]
     NotReady(Box<Answer>),
 }
+
+/// What a question named that is not configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The credential.
+    Credential,
+    /// A key of the credential.
+    Key,
+}

@@ -203,6 +203,7 @@ struct ConsumerView<'a> {
     moved_at: Option<At>,
     largest_gap_seconds: Seconds,
     sessions: u64,
+    cadence_bound_seconds: Option<Seconds>,
 }
 
 #[derive(Serialize)]
@@ -229,6 +230,7 @@ fn consumer(view: &view::ConsumerView) -> ConsumerView<'_> {
         moved_at: at(view.moved_at),
         largest_gap_seconds: Seconds(view.largest_gap),
         sessions: view.sessions,
+        cadence_bound_seconds: view.cadence_bound.map(Seconds),
     }
 }
 
