@@ -21,7 +21,7 @@ use crate::engine::answer::{Answer, Epoch, Verdict};
 use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
 use crate::engine::evidence::{Source, Taken};
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Ledger, MAX_CONSUMERS};
 use crate::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
 };
@@ -62,10 +62,15 @@ pub struct Drain {
 impl Drain {
     /// Builds the machine from the configuration and the stored state.
     pub fn new(declared: Declared, state: State) -> Self {
+        Self::with_consumer_limit(MAX_CONSUMERS, declared, state)
+    }
+
+    /// As [`new`](Self::new), with another bound on the consumers of a key that are kept apart.
+    pub fn with_consumer_limit(limit: usize, declared: Declared, state: State) -> Self {
         let mut drain = Self {
             declared,
             sources: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::restore(limit, state.keys, state.uses),
             rotations: BTreeMap::new(),
             clock_suspects: state.clock_suspects,
             clock: None,
@@ -88,17 +93,15 @@ impl Drain {
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
         }
-        for (source, stream, count) in state.lines {
-            drain.source_mut(&source).stream_mut(&stream).add_lines(count);
+        for record in state.lines {
+            let stream = drain.source_mut(&record.source).stream_mut(&record.stream);
+            stream.lines.add(record.step, record.count);
         }
         for (source, stream, rejected) in state.rejected_keys {
             drain.source_mut(&source).stream_mut(&stream).add_rejected(rejected);
         }
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);
-        }
-        for (_, cell) in &state.cells {
-            drain.ledger.add(cell);
         }
         for declaration in state.rotations {
             drain.restore_rotation(declaration, &state.journal);
@@ -153,7 +156,7 @@ impl Drain {
     // Inputs of the reader.
 
     /// Takes what a chunk adds. A repeat is dropped, a hole becomes a gap.
-    pub fn take_delta(&mut self, delta: UsageDelta) {
+    pub fn take_delta(&mut self, mut delta: UsageDelta) {
         let known_gaps = self.source_mut(&delta.source).gaps.len();
         if self.source_mut(&delta.source).take(&delta) == Taken::Repeat {
             return;
@@ -163,7 +166,7 @@ impl Drain {
             self.source_mut(&delta.source).gaps.push(gap.clone());
             self.note_gap(gap);
         }
-        delta.cells.iter().for_each(|cell| self.ledger.add(cell));
+        self.ledger.take(&mut delta.cells);
         if delta.future_event {
             // Renewed while it lasts, at most twice a minute.
             let until = delta.arrival.plus(Duration::from_secs(30));
@@ -342,6 +345,7 @@ impl Drain {
         for source in self.sources.values_mut() {
             source.drain_changes(&mut self.commit);
         }
+        self.ledger.drain_changes(&mut self.commit);
         let mut commit = std::mem::take(&mut self.commit);
         if !commit.is_empty() {
             commit.now = Some(now);

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::line_counts::LineCounts;
 use crate::engine::policy::SourcePolicy;
 use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
 use crate::engine::stream::Stream;
@@ -102,7 +103,7 @@ impl Source {
         let stream = Stream {
             record,
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: false,
         };
@@ -335,7 +336,7 @@ impl Source {
                 keys_seen: Vec::new(),
             },
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: true,
         })
