@@ -29,3 +29,5 @@ mod answers;
 mod changes;
 
 mod first_users;
+
+mod limit;
