@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod flow;
 mod full_disk;
+mod old_usage;
 mod outages;
 mod raw_secrets;
 mod rotation;
