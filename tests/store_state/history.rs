@@ -281,6 +281,24 @@ fn days_are_forgotten_after_their_time_but_not_those_of_a_key_in_rotation() {
 }
 
 #[test]
+fn an_hour_is_made_when_all_of_it_is_old_and_a_day_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path()).unwrap();
+    store.commit(&commit(0, minutes(0, 24 * 60))).unwrap();
+    let mut kept_at = |now: Timestamp| {
+        roll_up_whole(&mut store, now);
+        ALL.map(|table| rows(dir.path(), table))
+    };
+    let instant = Duration::from_nanos(1);
+    let hour = at(2 * DAY + 60 * MINUTE);
+    assert_eq!(kept_at(hour.minus(instant)), [24 * 60, 0, 0]);
+    assert_eq!(kept_at(hour), [23 * 60, 1, 0]);
+    let day = at(11 * DAY);
+    assert_eq!(kept_at(day.minus(instant)), [0, 24, 0]);
+    assert_eq!(kept_at(day), [0, 0, 1]);
+}
+
+#[test]
 fn a_late_cell_of_an_hour_that_was_rolled_up_is_added_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(dir.path()).unwrap();

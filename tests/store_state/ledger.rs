@@ -1,9 +1,13 @@
 //! The ledger after a restart is the ledger before it, whatever was read, committed and lost.
 
+use std::collections::BTreeMap;
+
+use keydrain::engine::credential::Fingerprint;
 use keydrain::engine::drain::{Declared, Drain};
+use keydrain::engine::ledger::Ledger;
 use keydrain::engine::state::State;
 use keydrain::engine::time::{Minute, Timestamp};
-use keydrain::engine::usage::{Outcome, Tally, UsageCell, UsageDelta};
+use keydrain::engine::usage::{Consumer, Outcome, Tally, UsageCell, UsageDelta};
 use keydrain::store::Store;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -67,7 +71,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn cell(it: &Use, second: i64) -> UsageCell {
-    use keydrain::engine::usage::Consumer;
     let consumer = match it.consumer {
         0 => Consumer::Anonymous,
         1 => named(Consumer::OTHERS),
@@ -95,6 +98,29 @@ fn engine(state: State) -> Drain {
     Drain::with_consumer_limit(LIMIT, Declared::default(), state)
 }
 
+/// Presentations by key and consumer.
+type Sums = BTreeMap<(Fingerprint, Consumer), [u64; 4]>;
+
+fn history(store: &Store) -> Sums {
+    let mut sums = Sums::new();
+    for (_, cell) in store.cells().unwrap() {
+        let counts = sums.entry((cell.key, cell.consumer)).or_default();
+        for (sum, count) in counts.iter_mut().zip(cell.tally.counts) {
+            *sum += count;
+        }
+    }
+    sums
+}
+
+fn sums(ledger: &Ledger) -> Sums {
+    let keys = [key(1), key(2)].into_iter();
+    keys.flat_map(|key| {
+        let uses = ledger.of_key(key).into_iter().flatten();
+        uses.map(move |(consumer, it)| ((key, consumer.clone()), it.counts))
+    })
+    .collect()
+}
+
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
 /// A daemon that may die, with its state on disk.
@@ -120,6 +146,7 @@ impl Life {
         self.committed = self.read.len();
         let restored = engine(store.load().unwrap());
         assert_eq!(restored.ledger(), self.drain.ledger());
+        assert_eq!(history(store), sums(self.drain.ledger()));
     }
 
     fn die(&mut self) {
