@@ -6,6 +6,7 @@ use std::time::Duration;
 use keydrain::config::{Config, ConfigError, Environment, KeyIdentity};
 use keydrain::engine::parse::{FormatSpec, Place};
 use keydrain::engine::policy::Policy;
+use keydrain::engine::state::Retention;
 
 const NO_ENVIRONMENT: Environment<'static> = &|_| None;
 
@@ -59,6 +60,10 @@ listen = "127.0.0.1:7677"
 token_file = "token"
 [state]
 dir = "/var/lib/keydrain"
+[state.retention]
+minutes = "7d"
+hours = "90d"
+days = "730d"
 [[source]]
 name = "edge"
 kind = "file"
@@ -113,6 +118,7 @@ canary_period = "15m"
 "#;
     let config = parse(text).unwrap();
     assert_eq!(config.server.token_file, Some(PathBuf::from("/etc/keydrain/token")));
+    assert_eq!(config.retention, Retention::default());
     let [edge, names] = &config.sources[..] else { panic!("two sources") };
     assert_eq!(edge.paths, ["/var/log/nginx/access.log*", "/etc/keydrain/more/*.log"]);
     let places = [Place::Query("api_key".into()), Place::Field("http_user_agent".into())];
@@ -694,6 +700,10 @@ fn a_consumer_map_has_names_patterns_and_known_sources() {
         &["8:11: `sources` is empty; remove it to mean all sources"],
     );
     check(
+        &map("name = \"(others)\"\nglob = \"*\"\n"),
+        &["6:8: `(others)` is the name of all that are too many; choose another name"],
+    );
+    check(
         &map("name = \"anonymous\"\nglob = \"*\"\n"),
         &["6:8: `anonymous` is the name of all who have none; choose another name"],
     );
@@ -1013,4 +1023,41 @@ fn a_config_that_is_missing_or_no_config_is_named() {
     assert!(message().contains("is longer than 1048576 bytes"), "{}", message());
     let directory = Config::load(dir.path()).unwrap_err();
     assert!(matches!(directory, ConfigError::Unreadable { .. }), "{directory}");
+}
+
+#[test]
+fn history_is_kept_the_longer_the_wider_its_windows() {
+    let retention = |lines: &str| format!("[state.retention]\n{lines}{EDGE}");
+    let kept = parse(&retention("minutes = \"1h\"\nhours = \"1d\"\ndays = \"1d\"\n")).unwrap();
+    let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
+    assert_eq!(kept.retention, Retention { minutes: hour, hours: day, days: day });
+    assert_eq!(parse(EDGE).unwrap().retention, Retention::default());
+    for (lines, expected) in [
+        ("minutes = \"59m59s\"\n", "2:11: `minutes` are kept for less than 1h; write 1h or more"),
+        ("hours = \"23h\"\n", "2:9: `hours` are kept for less than 1d; write 1d or more"),
+        ("days = \"0s\"\n", "2:8: `days` are kept for less than 1d; write 1d or more"),
+        (
+            "minutes = \"91d\"\n",
+            "2:11: `minutes` are kept longer than `hours` (90d); lower `minutes` or raise `hours`",
+        ),
+        (
+            "hours = \"6d\"\n",
+            "2:9: `minutes` are kept longer than `hours` (6d); lower `minutes` or raise `hours`",
+        ),
+        (
+            "hours = \"731d\"\n",
+            "2:9: `hours` are kept longer than `days` (730d); lower `hours` or raise `days`",
+        ),
+        (
+            "weeks = \"9d\"\n",
+            "2:1: unknown key `weeks` in [state.retention]; remove it, or use one of minutes, \
+             hours, days",
+        ),
+    ] {
+        check(&retention(lines), &[expected]);
+    }
+    check(
+        "[state]\nretention = \"7d\"\n",
+        &["2:13: `retention` is a string; write a table: [state.retention]"],
+    );
 }

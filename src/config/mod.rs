@@ -21,6 +21,7 @@ mod probe;
 mod report;
 mod server;
 mod source;
+mod state;
 mod syntax;
 mod table;
 
@@ -41,6 +42,7 @@ use crate::engine::credential::{CredentialName, SourceName};
 use crate::engine::parse::Layout;
 use crate::engine::policy::{Policy, SourcePolicy};
 use crate::engine::rotation::{Job, RosterEntry};
+use crate::engine::state::Retention;
 use report::Report;
 use table::Table;
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub server: Server,
     /// `[state] dir`: database, lock and fingerprint secret.
     pub state_dir: PathBuf,
+    /// `[state.retention]`: how long the history of usage is kept.
+    pub retention: Retention,
     /// `[[source]]`, in the order of the file; names are unique.
     pub sources: Vec<Source>,
     /// `[[credential]]`, in the order of the file; names are unique.
@@ -191,7 +195,7 @@ fn read(
     let server = root.table("server", "[server]", report);
     let server = server::read(server, base, environment, report);
     let state = root.table("state", "[state]", report);
-    let state_dir = server::read_state_dir(state, base, environment, report);
+    let (state_dir, retention) = state::read(state, base, environment, report);
 
     let mut sources: Vec<Source> = Vec::new();
     let mut covers = Vec::new();
@@ -221,7 +225,7 @@ fn read(
     let tables = root.tables("probe", "[[probe]]", report);
     let probes = probe::read(tables, base, &sources, &credentials, report);
     root.finish(report);
-    Config { path: path.to_path_buf(), server, state_dir, sources, credentials, probes }
+    Config { path: path.to_path_buf(), server, state_dir, retention, sources, credentials, probes }
 }
 
 /// Refuses names that no message, metric label or URL can show.

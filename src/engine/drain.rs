@@ -8,6 +8,7 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod deadlines;
 mod milestones;
 mod reports;
 mod snapshot;
@@ -24,7 +25,7 @@ use crate::engine::answer::{Answer, Epoch, Verdict};
 use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
 use crate::engine::evidence::{Source, Taken};
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Ledger, MAX_CONSUMERS};
 use crate::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
 };
@@ -66,10 +67,15 @@ pub struct Drain {
 impl Drain {
     /// Builds the machine from the configuration and the stored state.
     pub fn new(declared: Declared, state: State) -> Self {
+        Self::with_consumer_limit(MAX_CONSUMERS, declared, state)
+    }
+
+    /// As [`new`](Self::new), with another bound on the consumers of a key that are kept apart.
+    pub fn with_consumer_limit(limit: usize, declared: Declared, state: State) -> Self {
         let mut drain = Self {
             declared,
             sources: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::restore(limit, state.keys, state.uses),
             rotations: BTreeMap::new(),
             clock_suspects: state.clock_suspects,
             clock: None,
@@ -95,17 +101,15 @@ impl Drain {
         for record in state.probes {
             drain.source_mut(&record.source.clone()).restore_probe(record);
         }
-        for (source, stream, count) in state.lines {
-            drain.source_mut(&source).stream_mut(&stream).add_lines(count);
+        for record in state.lines {
+            let stream = drain.source_mut(&record.source).stream_mut(&record.stream);
+            stream.lines.add(record.step, record.count);
         }
         for (source, stream, rejected) in state.rejected_keys {
             drain.source_mut(&source).stream_mut(&stream).add_rejected(rejected);
         }
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);
-        }
-        for (_, cell) in &state.cells {
-            drain.ledger.add(cell);
         }
         for declaration in state.rotations {
             drain.restore_rotation(declaration, &state.journal);
@@ -162,7 +166,7 @@ impl Drain {
     // Inputs of the reader.
 
     /// Takes what a chunk adds. A repeat is dropped, a hole becomes a gap.
-    pub fn take_delta(&mut self, delta: UsageDelta) {
+    pub fn take_delta(&mut self, mut delta: UsageDelta) {
         let known_gaps = self.source_mut(&delta.source).gaps.len();
         if self.source_mut(&delta.source).take(&delta) == Taken::Repeat {
             return;
@@ -172,7 +176,7 @@ impl Drain {
             self.source_mut(&delta.source).gaps.push(gap.clone());
             self.note_gap(gap);
         }
-        delta.cells.iter().for_each(|cell| self.ledger.add(cell));
+        self.ledger.take(&mut delta.cells);
         if delta.future_event {
             // Renewed while it lasts, at most twice a minute.
             let until = delta.arrival.plus(Duration::from_secs(30));
@@ -362,6 +366,7 @@ impl Drain {
         for source in self.sources.values_mut() {
             source.drain_changes(&mut self.commit);
         }
+        self.ledger.drain_changes(&mut self.commit);
         let mut commit = std::mem::take(&mut self.commit);
         if !commit.is_empty() {
             commit.now = Some(now);
@@ -372,29 +377,5 @@ impl Drain {
     /// Returns the next event to publish; call it after the commit.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Returns the next time after `now` at which an answer can change without any input.
-    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let answers = self.rotations.values().filter_map(|watched| watched.answer.as_ref());
-        let clears = answers.flat_map(|answer| &answer.blockers).filter_map(|b| b.clears_at);
-        let silences = self.sources.values().flat_map(|source| {
-            let idle = source.decl.as_ref().map(|decl| decl.policy.idle_after);
-            source.streams.values().filter_map(move |s| Some(s.record.last_line_at?.plus(idle?)))
-        });
-        let evidence = self.rotations.values().filter_map(|watched| {
-            let (policy, _) = self.policy_of(&watched.rotation);
-            Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
-        });
-        let milestones = self.rotations.values().filter_map(|w| w.milestones.look_again_at);
-        let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
-        let open = self.rotations.values().filter(|w| w.rotation.phase == Phase::Open);
-        let schedules = open.flat_map(|w| w.rotation.jobs.iter()).map(|job| &job.schedule);
-        // The end of a run is where its blocker clears.
-        let runs = schedules.filter_map(|schedule| schedule.as_ref().ok()?.next_after(now));
-        // A bound is passed one instant after it is reached.
-        let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
-        let told = waivers.chain(milestones).chain(runs);
-        clears.chain(passed).chain(told).filter(|at| *at > now).min()
     }
 }

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::line_counts::LineCounts;
 use crate::engine::policy::{Completeness, SourcePolicy};
 use crate::engine::probe::{Probe, Sighted, Sightings};
 use crate::engine::state::{
@@ -109,7 +110,7 @@ impl Source {
         let stream = Stream {
             record,
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: false,
         };
@@ -373,7 +374,7 @@ impl Source {
                 masked_at: None,
             },
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: true,
         })

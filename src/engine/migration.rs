@@ -24,6 +24,8 @@ pub struct Migrant<'a> {
     pub name: &'a str,
     /// Whether it is known by more than its address.
     pub named: bool,
+    /// Whether it stands for all beyond the number of consumers that are kept apart.
+    pub others: bool,
     /// Its entry in the roster.
     pub roster: Option<&'a RosterEntry>,
     /// Its presentations of the old key.
@@ -46,11 +48,12 @@ pub fn migrants<'a>(
     let declaration = &rotation.declaration;
     let old = ledger.of_key(declaration.old_key.fingerprint);
     let new = ledger.of_key(declaration.new_key.fingerprint);
-    let mut all: BTreeMap<(&str, bool), Migrant<'a>> = BTreeMap::new();
-    let mut meet = |name: &'a str, named: bool, note: &dyn Fn(&mut Migrant<'a>)| {
-        note(all.entry((name, named)).or_insert(Migrant {
+    let mut all: BTreeMap<(&str, bool, bool), Migrant<'a>> = BTreeMap::new();
+    let mut meet = |name: &'a str, named: bool, others: bool, note: &dyn Fn(&mut Migrant<'a>)| {
+        note(all.entry((name, named, others)).or_insert(Migrant {
             name,
             named,
+            others,
             roster: None,
             old: None,
             new: None,
@@ -58,23 +61,30 @@ pub fn migrants<'a>(
         }));
     };
     for entry in &declaration.roster {
-        // The pool is one consumer, and a roster may name it.
-        meet(&entry.name, *entry.name != *Consumer::POOL, &|migrant| migrant.roster = Some(entry));
+        // A pool is one consumer, and a roster may name it.
+        let named = *entry.name != *Consumer::POOL;
+        let others = *entry.name == *Consumer::OTHERS;
+        meet(&entry.name, named, others, &|migrant| migrant.roster = Some(entry));
     }
     for (consumer, uses) in old.into_iter().flatten() {
-        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.old = Some(uses));
+        let others = *consumer == Consumer::Others;
+        meet(consumer.as_str(), consumer.is_named(), others, &|migrant| migrant.old = Some(uses));
     }
     for (consumer, uses) in new.into_iter().flatten() {
-        meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.new = Some(uses));
+        let others = *consumer == Consumer::Others;
+        meet(consumer.as_str(), consumer.is_named(), others, &|migrant| migrant.new = Some(uses));
     }
     for job in &declaration.jobs {
         let name = &*job.consumer;
         let pool = name == Consumer::POOL;
         // Known by that name already, whichever way; a client called `anonymous` is not the pool.
-        if !all.contains_key(&(name, false)) && (pool || !all.contains_key(&(name, true))) {
+        let others = name == Consumer::OTHERS;
+        let known = |named| all.contains_key(&(name, named, others));
+        if !known(false) && (pool || !known(true)) {
             let state = ConsumerState::Silent;
-            let unseen = Migrant { name, named: !pool, roster: None, old: None, new: None, state };
-            all.insert((name, !pool), unseen);
+            let (roster, old, new) = (None, None, None);
+            let unseen = Migrant { name, named: !pool, others, roster, old, new, state };
+            all.insert((name, !pool, others), unseen);
         }
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
@@ -96,9 +106,13 @@ impl Migrant<'_> {
         retired.is_some_and(|at| self.last_old().is_none_or(|last| last <= *at))
     }
 
-    /// Tells whether the journal can mean it: a client that calls itself `anonymous` is not the pool.
+    /// Tells whether the journal can mean it: a client that calls itself as a pool is not the pool.
     fn may_be_named(&self) -> bool {
-        !self.named || self.name != Consumer::POOL
+        match self.name {
+            Consumer::POOL => !self.named,
+            Consumer::OTHERS => self.others,
+            _ => true,
+        }
     }
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.
@@ -218,7 +232,7 @@ impl Migrant<'_> {
         };
         ConsumerView {
             consumer: self.name.to_owned(),
-            named: self.named,
+            named: self.named && !self.others,
             state: self.state,
             old: used(self.old),
             new: used(self.new),

@@ -23,6 +23,8 @@ pub mod coverage;
 
 pub mod watermark;
 
+pub mod line_counts;
+
 pub mod stream;
 
 pub mod evidence;

@@ -12,11 +12,13 @@ use crate::engine::coverage::Gap;
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
 use crate::engine::health::RotationSummary;
 use crate::engine::incident::Incident;
+use crate::engine::ledger::Presentations;
 use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::series::Series;
+use crate::engine::time::{Span, Step, Timestamp};
 use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, LineCount, RejectedKey, UsageCell, UsageDelta,
+    Anchor, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, UsageDelta,
 };
 
 /// One declared source.
@@ -137,6 +139,58 @@ impl ViolationKind {
     }
 }
 
+/// All that is known of one consumer's presentations of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsesRecord {
+    /// The key.
+    pub key: Fingerprint,
+    /// Who presented it.
+    pub consumer: Consumer,
+    /// The presentations, from the first on.
+    pub presentations: Presentations,
+}
+
+/// What is known of one key as a whole, besides who presented it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The key.
+    pub key: Fingerprint,
+    /// Its presentations over time.
+    pub series: Series,
+}
+
+/// Lines of a stream in one window of event time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// How wide the window is.
+    pub step: Step,
+    /// Its lines; the minute is the first of the window.
+    pub count: LineCount,
+}
+
+/// How long usage is kept, from the end of its window on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// By minute; then by hour.
+    pub minutes: Duration,
+    /// By hour; then by day.
+    pub hours: Duration,
+    /// By day; then it is forgotten, unless its key is in an open rotation.
+    pub days: Duration,
+}
+
+impl Default for Retention {
+    /// A week by minute, 90 days by hour, two years by day.
+    fn default() -> Self {
+        let days = |n: u64| Duration::from_hours(n * 24);
+        Self { minutes: days(7), hours: days(90), days: days(730) }
+    }
+}
+
 /// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -175,12 +229,16 @@ pub struct PublishedVerdict {
 
 /// Everything one transaction adds: offsets, counts, evidence and answers together.
 ///
-/// Cells and line counts of the deltas are added to what is stored; every other record replaces
-/// the one with the same key.
+/// Cells and line counts of the deltas are added to what is stored, of rejected keys the latest
+/// stays; every other record replaces the one with the same key.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// New usage: cells and line counts are taken from here.
     pub deltas: Vec<UsageDelta>,
+    /// Who presented a key that the deltas touch: each as it is after them.
+    pub uses: Vec<UsesRecord>,
+    /// The keys that the deltas touch.
+    pub keys: Vec<KeyRecord>,
     /// Changed sources.
     pub sources: Vec<SourceRecord>,
     /// Changed streams.
@@ -219,6 +277,8 @@ impl Commit {
     /// Tells whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
+            && self.uses.is_empty()
+            && self.keys.is_empty()
             && self.sources.is_empty()
             && self.streams.is_empty()
             && self.generations.is_empty()
@@ -251,11 +311,13 @@ pub struct State {
     pub tracked: Vec<TrackedRecord>,
     /// Sightings of probes, also of those no longer configured.
     pub probes: Vec<ProbeRecord>,
-    /// Usage cells by source.
-    pub cells: Vec<(SourceName, UsageCell)>,
-    /// Line counts by source and stream.
-    pub lines: Vec<(SourceName, StreamName, LineCount)>,
-    /// Rejected lines with a tracked key, by source and stream.
+    /// Who presented which key.
+    pub uses: Vec<UsesRecord>,
+    /// Keys that were presented.
+    pub keys: Vec<KeyRecord>,
+    /// Line counts.
+    pub lines: Vec<LineRecord>,
+    /// The latest rejected line with each tracked key, by source and stream.
     pub rejected_keys: Vec<(SourceName, StreamName, RejectedKey)>,
     /// Gaps, in order of recording.
     pub gaps: Vec<Gap>,

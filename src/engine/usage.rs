@@ -53,15 +53,25 @@ pub enum Consumer {
     Named(ConsumerName),
     /// Everybody known only by address or user agent, as one pool.
     Anonymous,
+    /// Everybody beyond the number of consumers of a key that are kept apart, as one pool.
+    Others,
 }
 
 impl Consumer {
     /// Name under which the pool of anonymous consumers is shown.
     pub const POOL: &'static str = "anonymous";
+    /// Name under which the consumers beyond the bound are shown. A log may spell it, too: it is
+    /// then the name of one [`Named`](Self::Named) consumer.
+    pub const OTHERS: &'static str = "(others)";
 
-    /// Tells whether it is known by more than its address.
+    /// Tells whether it is known by more than its address; the others are, though not one by one.
     pub const fn is_named(&self) -> bool {
-        matches!(self, Self::Named(_))
+        !matches!(self, Self::Anonymous)
+    }
+
+    /// Tells whether it stands for many.
+    pub const fn is_pool(&self) -> bool {
+        matches!(self, Self::Anonymous | Self::Others)
     }
 
     /// Returns the name to show.
@@ -69,6 +79,7 @@ impl Consumer {
         match self {
             Self::Named(name) => name.as_str(),
             Self::Anonymous => Self::POOL,
+            Self::Others => Self::OTHERS,
         }
     }
 }

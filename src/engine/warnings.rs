@@ -6,6 +6,7 @@ use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
 use crate::engine::credential::SourceName;
 use crate::engine::evidence::Source;
+use crate::engine::ledger::KeyUse;
 use crate::engine::rotation::Phase;
 use crate::engine::standing;
 use crate::engine::wording::humane;
@@ -20,9 +21,25 @@ pub(super) fn warnings(case: &Case<'_>) -> Vec<Warning> {
                        name to tell them apart";
         found.push(warning(WarningCode::ConsumersUnidentified, "anonymous", message.to_owned()));
     }
+    consumer_limit(case, &mut found);
     found.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
     found.dedup_by(|a, b| (a.code, &a.subject) == (b.code, &b.subject));
     found
+}
+
+/// Said from four fifths of the bound on.
+fn consumer_limit(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let limit = case.facts.ledger.limit();
+    for (key, name) in [(case.old_key(), case.old_name()), (case.new_key(), case.new_name())] {
+        let kept_apart = case.facts.ledger.key(key).map_or(0, KeyUse::kept_apart);
+        if kept_apart > 0 && kept_apart.saturating_mul(5) >= limit.saturating_mul(4) {
+            let message = format!(
+                "{kept_apart} consumers presented {name}, at most {limit} are kept apart; map them to \
+                 fewer names with [[consumer_map]]"
+            );
+            found.push(warning(WarningCode::ConsumerLimitNear, name, message));
+        }
+    }
 }
 
 fn overlap(case: &Case<'_>, found: &mut Vec<Warning>) {

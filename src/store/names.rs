@@ -145,11 +145,13 @@ impl Directory {
             get_fingerprint(row, "fingerprint")
         })?;
         let consumers = entries(connection, "SELECT id, named, name FROM consumer", |row| {
-            Ok(if row.get("named")? {
-                Consumer::Named(ConsumerName::from_bytes(row.get::<_, String>("name")?.as_bytes()))
-            } else {
-                Consumer::Anonymous
-            })
+            let name: String = row.get("name")?;
+            let pools = [Consumer::Anonymous, Consumer::Others];
+            if row.get("named")? {
+                return Ok(Consumer::Named(ConsumerName::from_bytes(name.as_bytes())));
+            }
+            let pool = pools.into_iter().find(|pool| pool.as_str() == name);
+            pool.ok_or_else(|| Fault::nonsense("consumer", "a pool of no known name"))
         })?;
         let rotations = entries(connection, "SELECT id, name FROM rotation", |row| {
             Ok(RotationId::new(row.get::<_, String>("name")?))

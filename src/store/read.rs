@@ -1,7 +1,7 @@
 //! Everything that was stored, as the records that the engine goes on from.
 //!
-//! Lists come back in the order in which they were recorded; counts by source, key, consumer and
-//! minute. A value that this program never writes is damage and stops the reading: a guess could
+//! Lists come back in the order in which they were recorded; the history of usage does not come
+//! back here (`history.rs`). A value that this program never writes is damage and stops the reading: a guess could
 //! make a verdict greener.
 
 use std::collections::BTreeMap;
@@ -14,19 +14,17 @@ use crate::engine::credential::{CredentialName, Fingerprint, PlaceName, SourceNa
 use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, Job, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
-    GenerationRecord, ProbeRecord, PublishedVerdict, SourceRecord, State, StreamRecord,
+    GenerationRecord, LineRecord, ProbeRecord, PublishedVerdict, SourceRecord, State, StreamRecord,
     TrackedRecord, Violation,
 };
-use crate::engine::time::Minute;
-use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally, UsageCell,
-};
+use crate::engine::time::{Minute, Step};
+use crate::engine::usage::{Anchor, FileId, GenerationNumber, LineCount, RejectedKey};
 use crate::store::column::{
     get_count, get_digest, get_duration, get_instant, get_instant_or_none, get_span,
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{journal, milestones};
+use crate::store::{journal, milestones, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -43,9 +41,10 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         probes: all.probes()?,
-        cells: all.rows(CELLS, cell)?,
-        lines: all.rows("SELECT * FROM line_count ORDER BY stream, minute", line)?,
-        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key, at", reject)?,
+        uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,
+        keys: all.rows("SELECT * FROM key_use ORDER BY key", uses::key)?,
+        lines: all.rows("SELECT * FROM line_count ORDER BY step, minute, stream", line)?,
+        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
         rotations: all.rotations()?,
         journal: all.rows("SELECT * FROM journal ORDER BY sequence", entry)?,
@@ -248,47 +247,22 @@ fn tracked(row: &Row<'_>, names: &Directory) -> Result<TrackedRecord, Fault> {
     })
 }
 
-/// Cells are by far the most rows: their columns are found by position, not by name.
-const CELLS: &str = "SELECT source, key, consumer, minute,
-    accepted, unauthenticated, forbidden, failed,
-    accepted_seconds, unauthenticated_seconds, forbidden_seconds, failed_seconds,
-    first_seen, last_seen, counts_until, late
-    FROM usage_cell ORDER BY source, key, consumer, minute, late";
-
-fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fault> {
-    let seconds = |position: usize| -> Result<Seconds, Fault> {
-        Ok(Seconds::from_bits(row.get::<_, i64>(position)?.cast_unsigned()))
-    };
-    let tally = Tally {
-        counts: [get_count(row, 4)?, get_count(row, 5)?, get_count(row, 6)?, get_count(row, 7)?],
-        seconds: [seconds(8)?, seconds(9)?, seconds(10)?, seconds(11)?],
-        first_seen: get_instant(row, 12)?,
-        last_seen: get_instant(row, 13)?,
-        counts_until: get_instant(row, 14)?,
-    };
-    let cell = UsageCell {
-        key: names.key(row.get(1)?)?,
-        consumer: names.consumer(row.get(2)?)?,
-        minute: Minute::from_number(row.get(3)?),
-        late: row.get(15)?,
-        tally,
-    };
-    Ok((names.source(row.get(0)?)?, cell))
-}
-
-type OfStream<T> = (SourceName, StreamName, T);
-
-fn line(row: &Row<'_>, names: &Directory) -> Result<OfStream<LineCount>, Fault> {
-    let line = LineCount {
+fn line(row: &Row<'_>, names: &Directory) -> Result<LineRecord, Fault> {
+    let count = LineCount {
         minute: Minute::from_number(row.get("minute")?),
         lines: get_count(row, "lines")?,
         rejects: get_count(row, "rejects")?,
     };
+    let step = Step::ALL.get(usize::from(row.get::<_, u8>("step")?)).copied();
+    let step = step.ok_or_else(|| Fault::nonsense("line_count.step", "no known step"))?;
     let (source, stream) = names.stream(row.get("stream")?)?;
-    Ok((source, stream, line))
+    Ok(LineRecord { source, stream, step, count })
 }
 
-fn reject(row: &Row<'_>, names: &Directory) -> Result<OfStream<RejectedKey>, Fault> {
+fn reject(
+    row: &Row<'_>,
+    names: &Directory,
+) -> Result<(SourceName, StreamName, RejectedKey), Fault> {
     let reject = RejectedKey { key: names.key(row.get("key")?)?, at: get_instant(row, "at")? };
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok((source, stream, reject))

@@ -65,7 +65,7 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
 
 fn offset_and_uses(store: &Store) -> (u64, u64) {
     let state = store.load().unwrap();
-    let uses = state.cells.iter().map(|(_, cell)| cell.tally.counts[2]).sum();
+    let uses = store.cells().unwrap().iter().map(|(_, cell)| cell.tally.counts[2]).sum();
     (state.generations.first().map_or(0, |it| it.offset), uses)
 }
 

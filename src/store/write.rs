@@ -17,7 +17,7 @@ use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{journal, milestones, ranges};
+use crate::store::{journal, milestones, ranges, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -29,6 +29,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
         add_lines(tx, stream, &delta.lines)?;
         add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
     }
+    uses::put(tx, names, &commit.keys, &commit.uses)?;
     for record in &commit.sources {
         put_source(tx, names, record)?;
     }
@@ -117,7 +118,7 @@ fn add_cells(
 
 fn add_lines(tx: &Connection, stream: i64, lines: &[LineCount]) -> Result<(), Fault> {
     let mut add = tx.prepare_cached(
-        "INSERT INTO line_count VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
+        "INSERT INTO line_count VALUES (?1, 0, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
             lines = min(lines, 9223372036854775807 - excluded.lines) + excluded.lines,
             rejects = min(rejects, 9223372036854775807 - excluded.rejects) + excluded.rejects",
     )?;
@@ -133,8 +134,10 @@ fn add_rejected_keys(
     stream: i64,
     rejected: &[RejectedKey],
 ) -> Result<(), Fault> {
-    let mut add =
-        tx.prepare_cached("INSERT INTO rejected_key VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+    let mut add = tx.prepare_cached(
+        "INSERT INTO rejected_key VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+    )?;
     for reject in rejected {
         let key = names.key(tx, &reject.key)?;
         add.execute(params![stream, key, reject.at.as_nanos()])?;

@@ -11,6 +11,7 @@ mod demo;
 mod flow;
 mod full_disk;
 mod leak;
+mod old_usage;
 mod outages;
 mod raw_secrets;
 mod rotation;

@@ -8,6 +8,7 @@ use keydrain::engine::coverage::{Gap, GapReason};
 use keydrain::engine::credential::{
     CredentialName, Fingerprint, PlaceName, SourceName, StreamName,
 };
+use keydrain::engine::ledger::Ledger;
 use keydrain::engine::probe::Sightings;
 use keydrain::engine::rotation::{
     Attestation, Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
@@ -44,7 +45,9 @@ fn a_key() -> impl Strategy<Value = Fingerprint> {
 fn a_consumer() -> impl Strategy<Value = Consumer> {
     prop_oneof![
         Just(Consumer::Anonymous),
-        select(vec![Consumer::POOL, "", "billing", "billing\u{0}", "x' OR 1"]).prop_map(named),
+        Just(Consumer::Others),
+        select(vec![Consumer::POOL, Consumer::OTHERS, "", "billing", "billing\u{0}", "x' OR 1"])
+            .prop_map(named),
     ]
 }
 
@@ -302,6 +305,8 @@ fn a_commit() -> impl Strategy<Value = Commit> {
     )
         .prop_map(|(evidence, found, told, (verdicts, sequence, now), passed)| Commit {
             deltas: evidence.0,
+            uses: Vec::new(),
+            keys: Vec::new(),
             sources: evidence.1,
             streams: evidence.2,
             generations: Vec::new(),
@@ -326,6 +331,7 @@ fn legalise(commits: &mut [Commit]) {
     let mut offsets = BTreeMap::new();
     let mut declared = Vec::new();
     let mut sequence = 0;
+    let mut ledger = Ledger::new(2);
     for commit in commits {
         for delta in &mut commit.deltas {
             let place = (delta.source.clone(), delta.stream.clone(), delta.generation);
@@ -333,6 +339,12 @@ fn legalise(commits: &mut [Commit]) {
             delta.range = ByteRange { from: *offset, to: *offset + delta.range.to };
             *offset = delta.range.to;
             commit.generations.push(generation_of(delta));
+            ledger.take(&mut delta.cells);
+        }
+        ledger.drain_changes(commit);
+        for record in &mut commit.uses {
+            let counts = &mut record.presentations.counts;
+            *counts = counts.map(|count| count.min(i64::MAX.cast_unsigned()));
         }
         declared.extend(commit.rotations.iter().map(|it| it.id.clone()));
         commit.journal.retain(|it| declared.contains(&it.rotation));

@@ -2,6 +2,8 @@
 
 mod arbitrary;
 mod crash;
+mod history;
+mod ledger;
 mod milestones;
 mod model;
 mod refusals;

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::model::{
     FILE, assert_same, at, counting, declaration, delta, entry, generation_of, source, stream,
+    with_uses,
 };
 
 fn state_with_history() -> tempfile::TempDir {
@@ -66,7 +67,7 @@ fn a_damaged_page_is_refused_wherever_it_is() {
         assert!(matches!(error, StoreError::Corrupt { .. }), "page {page}: {error:?}");
     }
     fs::write(&path, &sound).unwrap();
-    assert_eq!(Store::open(dir.path()).unwrap().0.load().unwrap().cells.len(), 2000);
+    assert_eq!(Store::open(dir.path()).unwrap().0.cells().unwrap().len(), 2000);
 }
 
 #[test]
@@ -100,6 +101,27 @@ fn a_value_that_no_version_writes_is_damage_too() {
     let (store, _) = Store::open(dir.path()).unwrap();
     let error = store.load().unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[test]
+fn a_table_of_a_consumer_that_no_version_writes_is_damage_too() {
+    for damage in [
+        // A number that never ends, a reach of 3 s, bursts that touch, and more than was promised.
+        "UPDATE presentations SET presented = x'ffffffffffffffffffffff'",
+        "UPDATE presentations SET served = x'030000'",
+        "UPDATE presentations SET presented = x'01000202000100'",
+        "UPDATE presentations SET recent = x'00000000'",
+        "UPDATE key_use SET series = x'0300'",
+        "UPDATE consumer SET named = 0",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        Store::open(dir.path()).unwrap().0.commit(&with_uses(counting(0, 3))).unwrap();
+        Store::open(dir.path()).unwrap().0.load().unwrap();
+        sql(dir.path(), damage).unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{damage}: {error:?}");
+    }
 }
 
 #[test]

@@ -51,3 +51,5 @@ mod velocity;
 mod preflight;
 
 mod plan;
+
+mod limit;

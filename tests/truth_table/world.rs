@@ -13,6 +13,7 @@ use keydrain::engine::credential::{
 };
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
+use keydrain::engine::ledger::MAX_CONSUMERS;
 use keydrain::engine::parse::LineParser;
 use keydrain::engine::policy::{Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
@@ -110,6 +111,8 @@ pub struct World {
     matchers: BTreeMap<String, Matcher>,
     cursors: BTreeMap<(String, String), Cursor>,
     last: Option<UsageDelta>,
+    /// Most consumers of a key that the engine keeps apart, from the next boot on.
+    pub consumer_limit: usize,
     /// By how much the wall clock has stepped forward so far.
     pub stepped: Duration,
     /// By how much the wall clock has stepped back so far.
@@ -134,6 +137,7 @@ impl World {
             matchers: BTreeMap::new(),
             cursors: BTreeMap::new(),
             last: None,
+            consumer_limit: MAX_CONSUMERS,
             stepped: Duration::ZERO,
             stepped_back: Duration::ZERO,
         };
@@ -178,7 +182,7 @@ impl World {
             cursor.offset = found.offset;
             cursor.last_event = found.last_event;
         }
-        self.drain = Drain::new(self.declared.clone(), state);
+        self.drain = Drain::with_consumer_limit(self.consumer_limit, self.declared.clone(), state);
     }
 
     /// Changes the configuration; it takes effect at the next restart.

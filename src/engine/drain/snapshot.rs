@@ -3,8 +3,9 @@
 use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::drain::Drain;
 use crate::engine::health::{self, CredentialHealth, Told};
+use crate::engine::ledger::Ledger;
 use crate::engine::migration;
-use crate::engine::rotation::{JournalEntry, RotationId};
+use crate::engine::rotation::{JournalEntry, Phase, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
@@ -85,6 +86,22 @@ impl Drain {
     /// Returns the journal of a rotation; `None` for an unknown one.
     pub fn journal(&self, id: &RotationId) -> Option<&[JournalEntry]> {
         self.rotations.get(id).map(|watched| watched.journal.as_slice())
+    }
+
+    /// Returns the keys of open rotations: their history is kept while they are open.
+    pub fn keys_in_rotation(&self) -> Vec<Fingerprint> {
+        let open = self.rotations.values().map(|watched| &watched.rotation);
+        let open = open.filter(|rotation| rotation.phase == Phase::Open);
+        open.flat_map(|rotation| {
+            let declaration = &rotation.declaration;
+            [declaration.old_key.fingerprint, declaration.new_key.fingerprint]
+        })
+        .collect()
+    }
+
+    /// Returns who presented which key.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Tells whether every declared source was read to its end once since the start.

@@ -132,18 +132,18 @@ mod tests {
     }
 
     fn used(ledger: &mut Ledger, byte: u8, name: &str, minute: i64) {
-        ledger.add(&UsageCell {
+        ledger.take(&mut vec![UsageCell {
             key: Fingerprint::from_bytes([byte; 16]),
             consumer: Consumer::Named(ConsumerName::new(name)),
             minute: at(minute).minute(),
             late: false,
             tally: Tally::one(Outcome::Accepted, at(minute), at(minute)),
-        });
+        }]);
     }
 
     /// Three consumers that moved at 20, 30 and 40 min, `late` that calls, and a monthly job.
     fn eta_at_100(next_run: Option<Timestamp>) -> Eta {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(10);
         for (name, minute) in [("a", 20), ("b", 30), ("c", 40)] {
             used(&mut ledger, 1, name, 0);
             used(&mut ledger, 2, name, minute);

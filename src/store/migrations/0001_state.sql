@@ -31,7 +31,8 @@ CREATE TABLE key (
     fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16)
 ) STRICT;
 
--- named = 0: the pool of anonymous consumers. A consumer whose name is "anonymous" has named = 1.
+-- named = 0: a pool, "anonymous" or "(others)" (those beyond the number that is kept apart). A
+-- consumer that calls itself so has named = 1.
 CREATE TABLE consumer (
     id    INTEGER PRIMARY KEY,
     named INTEGER NOT NULL CHECK (named IN (0, 1)),
@@ -140,8 +141,39 @@ CREATE TABLE clock_suspect (
 
 -- Counts -------------------------------------------------------------------------------------
 
--- Clustered by its key: one commit touches few minutes of few keys. *_seconds are sets, one bit
--- for each second of the minute.
+-- Who presented which key: all that is known of it, for the next start. presented, served and
+-- recent are tables as bytes (src/store/blob.rs).
+CREATE TABLE presentations (
+    key                  INTEGER NOT NULL REFERENCES key (id),
+    consumer             INTEGER NOT NULL REFERENCES consumer (id),
+    accepted             INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated      INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden            INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed               INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen           INTEGER,
+    last_seen            INTEGER,
+    counts_until         INTEGER,
+    last_accepted        INTEGER,
+    last_unauthenticated INTEGER,
+    last_forbidden       INTEGER,
+    last_failed          INTEGER,
+    last_denied          INTEGER,
+    presented            BLOB    NOT NULL,
+    served               BLOB    NOT NULL,
+    recent               BLOB    NOT NULL,
+    late                 BLOB    NOT NULL,
+    PRIMARY KEY (key, consumer)
+) STRICT;
+
+-- What is known of a key as a whole, for the next start.
+CREATE TABLE key_use (
+    key    INTEGER PRIMARY KEY REFERENCES key (id),
+    series BLOB NOT NULL
+) STRICT;
+
+-- The history of usage: by minute, then by hour, then by day (src/store/rollup.rs). A count is in
+-- one of the three. minute is the first of the window; *_seconds are sets, one bit for each second
+-- of the minute. Clustered by time: a commit adds at the end, a roll-up takes from the beginning.
 CREATE TABLE usage_cell (
     source                  INTEGER NOT NULL REFERENCES source (id),
     key                     INTEGER NOT NULL REFERENCES key (id),
@@ -159,23 +191,57 @@ CREATE TABLE usage_cell (
     first_seen              INTEGER NOT NULL,
     last_seen               INTEGER NOT NULL,
     counts_until            INTEGER NOT NULL,
-    PRIMARY KEY (source, key, consumer, minute, late)
+    PRIMARY KEY (minute, source, key, consumer, late)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE usage_hour (
+    source                  INTEGER NOT NULL REFERENCES source (id),
+    key                     INTEGER NOT NULL REFERENCES key (id),
+    consumer                INTEGER NOT NULL REFERENCES consumer (id),
+    minute                  INTEGER NOT NULL,
+    late                    INTEGER NOT NULL,
+    accepted                INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed                  INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen              INTEGER NOT NULL,
+    last_seen               INTEGER NOT NULL,
+    counts_until            INTEGER NOT NULL,
+    PRIMARY KEY (minute, source, key, consumer, late)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_day (
+    source                  INTEGER NOT NULL REFERENCES source (id),
+    key                     INTEGER NOT NULL REFERENCES key (id),
+    consumer                INTEGER NOT NULL REFERENCES consumer (id),
+    minute                  INTEGER NOT NULL,
+    late                    INTEGER NOT NULL,
+    accepted                INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed                  INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen              INTEGER NOT NULL,
+    last_seen               INTEGER NOT NULL,
+    counts_until            INTEGER NOT NULL,
+    PRIMARY KEY (minute, source, key, consumer, late)
+) STRICT, WITHOUT ROWID;
+
+-- step: 0 a minute, 1 an hour, 2 a day. minute is the first of the window.
 CREATE TABLE line_count (
     stream  INTEGER NOT NULL REFERENCES stream (id),
+    step    INTEGER NOT NULL,
     minute  INTEGER NOT NULL,
     lines   INTEGER NOT NULL CHECK (lines >= 0),
     rejects INTEGER NOT NULL CHECK (rejects >= 0),
-    PRIMARY KEY (stream, minute)
+    PRIMARY KEY (step, minute, stream)
 ) STRICT, WITHOUT ROWID;
 
--- A set: that a key stood in a rejected line at this time, not how often.
+-- When a key last stood in a rejected line.
 CREATE TABLE rejected_key (
     stream INTEGER NOT NULL REFERENCES stream (id),
     key    INTEGER NOT NULL REFERENCES key (id),
     at     INTEGER NOT NULL,
-    PRIMARY KEY (stream, key, at)
+    PRIMARY KEY (stream, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Rotations ----------------------------------------------------------------------------------
