@@ -8,6 +8,8 @@ pub mod decompress;
 pub mod json_paths;
 #[path = "targets/layout.rs"]
 pub mod layout;
+#[path = "targets/schedule.rs"]
+pub mod schedule;
 #[path = "targets/times.rs"]
 pub mod times;
 

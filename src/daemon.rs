@@ -99,7 +99,14 @@ impl Daemon {
         Ok(Self {
             listener,
             token,
-            core: core::Core::new(store, wired.drain, wired.keys, core_inputs, credits, orders),
+            core: core::Core::new(
+                core::Kept { store, retention: config.retention },
+                wired.drain,
+                wired.keys,
+                core_inputs,
+                credits,
+                orders,
+            ),
             reader: reader::Reader::new(
                 wired.tailer,
                 inputs.clone(),

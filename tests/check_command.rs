@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use keydrain::cli::check::{Args, run};
-use keydrain::cli::{Exit, Output};
+use keydrain::cli::client::Endpoint;
+use keydrain::cli::{Exit, Failure, Output};
 use serde_json::Value;
 
 /// A directory with a config, a log, a token and a state, none of which has a finding.
@@ -55,9 +56,18 @@ impl Place {
     }
 }
 
+fn args(credential: Option<&str>) -> Args {
+    Args { credential: credential.map(str::to_owned), old_key: None }
+}
+
+/// An address where nobody listens: port 9 is for discarding, and reserved.
+fn no_daemon() -> Endpoint {
+    Endpoint { base: "http://127.0.0.1:9".to_owned(), token: None }
+}
+
 fn ask(config: &Path, output: Output) -> (Exit, String) {
     let mut out = Vec::new();
-    let exit = run(&Args { credential: None }, config, output, &mut out).unwrap();
+    let exit = run(&args(None), config, || Ok(no_daemon()), output, &mut out).unwrap();
     (exit, String::from_utf8(out).unwrap())
 }
 
@@ -177,6 +187,64 @@ fn what_is_assumed_of_a_source_is_said() {
 }
 
 #[test]
+fn a_best_effort_source_that_nothing_covers_is_warned_of() {
+    let place = Place::new();
+    let lossy = "paths = [\"access.log\"]\nevidence = \"positive-only\"";
+    check(
+        &place,
+        &place.config(lossy, ""),
+        Exit::Ok,
+        &[
+            "warning source edge: it may lose lines and nothing covers it: no rotation that uses it can \
+           get ready; name a complete source that sees the same requests as its `covered_by`",
+        ],
+    );
+    let covered = format!(
+        "{lossy}\ncovered_by = \"inner\"\n\
+         [[source]]\nname = \"inner\"\npaths = [\"access.log\"]\ncredential = \"query:k\"\n"
+    );
+    let config = place.config(&covered, "");
+    let text = fs::read_to_string(&config).unwrap().replace("[\"edge\"]", "[\"edge\", \"inner\"]");
+    fs::write(&config, text).unwrap();
+    check(&place, &config, Exit::Ok, &[]);
+}
+
+#[test]
+fn a_probe_with_a_rotated_key_or_an_open_file_is_found() {
+    let place = Place::new();
+    let probe = |file: &str| {
+        format!(
+            "keys = [{{ name = \"old\", secret_file = \"old.key\" }}]\n\
+             [[probe]]\nname = \"door\"\nsecret_file = \"{file}\"\nsources = [\"edge\"]\n"
+        )
+    };
+    let source = "paths = [\"access.log*\"]";
+    place.write("probe.key", "sk_probe\n", 0o604);
+    check(
+        &place,
+        &place.config(source, &probe("probe.key")),
+        Exit::Ok,
+        &["warning probe door: probe.key has mode 0604: everybody on this host can use it; \
+           run `chmod o= probe.key`"],
+    );
+    place.write("probe.key", "sk_live_1\n", 0o600);
+    check(
+        &place,
+        &place.config(source, &probe("probe.key")),
+        Exit::Usage,
+        &["error probes: probe `door` has the key of key `old` of credential `payments`; \
+           give the probe a key of its own"],
+    );
+    check(
+        &place,
+        &place.config(source, &probe("gone.key")),
+        Exit::Usage,
+        &["error probes: secret file gone.key of key `door` cannot be read; \
+           create it, or correct `secret_file`"],
+    );
+}
+
+#[test]
 fn secret_files_that_cannot_be_used_are_errors_and_open_ones_are_warnings() {
     let place = Place::new();
     place.write("token", " \n", 0o600);
@@ -286,13 +354,35 @@ fn an_unknown_credential_is_refused_with_the_known_ones() {
     let place = Place::new();
     let config = place.usual_config();
     let mut out = Vec::new();
-    let mut check = |name: &str| {
-        run(&Args { credential: Some(name.to_owned()) }, &config, Output::Table, &mut out)
-    };
-    assert_eq!(check("payments").unwrap(), Exit::Ok);
+    let mut check =
+        |name: &str| run(&args(Some(name)), &config, || Ok(no_daemon()), Output::Table, &mut out);
     let failure = check("payment").unwrap_err();
     assert_eq!(failure.exit, Exit::Usage);
     let expected =
         format!("no credential `payment` in {}; the config has: payments", config.display());
     assert_eq!(failure.message, expected);
+}
+
+#[test]
+fn with_a_credential_the_daemon_that_does_not_run_is_an_error() {
+    let place = Place::new();
+    let config = place.usual_config();
+    let mut out = Vec::new();
+    let exit =
+        run(&args(Some("payments")), &config, || Ok(no_daemon()), Output::Table, &mut out).unwrap();
+    assert_eq!(exit, Exit::Usage, "what nobody looked at is not good");
+    let text = String::from_utf8(out).unwrap();
+    let expected = "error    daemon: no keydrain at http://127.0.0.1:9/ (no connection)\n         \
+                    fix: start `keydrain run`, or name its address with --url: it alone knows \
+                    whether the logs show the key\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn with_a_broken_config_no_daemon_is_asked() {
+    let place = Place::new();
+    let config = place.config("paths = []", "");
+    let nobody = || -> Result<Endpoint, Failure> { panic!("the daemon is asked") };
+    let exit = run(&args(Some("payments")), &config, nobody, Output::Table, &mut Vec::new());
+    assert_eq!(exit.unwrap(), Exit::Usage);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keydrain::config::{Config, ConfigError, Environment, KeyIdentity};
 use keydrain::engine::parse::{FormatSpec, Place};
 use keydrain::engine::policy::Policy;
+use keydrain::engine::state::Retention;
 
 const NO_ENVIRONMENT: Environment<'static> = &|_| None;
 
@@ -59,6 +60,10 @@ listen = "127.0.0.1:7677"
 token_file = "token"
 [state]
 dir = "/var/lib/keydrain"
+[state.retention]
+minutes = "7d"
+hours = "90d"
+days = "730d"
 [[source]]
 name = "edge"
 kind = "file"
@@ -83,7 +88,7 @@ name = "payments-api"
 sources = ["edge"]
 keys = [ { name = "2025-q4", secret_file = "/run/secrets/old" }, { name = "2026-q1", fingerprint = "kd1:00112233445566778899aabbccddeeff" }, { name = "x", id = "AKIA1" } ]
 consumers = [ "checkout", { name = "partner-x", third_party = true, max_cache_ttl = "1h" }, { name = "billing-batch", single = true } ]
-jobs = []
+jobs = [ { consumer = "billing-batch", schedule = "0 3 1 * *", max_runtime = "2h" } ]
 [credential.policy]
 quiet_period = "15m"
 monitoring_cycle = "5m"
@@ -113,6 +118,7 @@ canary_period = "15m"
 "#;
     let config = parse(text).unwrap();
     assert_eq!(config.server.token_file, Some(PathBuf::from("/etc/keydrain/token")));
+    assert_eq!(config.retention, Retention::default());
     let [edge, names] = &config.sources[..] else { panic!("two sources") };
     assert_eq!(edge.paths, ["/var/log/nginx/access.log*", "/etc/keydrain/more/*.log"]);
     let places = [Place::Query("api_key".into()), Place::Field("http_user_agent".into())];
@@ -694,6 +700,10 @@ fn a_consumer_map_has_names_patterns_and_known_sources() {
         &["8:11: `sources` is empty; remove it to mean all sources"],
     );
     check(
+        &map("name = \"(others)\"\nglob = \"*\"\n"),
+        &["6:8: `(others)` is the name of all that are too many; choose another name"],
+    );
+    check(
         &map("name = \"anonymous\"\nglob = \"*\"\n"),
         &["6:8: `anonymous` is the name of all who have none; choose another name"],
     );
@@ -805,18 +815,11 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
     };
     for (line, what) in [
         ("kind = \"cloudwatch\"", "kind = \"cloudwatch\""),
-        ("evidence = \"positive-only\"", "evidence = \"positive-only\""),
-        ("covered_by = \"edge\"", "covered_by"),
         ("streams = \"pooled\"", "streams = \"pooled\""),
     ] {
         let at = format!("5:{}", line.find('=').unwrap() + 3);
         check(&source(&format!("{line}\n")), &[&message(&at, what)]);
     }
-    check(
-        &credential("jobs = [ { consumer = \"b\", schedule = \"0 3 1 * *\" } ]\n"),
-        &[&message("8:8", "jobs")],
-    );
-    check("[[probe]]\nname = \"x\"\n", &[&message("1:1", "probe")]);
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
 }
 
@@ -832,6 +835,118 @@ fn cloudtrail_is_followed_as_lines_and_its_documents_are_refused() {
     check(&source("/trail/*.json.gz", "\"cloudtrail\""), &[refused]);
     let names = "{ json = { time = \"t\" } }\ncredential = \"field:k\"";
     check(&source("/trail/*.json.gz", names), &[]);
+}
+
+#[test]
+fn jobs_are_read_with_their_schedule_zone_and_bound() {
+    let text = credential(
+        "jobs = [ { consumer = \"billing\", schedule = \"0 3 1 * *\", max_runtime = \"2h\", tz = \"Europe/Berlin\" },\n\
+         { consumer = \"report\", schedule = \"*/5 9-17 * * mon-fri\" } ]\n",
+    );
+    let jobs = parse(&text).unwrap().credentials.remove(0).jobs;
+    let [billing, report] = &jobs[..] else { panic!("two jobs") };
+    assert_eq!((&*billing.consumer, &*billing.schedule), ("billing", "0 3 1 * *"));
+    assert_eq!(billing.zone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!(billing.max_runtime, Duration::from_hours(2));
+    assert_eq!((report.zone.as_deref(), report.max_runtime), (None, Duration::from_hours(1)));
+}
+
+#[test]
+fn what_is_wrong_with_a_job_is_pointed_at() {
+    let example =
+        "{ consumer = \"billing-batch\", schedule = \"0 3 1 * *\", max_runtime = \"2h\" }";
+    let job = |rest: &str| credential(&format!("jobs = [ {{ {rest} }} ]\n"));
+    let whole = "write minute, hour, day of month, month and day of week, as \"0 3 1 * *\"; a zone goes \
+                 into `tz`";
+    for (rest, problem) in [
+        (
+            "schedule = \"0 3 1 * *\"",
+            "8:10: a job has no `consumer`; add `consumer = \"billing-batch\"`, as the log shows it",
+        ),
+        ("consumer = \"b\"", "8:10: a job has no `schedule`; add `schedule = \"0 3 1 * *\"`"),
+        (
+            "consumer = \"b\", schedule = \"0 24 1 * *\"",
+            "8:42: `schedule` = \"0 24 1 * *\" has `24` for the hour; write hours from 0 to 23, as \"3\", \
+             \"*/6\" or \"8-17\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 0 3 1 * *\"",
+            &format!(
+                "8:39: `schedule` = \"0 0 3 1 * *\" has 6 fields where cron has five; {whole}"
+            ),
+        ),
+        (
+            "consumer = \"b\", schedule = \"@reboot\"",
+            "8:39: `schedule` = \"@reboot\" is a shorthand; write when it runs, in five fields, as \
+             \"0 3 * * *\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"@Daily\"",
+            "8:39: `schedule` = \"@Daily\" is a shorthand; write \"0 0 * * *\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 30 2 *\"",
+            "8:39: `schedule` = \"0 3 30 2 *\" names days that never come; correct the day of month or the \
+             month",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", tz = \"Europe/Berln\"",
+            "8:57: unknown time zone \"Europe/Berln\"; did you mean \"Europe/Berlin\"?",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", tz = \"the usual one\"",
+            "8:57: unknown time zone \"the usual one\"; write a name of the IANA database, as \
+             \"Europe/Berlin\", or leave it out for UTC",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", max_runtime = \"0s\"",
+            "8:66: `max_runtime` of zero says that the job never runs; write how long a run lasts at most, as \
+             \"2h\"",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", max_runtime = \"-1h\"",
+            "8:66: `max_runtime` = \"-1h\" is negative; write a duration like \"90s\", \"15m\", \"36h\" or \
+             \"7d\"",
+        ),
+        (
+            "consumer = \"anonymous\", schedule = \"0 3 1 * *\"",
+            "8:23: `anonymous` is the name of all who have none: its runs cannot be told; log a name for the \
+             job, or map one to its address",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\", zone = \"UTC\"",
+            "8:52: unknown key `zone` in a job; remove it, or use one of consumer, schedule, tz, max_runtime",
+        ),
+        (
+            "consumer = \"b\", schedule = \"0 3 1 * *\" }, { consumer = \"b\", schedule = \"0  3 1 * *\"",
+            "8:54: this job of `b` is given twice; remove one",
+        ),
+    ] {
+        check(&job(rest), &[problem]);
+    }
+    let synthetic = "consumers = [ { name = \"b\", synthetic = true } ]\n";
+    check(
+        &format!("{}{synthetic}", job("consumer = \"b\", schedule = \"0 3 1 * *\"")),
+        &[
+            "8:23: `b` is synthetic: what it does proves no run of a job; remove the job, or `synthetic` \
+           from the consumer",
+        ],
+    );
+    check(
+        &credential("jobs = \"0 3 1 * *\"\n"),
+        &[&format!("8:8: `jobs` is a string; write a list of tables like {example}")],
+    );
+    check(
+        &credential("jobs = [\"0 3 1 * *\"]\n"),
+        &[&format!("8:9: a job is no table; write {example}")],
+    );
+    let many = vec!["{ consumer = \"b\", schedule = \"0 3 1 * *\" }"; 257].join(", ");
+    check(
+        &credential(&format!("jobs = [{many}]\n")),
+        &[
+            "8:8: `jobs` has more than 256 entries; leave out those that others of its consumer cover",
+        ],
+    );
 }
 
 #[test]
@@ -911,4 +1026,41 @@ fn a_config_that_is_missing_or_no_config_is_named() {
     assert!(message().contains("is longer than 1048576 bytes"), "{}", message());
     let directory = Config::load(dir.path()).unwrap_err();
     assert!(matches!(directory, ConfigError::Unreadable { .. }), "{directory}");
+}
+
+#[test]
+fn history_is_kept_the_longer_the_wider_its_windows() {
+    let retention = |lines: &str| format!("[state.retention]\n{lines}{EDGE}");
+    let kept = parse(&retention("minutes = \"1h\"\nhours = \"1d\"\ndays = \"1d\"\n")).unwrap();
+    let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
+    assert_eq!(kept.retention, Retention { minutes: hour, hours: day, days: day });
+    assert_eq!(parse(EDGE).unwrap().retention, Retention::default());
+    for (lines, expected) in [
+        ("minutes = \"59m59s\"\n", "2:11: `minutes` are kept for less than 1h; write 1h or more"),
+        ("hours = \"23h\"\n", "2:9: `hours` are kept for less than 1d; write 1d or more"),
+        ("days = \"0s\"\n", "2:8: `days` are kept for less than 1d; write 1d or more"),
+        (
+            "minutes = \"91d\"\n",
+            "2:11: `minutes` are kept longer than `hours` (90d); lower `minutes` or raise `hours`",
+        ),
+        (
+            "hours = \"6d\"\n",
+            "2:9: `minutes` are kept longer than `hours` (6d); lower `minutes` or raise `hours`",
+        ),
+        (
+            "hours = \"731d\"\n",
+            "2:9: `hours` are kept longer than `days` (730d); lower `hours` or raise `days`",
+        ),
+        (
+            "weeks = \"9d\"\n",
+            "2:1: unknown key `weeks` in [state.retention]; remove it, or use one of minutes, \
+             hours, days",
+        ),
+    ] {
+        check(&retention(lines), &[expected]);
+    }
+    check(
+        "[state]\nretention = \"7d\"\n",
+        &["2:13: `retention` is a string; write a table: [state.retention]"],
+    );
 }

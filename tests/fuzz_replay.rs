@@ -59,6 +59,11 @@ fn seeds_of_times_are_read() {
 }
 
 #[test]
+fn seeds_of_schedules_are_walked() {
+    replay("schedule", targets::schedule::run);
+}
+
+#[test]
 fn seeds_of_json_paths_are_found() {
     replay("json_paths", targets::json_paths::run);
 }
@@ -158,6 +163,15 @@ proptest! {
         "[0-9TZ:/.,eE+| -]{0,30}",
     ]) {
         targets::times::run(text.as_bytes());
+    }
+
+    #[test]
+    fn no_schedule_ends_the_walk(
+        zone in prop::sample::select(vec!["", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "x"]),
+        text in "\\PC{0,30}|[0-9*/,@#LWH -]{0,30}|([0-9*/,-]{1,6} ){4}[0-9a-z*/,-]{1,6}",
+        at in any::<i64>(),
+    ) {
+        targets::schedule::run(&[&at.to_be_bytes()[..], format!("{zone}\n{text}").as_bytes()].concat());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What a chunk says about tracked keys: late lines, future events, rejects, and the law that
 //! where chunks are cut changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keydrain::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret, RawKey};
+use keydrain::engine::credential::{
+    ConsumerName, Fingerprint, FingerprintSecret, PlaceName, RawKey,
+};
 use keydrain::engine::distinct::Distinct;
-use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
+use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
@@ -64,6 +66,61 @@ fn scan(text: &str) -> ChunkUsage {
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
+}
+
+#[test]
+fn a_place_is_named_that_shows_a_tracked_key() {
+    let places = |lines: &[&str]| {
+        let places = scan(&lines.concat()).places;
+        places.iter().map(|place| place.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&["60.000 \"OLD\" \"bob\" 200 \"-\"\n"]), ["field:http_k"]);
+    assert_eq!(places(&["60.000 \"-\" \"bob\" 401 \"NEW\"\n"]), ["field:http_k2"]);
+    assert_eq!(
+        places(&["60.000 \"x\" \"bob\" 200 \"OLD\"\n", "61.000 \"NEW\" \"bob\" 200 \"NEW\"\n"]),
+        ["field:http_k", "field:http_k2"]
+    );
+    assert_eq!(places(&["60.000 \"x\" \"bob\" 200 \"***\"\n", "OLD garbage\n"]), [""; 0]);
+}
+
+#[test]
+fn a_place_of_one_of_several_formats_is_known_by_its_text() {
+    let json = |place: &str| {
+        FormatSpec::Json(JsonSpec {
+            time: Some("t".into()),
+            credential: vec![place.parse().expect("a place")],
+            ..JsonSpec::default()
+        })
+    };
+    let mut layout = Layout::new(
+        FormatSpec::Nginx("$msec $http_k $http_k2".into()),
+        vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
+        Vec::new(),
+    );
+    layout.formats.extend([json("field:a"), json("field:http_k2")]);
+    let parser = LineParser::compile(&layout).expect("valid");
+    let places: Vec<&str> = parser.places().iter().map(PlaceName::as_str).collect();
+    assert_eq!(places, ["field:http_k", "field:http_k2", "field:a"]);
+    let old =
+        TrackedKey { fingerprint: key("OLD"), raw: None, anonymous: AnonymousConsumers::Pooled };
+    let mut matcher = Matcher::new(parser, vec![old], secret());
+    let mut shown = |line: &str| matcher.scan(line.as_bytes(), &context()).places;
+    assert_eq!(shown("60.000 - OLD\n"), [PlaceName::new("field:http_k2")]);
+    assert_eq!(shown("{\"t\":60,\"a\":\"OLD\"}\n"), [PlaceName::new("field:a")]);
+}
+
+#[test]
+fn a_mask_is_noted_unless_the_request_was_refused_for_want_of_a_key() {
+    assert_eq!(scan(&line(60, "***", "bob", 200)).masked_at, Some(at(60)));
+    assert_eq!(scan("60.000 \"OLD\" \"bob\" 403 \"[REDACTED]\"\n").masked_at, Some(at(60)));
+    assert_eq!(scan(&line(60, "***", "bob", 401)).masked_at, None);
+    assert_eq!(scan(&line(60, "-", "bob", 200)).masked_at, None);
+    // As every line that comes late or from the future, it counts from its arrival.
+    let late = [line(100, "-", "bob", 200), line(69, "***", "bob", 200)].concat();
+    assert_eq!(scan(&late).masked_at, Some(at(ARRIVAL)));
+    let in_time = [line(100, "-", "bob", 200), line(70, "***", "bob", 200)].concat();
+    assert_eq!(scan(&in_time).masked_at, Some(at(70)));
+    assert_eq!(scan(&line(ARRIVAL + 61, "***", "bob", 200)).masked_at, Some(at(ARRIVAL)));
 }
 
 #[test]
@@ -390,6 +447,8 @@ struct Merged {
     rejected: BTreeMap<Fingerprint, Timestamp>,
     numbers: (u64, u64, u64),
     events: (Option<Timestamp>, Option<Timestamp>, Option<Timestamp>),
+    places: BTreeSet<PlaceName>,
+    masked_at: Option<Timestamp>,
     late_by: Option<Duration>,
     future_event: bool,
 }
@@ -427,6 +486,8 @@ fn scan_cut(mut matcher: Matcher, arrival: i64, chunks: &[&str]) -> Merged {
             (lines + usage.line_count, rejects + usage.reject_count, others + usage.other_keys);
         let first = merged.events.0.or(usage.first_event);
         merged.events = (first, usage.last_event, usage.frontier);
+        merged.places.extend(usage.places);
+        merged.masked_at = merged.masked_at.max(usage.masked_at);
         merged.late_by = merged.late_by.max(usage.late_by);
         merged.future_event |= usage.future_event;
     }
@@ -434,7 +495,7 @@ fn scan_cut(mut matcher: Matcher, arrival: i64, chunks: &[&str]) -> Merged {
 }
 
 fn any_line() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec!["OLD", "NEW", "x1", "x2", "-", ""]);
+    let key = prop::sample::select(vec!["OLD", "NEW", "x1", "x2", "***", "-", ""]);
     let user = prop::sample::select(vec!["-", "ann", "bob"]);
     let status = prop::sample::select(vec![200, 401, 403, 500]);
     let time = prop_oneof![0i64..300, Just(ARRIVAL + 30), Just(ARRIVAL + 90)];

@@ -4,6 +4,7 @@
 //! moment and never makes the state directory or its secret.
 
 mod inputs;
+mod preflight;
 mod secrets;
 mod state;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::client::Endpoint;
 use super::columns::{printable, put};
 use super::{Exit, Failure, Output};
 use crate::config::{Config, ConfigError};
@@ -19,8 +21,11 @@ use crate::config::{Config, ConfigError};
 /// Options of `keydrain check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Credential that must be in the config
+    /// Credential to look at before its rotation is opened: asks the running daemon, too
     pub credential: Option<String>,
+    /// Key that is to be retired, by its name in the config; by default each that was seen
+    #[arg(long, value_name = "NAME", requires = "credential")]
+    pub old_key: Option<String>,
 }
 
 /// How bad a finding is.
@@ -30,6 +35,8 @@ enum Level {
     Error,
     /// It can, but not as well or as safely as it could.
     Warning,
+    /// Nothing stands in the way: said of what the daemon looked at.
+    Ok,
 }
 
 impl Level {
@@ -37,6 +44,7 @@ impl Level {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Ok => "ok",
         }
     }
 }
@@ -79,9 +87,12 @@ impl Finding {
 }
 
 /// Checks the config at `config_path` and what it names. Exit 0: no error, warnings or not.
+///
+/// With a credential the daemon at `endpoint` is asked, too, unless the config is broken.
 pub fn run(
     args: &Args,
     config_path: &Path,
+    endpoint: impl FnOnce() -> Result<Endpoint, Failure>,
     output: Output,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
@@ -92,7 +103,11 @@ pub fn run(
     let findings = match &loaded {
         Ok(config) => {
             check_credential(args.credential.as_deref(), config)?;
-            findings_of(config)
+            let mut findings = findings_of(config);
+            if let Some(name) = &args.credential {
+                findings.extend(preflight::check(name, args.old_key.as_deref(), &endpoint()?)?);
+            }
+            findings
         }
         Err(error) => findings_of_error(error, config_path),
     };
@@ -155,7 +170,8 @@ fn render_json(findings: &[Finding]) -> String {
 fn render_table(findings: &[Finding], config: Option<&Config>) -> String {
     let line = |Finding { level, subject, message, fix }: &Finding| {
         let (subject, message, fix) = (printable(subject), printable(message), printable(fix));
-        format!("{:<8} {subject}: {message}\n         fix: {fix}\n", level.as_str())
+        let fix = if fix.is_empty() { String::new() } else { format!("         fix: {fix}\n") };
+        format!("{:<8} {subject}: {message}\n{fix}", level.as_str())
     };
     let lines: String = findings.iter().map(line).collect();
     let read = config.map_or_else(String::new, |config| {

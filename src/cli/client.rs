@@ -114,9 +114,7 @@ impl Client {
 
     /// Asks for the JSON at `path`, given as unescaped segments.
     pub(super) async fn get(&self, path: &[&str]) -> Result<Value, Trouble> {
-        let request = self.request(Method::GET, self.url(path)).timeout(ANSWER_TIMEOUT);
-        let answer = self.send(request).await?;
-        answer.ok_or_else(|| self.stranger("an unasked 304"))
+        self.get_with(path, None).await
     }
 
     /// Asks for the JSON at `path` unless it is still the one of `epoch`; waits for `wait` then.
@@ -140,6 +138,20 @@ impl Client {
         let request = self.request(Method::POST, self.url(path)).json(body);
         let request = request.timeout(ANSWER_TIMEOUT);
         let answer = self.send(request).await?;
+        answer.ok_or_else(|| self.stranger("an unasked 304"))
+    }
+
+    /// Asks for the JSON at `path`, with one parameter if there is one.
+    pub(super) async fn get_with(
+        &self,
+        path: &[&str],
+        parameter: Option<(&str, &str)>,
+    ) -> Result<Value, Trouble> {
+        let mut url = self.url(path);
+        if let Some((name, value)) = parameter {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let answer = self.send(self.request(Method::GET, url).timeout(ANSWER_TIMEOUT)).await?;
         answer.ok_or_else(|| self.stranger("an unasked 304"))
     }
 

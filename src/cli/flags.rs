@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 
 use super::client::Endpoint;
 use super::{
-    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, ready, rotation, run,
-    scan, status,
+    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, plan, ready, rotation,
+    run, scan, status,
 };
 use crate::config::Config;
 use crate::publish::Token;
@@ -94,13 +94,20 @@ enum Command {
     },
     /// Tell how a log file is read, and the [[source]] block for it
     Explain(explain::Args),
-    /// Check config, paths and permissions
+    /// Check config, paths and permissions; with a credential also what stands in the way of its
+    /// rotation
     Check {
         #[command(flatten)]
         args: check::Args,
-        /// Form of the answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Recommend quiet and overlap periods from history, with the reasons
+    Plan {
+        #[command(flatten)]
+        args: plan::Args,
+        #[command(flatten)]
+        asking: Asking,
     },
     /// Turn a secret on stdin into its fingerprint
     Fingerprint(fingerprint::Args),
@@ -175,7 +182,13 @@ pub fn dispatch(
         Command::Explain(args) => explain::run(args, out),
         Command::Run(args) => run::run(args, flags.config_path()),
         Command::Demo(args) => demo::run(args, out),
-        Command::Check { args, output } => check::run(args, flags.config_path(), *output, out),
+        Command::Check { args, asking } => {
+            let endpoint = || flags.endpoint(asking);
+            check::run(args, flags.config_path(), endpoint, asking.output, out)
+        }
+        Command::Plan { args, asking } => {
+            plan::run(args, &flags.endpoint(asking)?, asking.output, out, err)
+        }
         Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out, err),
         Command::Ready { args, asking } => {
             ready::run(args, &flags.endpoint(asking)?, asking.output, out, err)

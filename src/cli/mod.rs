@@ -18,6 +18,8 @@ pub mod client;
 
 mod columns;
 
+mod humane;
+
 pub mod ready;
 
 pub mod rotation;
@@ -27,6 +29,8 @@ pub mod consumers;
 pub mod status;
 
 pub mod check;
+
+pub mod plan;
 
 pub mod fingerprint;
 

@@ -236,7 +236,9 @@ async fn shown(client: &Client, target: &str, output: Output) -> Result<String, 
     })?;
     let id = text(&rotation["id"]);
     let journal = client.get(&["v1", "rotations", id, "journal"]).await?;
+    let checkpoints = client.get(&["v1", "rotations", id, "checkpoints"]).await?;
     let mut whole = rotation.clone();
+    whole["checkpoints"] = checkpoints["checkpoints"].clone();
     whole["events"] = journal["events"].clone();
     Ok(match output {
         Output::Json => pretty(&whole),
@@ -265,13 +267,16 @@ fn describe(rotation: &Value) -> String {
         "incident_since",
         "sources",
         "attested",
+        "manual_intervention",
+        "overridden",
         "running_jobs",
         "retired",
         "waived",
     ];
     for field in fields {
         let value = &rotation[field];
-        let empty = value.as_array().is_some_and(Vec::is_empty)
+        let empty = *value == Value::Bool(false)
+            || value.as_array().is_some_and(Vec::is_empty)
             || value.as_object().is_some_and(Map::is_empty);
         if !value.is_null() && !empty {
             facts.push(vec![field.replace('_', " "), cell(value)]);
@@ -281,6 +286,21 @@ fn describe(rotation: &Value) -> String {
     let lines = |name: &str, row: fn(&Value) -> Vec<String>| -> Vec<Vec<String>> {
         rotation[name].as_array().into_iter().flatten().map(row).collect()
     };
+    let checkpoints = lines("checkpoints", |checkpoint| {
+        let reasons = checkpoint["reasons"].as_array().into_iter().flatten().map(cell);
+        let reasons: Vec<_> = reasons.collect();
+        let fields = [&checkpoint["name"], &checkpoint["status"], &checkpoint["at"]];
+        fields.into_iter().map(cell).chain([reasons.join("; ")]).collect()
+    });
+    page.push('\n');
+    page += &table(&["CHECKPOINT", "STATUS", "SINCE", "WHY"], &checkpoints);
+    let incidents = lines("incidents", |incident| {
+        ["at", "kind", "message", "ended_at"].map(|field| cell(&incident[field])).to_vec()
+    });
+    if !incidents.is_empty() {
+        page.push('\n');
+        page += &table(&["INCIDENT AT", "KIND", "WHAT", "ENDED"], &incidents);
+    }
     let violations = lines("violations", |violation| {
         vec![cell(&violation["recorded_at"]), cell(&violation["message"])]
     });

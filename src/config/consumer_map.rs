@@ -74,6 +74,10 @@ fn read_entry(mut table: Table<'_>, known: &[String], report: &mut Report) -> Op
         let message = format!("`{}` is the name of all who have none", Consumer::POOL);
         report.problem(&name.span(), message, "choose another name");
     }
+    if name.get_ref() == Consumer::OTHERS {
+        let message = format!("`{}` is the name of all that are too many", Consumer::OTHERS);
+        report.problem(&name.span(), message, "choose another name");
+    }
     Some(Entry { rule: Rule { name: name.into_inner(), patterns }, sources })
 }
 

@@ -1,4 +1,4 @@
-//! Reads `[[credential]]`: its sources, its keys, the consumers that must move, its policy.
+//! Reads `[[credential]]`: its sources, its keys, the consumers that must move, its jobs, its policy.
 //!
 //! Nothing that stands in `keys` is ever quoted: a raw key may stand there by mistake.
 
@@ -13,8 +13,9 @@ use crate::config::error::ConfigError;
 use crate::config::key::{Key, KeyIdentity, ResolvedKey};
 use crate::config::report::Report;
 use crate::config::table::{Table, Value, closest};
-use crate::config::{Credential, Source, check_name, policy};
+use crate::config::{Credential, Source, check_name, completeness, job, policy};
 use crate::engine::credential::{CredentialName, Fingerprint, FingerprintSecret, SourceName};
+use crate::engine::policy::Completeness;
 use crate::engine::rotation::RosterEntry;
 
 const CONSUMER: &str = "a string or a table like { name = \"partner-x\", third_party = true }";
@@ -57,10 +58,14 @@ pub(super) fn read(
     let sources = read_sources(&mut table, declared, report);
     let keys = read_keys(&mut table, base, report);
     let roster = read_roster(&mut table, report);
-    table.refuse_unless("jobs", "[]", report);
+    let jobs = job::read(&mut table, &roster, report);
     let policy = table.table("policy", "[credential.policy]", report);
     let context = policy::Context {
-        sources: declared.iter().filter(|source| sources.contains(&source.name)).collect(),
+        sources: declared
+            .iter()
+            .filter(|source| sources.contains(&source.name))
+            .filter(|source| source.policy.completeness == Completeness::Complete)
+            .collect(),
         has_roster: !roster.is_empty(),
     };
     let policy = policy::read(policy, &context, report);
@@ -68,10 +73,11 @@ pub(super) fn read(
     let name = name?;
     check_name("credential", &name, report);
     let name = CredentialName::new(name.into_inner());
-    Some(Credential { name, sources, keys, roster, jobs: Vec::new(), policy })
+    Some(Credential { name, sources, keys, roster, jobs, policy })
 }
 
-fn read_sources(
+/// Reads the list `sources` of a credential or a probe.
+pub(super) fn read_sources(
     table: &mut Table<'_>,
     declared: &[Source],
     report: &mut Report,
@@ -86,6 +92,7 @@ fn read_sources(
     if names.get_ref().is_empty() {
         report.problem(&names.span(), "`sources` is empty", fix);
     }
+    let list = names.span();
     let known: Vec<&str> = declared.iter().map(|source| source.name.as_str()).collect();
     let mut found: Vec<SourceName> = Vec::new();
     for name in names.into_inner() {
@@ -104,6 +111,15 @@ fn read_sources(
             report.problem(&name.span(), message, "remove one");
         } else {
             found.push(SourceName::new(text));
+        }
+    }
+    let listed = declared.iter().filter(|source| found.contains(&source.name));
+    for (source, cover) in listed.filter_map(|it| Some((&it.name, completeness::covered_by(it)?))) {
+        if known.contains(&cover.as_str()) && !found.contains(cover) {
+            let message =
+                format!("source `{source}` is covered by `{cover}`, which is not among them");
+            let fix = format!("add `{cover}` to `sources`, or remove `{source}`");
+            report.problem(&list, message, fix);
         }
     }
     found
@@ -132,9 +148,22 @@ fn read_keys(table: &mut Table<'_>, base: &Path, report: &mut Report) -> Vec<Key
 
 fn read_key(value: &Value<'_>, base: &Path, report: &mut Report) -> Option<Key> {
     let mut table = Table::private(value, "a key", report)?;
+    let key = read_named_key(&mut table, "2025-q4", base, report);
+    table.finish(report);
+    key
+}
+
+/// Reads name and identity of a key from a table whose lines are never quoted.
+pub(super) fn read_named_key(
+    table: &mut Table<'_>,
+    example: &str,
+    base: &Path,
+    report: &mut Report,
+) -> Option<Key> {
+    let span = table.span().clone();
     let name = table.string("name", report);
     if !table.is_given("name") {
-        table.missing("name", "add `name = \"2025-q4\"`", report);
+        table.missing("name", &format!("add `name = \"{example}\"`"), report);
     }
     let secret_file = table.string("secret_file", report);
     let fingerprint = table.string("fingerprint", report);
@@ -142,14 +171,14 @@ fn read_key(value: &Value<'_>, base: &Path, report: &mut Report) -> Option<Key> 
     let given = ["secret_file", "fingerprint", "id"].into_iter().filter(|key| table.is_given(key));
     match given.count() {
         0 => table.problem(
-            &value.span(),
+            &span,
             "a key says nothing to tell it by",
             format!("add {IDENTITIES}"),
             report,
         ),
         1 => {}
         _ => table.problem(
-            &value.span(),
+            &span,
             "a key is given in more than one way",
             format!("keep {IDENTITIES}"),
             report,
@@ -171,13 +200,12 @@ fn read_key(value: &Value<'_>, base: &Path, report: &mut Report) -> Option<Key> 
     } else {
         id.map(|id| KeyIdentity::Id(id.into_inner()))
     };
-    table.finish(report);
     let name = name?;
     if name.get_ref().trim().is_empty() {
         report.private_problem(
             &name.span(),
             "the name of a key is empty",
-            "name it, as \"2025-q4\"",
+            format!("name it, as \"{example}\""),
         );
     }
     Some(Key { name: name.into_inner().into(), identity: identity? })

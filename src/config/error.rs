@@ -75,6 +75,14 @@ pub enum ConfigError {
         /// The other one.
         second: String,
     },
+    /// A probe has a key that is rotated, or another probe's.
+    #[error("probe `{probe}` has the key of {other}: give the probe a key of its own")]
+    ProbeKey {
+        /// The probe.
+        probe: String,
+        /// Whose key it has, too.
+        other: String,
+    },
 }
 
 /// Where a problem stands.

@@ -5,19 +5,23 @@
 //! problems. Reading the config opens no other file; secrets are read by [`Credential::resolve`].
 //!
 //! ```text
-//! text --toml--> table (spans) --source, consumer map, credential, policy--> Config
+//! text --toml--> table (spans) --source, consumer map, credential, policy, probe--> Config
 //!                      \--------------- report --------------> ConfigError::Invalid
 //! ```
 
+mod completeness;
 mod consumer_map;
 mod credential;
 mod error;
+mod job;
 mod key;
 mod layout;
 mod policy;
+mod probe;
 mod report;
 mod server;
 mod source;
+mod state;
 mod syntax;
 mod table;
 
@@ -32,11 +36,13 @@ use toml::de::DeTable;
 pub use error::{ConfigError, Position, Problem};
 pub use key::{Key, KeyIdentity, MAX_KEY_LEN, NotAKey, ResolvedKey, read_key};
 pub use layout::{likely_place, read_layout};
+pub use probe::Probe;
 
 use crate::engine::credential::{CredentialName, SourceName};
 use crate::engine::parse::Layout;
 use crate::engine::policy::{Policy, SourcePolicy};
 use crate::engine::rotation::{Job, RosterEntry};
+use crate::engine::state::Retention;
 use report::Report;
 use table::Table;
 
@@ -60,10 +66,14 @@ pub struct Config {
     pub server: Server,
     /// `[state] dir`: database, lock and fingerprint secret.
     pub state_dir: PathBuf,
+    /// `[state.retention]`: how long the history of usage is kept.
+    pub retention: Retention,
     /// `[[source]]`, in the order of the file; names are unique.
     pub sources: Vec<Source>,
     /// `[[credential]]`, in the order of the file; names are unique.
     pub credentials: Vec<Credential>,
+    /// `[[probe]]`, in the order of the file; names and keys are unique.
+    pub probes: Vec<Probe>,
 }
 
 /// Where the daemon answers.
@@ -86,7 +96,7 @@ pub struct Source {
     pub layout: Layout,
     /// Whether its keys are public ids or names, which a scan shows as they are.
     pub public: bool,
-    /// Lateness and silence.
+    /// Lateness, silence and completeness; its probes are added when keys are resolved.
     pub policy: SourcePolicy,
 }
 
@@ -185,18 +195,21 @@ fn read(
     let server = root.table("server", "[server]", report);
     let server = server::read(server, base, environment, report);
     let state = root.table("state", "[state]", report);
-    let state_dir = server::read_state_dir(state, base, environment, report);
+    let (state_dir, retention) = state::read(state, base, environment, report);
 
     let mut sources: Vec<Source> = Vec::new();
+    let mut covers = Vec::new();
     for table in root.tables("source", "[[source]]", report) {
         let span = table.span().clone();
-        let Some(source) = source::read(table, base, report) else { continue };
+        let Some((source, cover)) = source::read(table, base, report) else { continue };
+        covers.extend(cover.map(|span| (source.name.clone(), span)));
         if sources.iter().any(|other| other.name == source.name) {
             let message = format!("two sources are named `{}`", source.name);
             report.problem(&span, message, "rename one of them");
         }
         sources.push(source);
     }
+    completeness::check(&covers, &sources, report);
     let tables = root.tables("consumer_map", "[[consumer_map]]", report);
     consumer_map::read(tables, &mut sources, report);
     let mut credentials: Vec<Credential> = Vec::new();
@@ -209,9 +222,10 @@ fn read(
         }
         credentials.push(credential);
     }
-    root.refuse_unless("probe", "[]", report);
+    let tables = root.tables("probe", "[[probe]]", report);
+    let probes = probe::read(tables, base, &sources, &credentials, report);
     root.finish(report);
-    Config { path: path.to_path_buf(), server, state_dir, sources, credentials }
+    Config { path: path.to_path_buf(), server, state_dir, retention, sources, credentials, probes }
 }
 
 /// Refuses names that no message, metric label or URL can show.

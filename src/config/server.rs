@@ -1,4 +1,4 @@
-//! Reads `[server]` and `[state]`, which variables of the environment override.
+//! Reads `[server]`, which variables of the environment override.
 //!
 //! Beyond loopback nothing is answered without a token: that is refused here.
 
@@ -11,10 +11,8 @@ use crate::config::{Environment, Server};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7677);
 const LISTEN_FIX: &str = "write address and port, as \"127.0.0.1:7677\"";
-const STATE_DIR: &str = "/var/lib/keydrain";
 const ENV_LISTEN: &str = "KEYDRAIN_SERVER__LISTEN";
 const ENV_TOKEN_FILE: &str = "KEYDRAIN_SERVER__TOKEN_FILE";
-const ENV_STATE_DIR: &str = "KEYDRAIN_STATE__DIR";
 
 /// Reads `[server]`.
 pub(super) fn read(
@@ -61,23 +59,8 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`listen` = \"{text}\" is no address and port"))
 }
 
-/// Reads `[state]`: the state directory.
-pub(super) fn read_state_dir(
-    table: Option<Table<'_>>,
-    base: &Path,
-    environment: Environment<'_>,
-    report: &mut Report,
-) -> PathBuf {
-    let mut dir = None;
-    if let Some(mut table) = table {
-        dir = read_path(&mut table, "dir", base, report);
-        table.finish(report);
-    }
-    let from_environment = environment(ENV_STATE_DIR).filter(|value| !value.is_empty());
-    from_environment.map(PathBuf::from).or(dir).unwrap_or_else(|| STATE_DIR.into())
-}
-
-fn read_path(
+/// Reads a path that is relative to `base`.
+pub(super) fn read_path(
     table: &mut Table<'_>,
     key: &'static str,
     base: &Path,

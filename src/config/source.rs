@@ -9,15 +9,21 @@ use toml::Spanned;
 
 use crate::config::report::{Report, Span};
 use crate::config::table::Table;
-use crate::config::{Source, check_name, layout};
+use crate::config::{Source, check_name, completeness, layout};
 use crate::engine::credential::SourceName;
 use crate::engine::parse::{FormatSpec, Layout, LineParser};
-use crate::engine::policy::SourcePolicy;
+use crate::engine::policy::{Completeness, SourcePolicy};
 
 const IDLE_AFTER: Duration = Duration::from_mins(5);
 
 /// Reads one source; patterns that are not absolute start at `base`.
-pub(super) fn read(mut table: Table<'_>, base: &Path, report: &mut Report) -> Option<Source> {
+///
+/// Returns the place of its `covered_by`, too, if that must be checked.
+pub(super) fn read(
+    mut table: Table<'_>,
+    base: &Path,
+    report: &mut Report,
+) -> Option<(Source, Option<Span>)> {
     let name = table.string("name", report);
     if name.is_none() && !table.is_given("name") {
         table.missing("name", "add `name = \"edge\"`", report);
@@ -31,14 +37,15 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, report: &mut Report) -> Op
     let mut policy = read_policy(&mut table, parser.as_ref(), report);
     policy.silence_is_idle =
         table.choice("silence", &["unknown", "idle"], &[], report) == Some("idle");
-    table.choice("evidence", &["complete"], &["positive-only"], report);
-    table.refuse_unless("covered_by", "\"\"", report);
+    let (completeness, cover) = completeness::read(&mut table, report);
+    policy.completeness = completeness;
     table.choice("streams", &["each"], &["pooled"], report);
     let public = table.flag("public", report);
     table.finish(report);
     let name = name?;
     check_name("source", &name, report);
-    Some(Source { name: SourceName::new(name.into_inner()), paths, layout, public, policy })
+    let name = SourceName::new(name.into_inner());
+    Some((Source { name, paths, layout, public, policy }, cover))
 }
 
 /// Reads the patterns, and where one of them looks like the documents that CloudTrail delivers.
@@ -135,5 +142,7 @@ fn read_policy(
         lateness_assumed: allowed_lateness < preset,
         idle_after,
         silence_is_idle: false,
+        completeness: Completeness::Complete,
+        probes: Vec::new(),
     }
 }

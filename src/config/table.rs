@@ -48,6 +48,11 @@ impl<'d> Table<'d> {
         None
     }
 
+    /// Returns the table as one whose lines are never quoted.
+    pub(super) fn hidden(self) -> Self {
+        Self { private: true, ..self }
+    }
+
     /// Returns where the table begins.
     pub(super) fn span(&self) -> &Span {
         &self.span
@@ -269,15 +274,6 @@ impl<'d> Table<'d> {
         None
     }
 
-    /// Refuses `key`, unless its value is equal to `neutral` (TOML), which asks for nothing.
-    pub(super) fn refuse_unless(&mut self, key: &'static str, neutral: &str, report: &mut Report) {
-        let Some(value) = self.value(key) else { return };
-        let neutral = DeValue::parse(neutral).expect("the neutral values of the source are TOML");
-        if !same(value.get_ref(), neutral.get_ref()) {
-            unsupported(key, &value.span(), report);
-        }
-    }
-
     /// Adds the problem that `key` is missing.
     pub(super) fn missing(&self, key: &str, fix: &str, report: &mut Report) {
         let message = format!("{} has no `{key}`", self.name);
@@ -359,20 +355,6 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
         }
         DeValue::Float(float) => float.as_str().parse().ok(),
         _ => None,
-    }
-}
-
-/// Tells whether two values mean the same: `2` is `2.0`, and `"1h"` is `"60m"`.
-fn same(a: &DeValue<'_>, b: &DeValue<'_>) -> bool {
-    match (a, b) {
-        (DeValue::String(a), DeValue::String(b)) => {
-            a == b || duration::parse(a).is_ok_and(|a| duration::parse(b) == Ok(a))
-        }
-        (DeValue::Array(a), DeValue::Array(b)) => {
-            a.len() == b.len()
-                && a.iter().zip(b.iter()).all(|(a, b)| same(a.get_ref(), b.get_ref()))
-        }
-        _ => number(a).is_some_and(|a| number(b).is_some_and(|b| a.total_cmp(&b).is_eq())),
     }
 }
 

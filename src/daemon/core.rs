@@ -14,9 +14,10 @@ use super::DaemonError;
 use super::reader::Order;
 use crate::clock;
 use crate::engine::answer::Code;
+use crate::engine::checkpoints::CheckpointStatus;
 use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::drain::Drain;
-use crate::engine::state::Commit;
+use crate::engine::state::{Commit, Retention};
 use crate::engine::time::Timestamp;
 use crate::engine::view::{Event, Snapshot};
 use crate::publish::Request;
@@ -25,6 +26,8 @@ use crate::store::Store;
 
 /// The engine moves at least this often, so that no answer is older.
 const TURN: Duration = Duration::from_millis(500);
+/// Old usage is looked for this often.
+const ROLL_UP_EVERY: Duration = Duration::from_hours(1);
 /// Inputs that one commit takes at most: bounds the time until the next answer.
 const INPUTS_PER_TURN: usize = 64;
 
@@ -47,9 +50,20 @@ pub enum Input {
 
 type Reply = Box<dyn FnOnce(&Drain) + Send>;
 
+/// The state, and how long its history is kept.
+pub struct Kept {
+    /// The state.
+    pub store: Store,
+    /// How long usage is kept.
+    pub retention: Retention,
+}
+
 /// Engine, state and the core's ends of the channels.
 pub struct Core {
     store: Store,
+    retention: Retention,
+    /// When old usage is looked for next, by the steady clock.
+    next_roll_up: Duration,
     pub(super) drain: Drain,
     pub(super) secret: Arc<FingerprintSecret>,
     inputs: mpsc::Receiver<Input>,
@@ -71,7 +85,7 @@ pub struct Core {
 impl Core {
     /// Makes the core with its first snapshot.
     pub fn new(
-        store: Store,
+        Kept { store, retention }: Kept,
         mut drain: Drain,
         secret: Arc<FingerprintSecret>,
         inputs: mpsc::Receiver<Input>,
@@ -89,6 +103,8 @@ impl Core {
         }
         Self {
             store,
+            retention,
+            next_roll_up: Duration::ZERO,
             drain,
             secret,
             inputs,
@@ -197,6 +213,28 @@ impl Core {
             }
         }
         self.publish(now);
+        self.roll_up(now)
+    }
+
+    /// Moves a slice of old usage, after the answer: one per turn until none is left, then hourly.
+    fn roll_up(&mut self, now: Timestamp) -> Result<(), DaemonError> {
+        let steady = clock::steady();
+        if self.unwritten.is_some() || steady < self.next_roll_up {
+            return Ok(());
+        }
+        match self.store.roll_up(&self.retention, &self.drain.keys_in_rotation(), now) {
+            Ok(true) => {}
+            Ok(false) => self.next_roll_up = steady.saturating_add(ROLL_UP_EVERY),
+            Err(error) if error.is_retryable() => {
+                let error = crate::engine::wording::chain(&error);
+                tracing::warn!(
+                    error,
+                    "Old usage stays as it is for an hour: free space on the disk."
+                );
+                self.next_roll_up = steady.saturating_add(ROLL_UP_EVERY);
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -300,6 +338,21 @@ fn log(event: &Event) {
         ),
         Event::RevocationVerified(answer, at) => tracing::info!(
             rotation = %answer.rotation, %at, "A denied line with the old key proves the revocation."
+        ),
+        Event::CheckpointChanged { record, from } => tracing::info!(
+            rotation = %record.rotation,
+            checkpoint = record.checkpoint.as_str(),
+            from = from.map_or("none", CheckpointStatus::as_str),
+            to = record.status.as_str(),
+            reason = record.reasons.first().map_or("", String::as_str),
+            "Checkpoint changed."
+        ),
+        Event::IncidentBegan(incident) => tracing::error!(
+            rotation = %incident.rotation,
+            kind = incident.kind.as_str(),
+            subject = %incident.subject,
+            reason = %incident.message,
+            "Incident began."
         ),
     }
 }

@@ -5,7 +5,7 @@
 use super::core::Core;
 use crate::clock;
 use crate::engine::answer::Verdict;
-use crate::engine::drain::{Opening, Refused};
+use crate::engine::drain::{Opening, Refused, Unknown};
 use crate::engine::rotation::{KeyRef, RotationId};
 use crate::engine::scan::matcher::TrackedKey;
 use crate::engine::time::Timestamp;
@@ -40,6 +40,19 @@ impl Core {
             }
             Request::Consumers { rotation, reply } => self.replies.push(Box::new(move |drain| {
                 let _ = reply.send(Ok(drain.consumers(&rotation, now)));
+            })),
+            Request::Migration { rotation, reply } => self.replies.push(Box::new(move |drain| {
+                let _ = reply.send(Ok(drain.migration(&rotation, now).map(Box::new)));
+            })),
+            Request::Preflight { credential, old_key, reply } => {
+                self.replies.push(Box::new(move |drain| {
+                    let found = drain.preflight(&credential, old_key.as_deref(), now);
+                    let _ = reply.send(found.map_err(|what| unknown(what, old_key)));
+                }));
+            }
+            Request::Plan { credential, key, reply } => self.replies.push(Box::new(move |drain| {
+                let plan = drain.plan(&credential, key.as_deref(), now);
+                let _ = reply.send(plan.map(Box::new).map_err(|what| unknown(what, key)));
             })),
             Request::Journal { rotation, reply } => self.replies.push(Box::new(move |drain| {
                 let _ = reply.send(Ok(drain.journal(&rotation).map(<[_]>::to_vec)));
@@ -96,7 +109,17 @@ fn refuse(request: Request, why: &str) {
         Request::Record { reply, .. } => drop(reply.send(Err(refusal))),
         Request::RevokeIntent { reply, .. } => drop(reply.send(Err(refusal))),
         Request::Consumers { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Migration { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Preflight { reply, .. } => drop(reply.send(Err(refusal))),
+        Request::Plan { reply, .. } => drop(reply.send(Err(refusal))),
         Request::Journal { reply, .. } => drop(reply.send(Err(refusal))),
+    }
+}
+
+fn unknown(what: Unknown, key: Option<String>) -> Refusal {
+    match what {
+        Unknown::Credential => Refusal::UnknownCredential,
+        Unknown::Key => Refusal::UnknownKey(key.unwrap_or_default()),
     }
 }
 

@@ -112,6 +112,8 @@ pub struct SourceSummary {
     pub watermark: Option<Timestamp>,
     /// What the watermark rests on.
     pub basis: Basis,
+    /// When its probe was last seen, in event time: of several, the one longest out of sight.
+    pub probe_last_seen: Option<Timestamp>,
     /// Gaps that meet the window.
     pub gaps: Vec<Gap>,
     /// Rejected lines in the window.
@@ -123,7 +125,7 @@ pub struct SourceSummary {
 /// How many consumers are in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ConsumerCounts {
-    /// All consumers known for the old key or on the roster, and those seen on the new key.
+    /// All consumers known for the old key, on the roster or of a job, and those seen on the new key.
     pub total: u64,
     /// Moved to the new key.
     pub moved: u64,

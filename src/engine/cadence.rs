@@ -34,6 +34,35 @@ impl Default for Bursts {
 }
 
 impl Bursts {
+    /// Takes stored bursts back, from the values of [`reach`](Self::reach),
+    /// [`hidden_gap`](Self::hidden_gap) and [`stored`](Self::stored).
+    ///
+    /// `None` where these are values that no bursts have.
+    pub fn restore(reach: i64, hidden_gap: i64, runs: Vec<(i64, i64)>) -> Option<Self> {
+        let is_reach = reach > 0 && reach.cast_unsigned().is_power_of_two();
+        let is_hidden = hidden_gap == 0 || (1 < hidden_gap && hidden_gap <= reach);
+        let apart = |pair: &[(i64, i64)]| pair[1].0.saturating_sub(pair[0].1) > reach;
+        let sound = runs.len() <= MAX_BURSTS
+            && runs.iter().all(|(first, last)| first <= last)
+            && runs.windows(2).all(apart);
+        (is_reach && is_hidden && sound).then_some(Self { runs, reach, hidden_gap })
+    }
+
+    /// Returns how many seconds apart two uses of one burst may be.
+    pub fn reach(&self) -> i64 {
+        self.reach
+    }
+
+    /// Returns the largest gap that was hidden inside a burst, in seconds; 0 if none was.
+    pub fn hidden_gap(&self) -> i64 {
+        self.hidden_gap
+    }
+
+    /// Iterates over first and last second of each burst, in ascending order.
+    pub fn stored(&self) -> impl ExactSizeIterator<Item = (i64, i64)> {
+        self.runs.iter().copied()
+    }
+
     /// Adds the given seconds of a minute.
     pub fn insert(&mut self, minute: Minute, seconds: Seconds) {
         let start = minute.start().as_seconds();
@@ -54,7 +83,13 @@ impl Bursts {
                 self.hide(gap);
                 self.join(at);
             }
-            _ => self.runs.insert(at, (second, second)),
+            _ => {
+                if self.runs.len() == MAX_BURSTS {
+                    // By one, not by half: the bound on memory is the bound on bursts.
+                    self.runs.reserve_exact(1);
+                }
+                self.runs.insert(at, (second, second));
+            }
         }
         while self.runs.len() > MAX_BURSTS {
             self.reach = self.reach.saturating_mul(2);

@@ -16,6 +16,7 @@ use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
+use crate::engine::runs::{self, JobStanding};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
@@ -26,13 +27,17 @@ use crate::engine::{standing, watermark};
 pub struct Case<'a> {
     pub facts: &'a Facts<'a>,
     pub now: Timestamp,
-    /// Pinned sources that are not retired.
+    /// Pinned sources that are not retired and can prove absence: of them evidence is demanded.
     pub sources: Vec<(&'a SourceName, Option<&'a Source>)>,
+    /// Pinned sources that are not retired and prove use alone. Nothing is demanded of them: a
+    /// source that covers one sees every request that may stand unread in it.
+    pub best_effort: Vec<(&'a SourceName, &'a Source)>,
     pub watermark: Option<Timestamp>,
     pub window: RequiredWindow,
     pub migrants: Vec<Migrant<'a>>,
     /// What A was seen to issue.
     pub issues: Option<Issues>,
+    pub jobs: Vec<JobStanding<'a>>,
     /// Latest effective time of a presentation of A that counts.
     pub last_old: Option<Timestamp>,
     /// Since when all sources have been observed without a break.
@@ -46,6 +51,10 @@ impl<'a> Case<'a> {
         let rotation = facts.rotation;
         let mut sources = facts.sources.clone();
         sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
+        let is_best_effort = |of: Option<&'a Source>| of.filter(|source| !source.is_complete());
+        let best_effort: Vec<_> =
+            sources.iter().filter_map(|(name, of)| Some((*name, is_best_effort(*of)?))).collect();
+        sources.retain(|(_, of)| is_best_effort(*of).is_none());
         let watermark = watermark::least(sources.iter().map(|(name, source)| {
             let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
             source.and_then(|source| standing::source_watermark(source, counts))
@@ -53,6 +62,7 @@ impl<'a> Case<'a> {
         let old_key = rotation.declaration.old_key.fingerprint;
         let issues = facts.ledger.key(old_key).and_then(|used| used.issues);
         let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
+        let jobs = runs::standings(facts, &migrants);
         let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
         let last_old = counted.filter_map(Migrant::last_old).max();
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
@@ -62,13 +72,15 @@ impl<'a> Case<'a> {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, watermark, issues),
+            window: required_window(facts.policy, &jobs, watermark, issues),
             issues,
             last_old,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
             migrants,
+            jobs,
             sources,
+            best_effort,
         }
     }
 
@@ -207,7 +219,9 @@ impl<'a> Case<'a> {
         let keys = [self.old_key(), self.new_key()];
         let lag = self.facts.policy.max_evidence_lag;
         let known = self.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)));
+        let best_effort = self.best_effort.iter().map(|(name, source)| (name, *source));
         known
+            .chain(best_effort)
             .map(|(name, source)| {
                 let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
                 let from = self.now.minus(self.window.required);
@@ -243,10 +257,14 @@ impl<'a> Case<'a> {
 /// comes back to A when it ends.
 fn required_window(
     policy: &Policy,
+    jobs: &[JobStanding<'_>],
     watermark: Option<Timestamp>,
     issues: Option<Issues>,
 ) -> RequiredWindow {
-    let longest = policy.quiet_period.max(policy.monitoring_cycle);
+    let awaited = jobs.iter().filter(|job| job.is_awaited()).map(|job| job.scheduled);
+    let jobs = awaited.map(|job| job.longest_interval.saturating_add(job.job.max_runtime)).max();
+    let jobs = jobs.unwrap_or_default();
+    let longest = policy.quiet_period.max(policy.monitoring_cycle).max(jobs);
     let sessions = issues.map_or(Duration::ZERO, |issues| issues.lifetime);
     let sessions = policy.max_session_lifetime.max(sessions);
     let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
@@ -255,6 +273,7 @@ fn required_window(
         terms: vec![
             ("quiet_period", policy.quiet_period),
             ("monitoring_cycle", policy.monitoring_cycle),
+            ("jobs", jobs),
             ("max_session_lifetime", sessions),
             ("clock_skew", policy.clock_skew),
         ],

@@ -81,6 +81,8 @@ pub struct SourceStatus {
     pub unreadable: Vec<(String, String)>,
     /// Paths that are refused (FIFO, device, symlink out of the allowed roots), each with its reason.
     pub refused: Vec<(String, String)>,
+    /// How it is known that the service masks data, if it does.
+    pub masked: Option<String>,
     /// The streams.
     pub streams: Vec<StreamStatus>,
     /// Whether the files that existed at start have been read to their ends once.
@@ -96,9 +98,10 @@ pub enum SourceState {
     Silent,
     /// The watermark is older than `max_evidence_lag`, or nothing was read yet.
     Behind,
-    /// No line with a key of the rotation was ever read from it.
+    /// No line with a key of the rotation or a probe's was read from it, or none any more from a
+    /// place that showed one.
     Blind,
-    /// The service hides data.
+    /// Keys are hidden in it.
     Masked,
     /// It cannot be opened or read.
     Unreadable,

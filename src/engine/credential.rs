@@ -153,6 +153,10 @@ pub struct StreamName(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerName(Arc<str>);
 
+/// A place where lines show a key, as it is declared: `query:NAME` or `field:NAME`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceName(Arc<str>);
+
 impl CredentialName {
     /// Wraps a name.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
@@ -178,6 +182,18 @@ impl SourceName {
 }
 
 impl StreamName {
+    /// Wraps a name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PlaceName {
     /// Wraps a name.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
@@ -235,6 +251,18 @@ impl fmt::Display for StreamName {
 impl fmt::Display for ConsumerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for PlaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PlaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
     }
 }
 

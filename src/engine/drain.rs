@@ -8,20 +8,24 @@
 //! take_*, start, record --> [ Drain ] --advance(now)--> take_commit, poll_event, snapshot
 //! ```
 
+mod deadlines;
+mod milestones;
+mod reports;
 mod snapshot;
 mod terms;
 mod verdicts;
 
-pub use terms::{CredentialDecl, Declared, Opening, Refused};
+pub use terms::{CredentialDecl, Declared, Opening, Refused, Unknown};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, Epoch, Verdict};
 use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
 use crate::engine::evidence::{Source, Taken};
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Ledger, MAX_CONSUMERS};
 use crate::engine::policy::AnonymousConsumers;
 use crate::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
@@ -42,6 +46,7 @@ struct Watched {
     policy_digest: String,
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
+    milestones: milestones::Milestones,
 }
 
 /// The machine. See the module's documentation.
@@ -63,10 +68,15 @@ pub struct Drain {
 impl Drain {
     /// Builds the machine from the configuration and the stored state.
     pub fn new(declared: Declared, state: State) -> Self {
+        Self::with_consumer_limit(MAX_CONSUMERS, declared, state)
+    }
+
+    /// As [`new`](Self::new), with another bound on the consumers of a key that are kept apart.
+    pub fn with_consumer_limit(limit: usize, declared: Declared, state: State) -> Self {
         let mut drain = Self {
             declared,
             sources: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::restore(limit, state.keys, state.uses),
             rotations: BTreeMap::new(),
             clock_suspects: state.clock_suspects,
             clock: None,
@@ -89,17 +99,18 @@ impl Drain {
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
         }
-        for (source, stream, count) in state.lines {
-            drain.source_mut(&source).stream_mut(&stream).add_lines(count);
+        for record in state.probes {
+            drain.source_mut(&record.source.clone()).restore_probe(record);
+        }
+        for record in state.lines {
+            let stream = drain.source_mut(&record.source).stream_mut(&record.stream);
+            stream.lines.add(record.step, record.count);
         }
         for (source, stream, rejected) in state.rejected_keys {
             drain.source_mut(&source).stream_mut(&stream).add_rejected(rejected);
         }
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);
-        }
-        for (_, cell) in &state.cells {
-            drain.ledger.add(cell);
         }
         state.issued.iter().for_each(|issued| drain.ledger.add_issued(issued));
         for pool in &state.pools {
@@ -120,6 +131,7 @@ impl Drain {
                 watched.violations.push(violation);
             }
         }
+        drain.restore_milestones(state.checkpoints, state.incidents, state.summaries);
         for decl in drain.declared.sources.clone() {
             drain.source_mut(&decl.name.clone()).declare(decl);
         }
@@ -146,6 +158,7 @@ impl Drain {
             policy_digest: String::new(),
             policy_since: None,
             late_recorded_at: None,
+            milestones: milestones::Milestones::default(),
             rotation,
         };
         self.rotations.insert(watched.rotation.declaration.id.clone(), watched);
@@ -158,7 +171,7 @@ impl Drain {
     // Inputs of the reader.
 
     /// Takes what a chunk adds. A repeat is dropped, a hole becomes a gap.
-    pub fn take_delta(&mut self, delta: UsageDelta) {
+    pub fn take_delta(&mut self, mut delta: UsageDelta) {
         let known_gaps = self.source_mut(&delta.source).gaps.len();
         if self.source_mut(&delta.source).take(&delta) == Taken::Repeat {
             return;
@@ -168,7 +181,7 @@ impl Drain {
             self.source_mut(&delta.source).gaps.push(gap.clone());
             self.note_gap(gap);
         }
-        delta.cells.iter().for_each(|cell| self.ledger.add(cell));
+        self.ledger.take(&mut delta.cells);
         delta.issued.iter().for_each(|issued| self.ledger.add_issued(issued));
         self.commit.pools.extend(delta.pools.iter().filter_map(|pool| self.ledger.add_pool(pool)));
         if delta.future_event {
@@ -219,6 +232,10 @@ impl Drain {
         if opening.old_key.fingerprint == opening.new_key.fingerprint {
             return Err(Refused::SameKey);
         }
+        let keys = [opening.old_key.fingerprint, opening.new_key.fingerprint];
+        if let Some(probe) = self.probe_of(&keys) {
+            return Err(Refused::ProbeKey(probe));
+        }
         let started_at = opening.started_at.unwrap_or(now);
         if started_at > now.plus(Duration::from_mins(1)) {
             return Err(Refused::StartsInTheFuture);
@@ -256,6 +273,7 @@ impl Drain {
             .ok_or_else(|| Refused::UnknownRotation(rotation.clone()))?;
         let at = at.unwrap_or(now);
         watched.rotation.check(&event, at, now)?;
+        self.close(rotation, &event, at, now);
         Ok(self.append(rotation, event, at, by, note, now))
     }
 
@@ -309,6 +327,12 @@ impl Drain {
         self.journal_sequence
     }
 
+    /// Returns the name of a probe that has one of `keys`.
+    fn probe_of(&self, keys: &[Fingerprint]) -> Option<Arc<str>> {
+        let mut probes = self.declared.sources.iter().flat_map(|decl| &decl.policy.probes);
+        probes.find(|probe| keys.contains(&probe.key)).map(|probe| Arc::clone(&probe.name))
+    }
+
     fn new_id(&self, credential: &CredentialName) -> RotationId {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let name: String = credential.as_str().chars().map(plain).collect();
@@ -357,6 +381,7 @@ impl Drain {
         for source in self.sources.values_mut() {
             source.drain_changes(&mut self.commit);
         }
+        self.ledger.drain_changes(&mut self.commit);
         let mut commit = std::mem::take(&mut self.commit);
         if !commit.is_empty() {
             commit.now = Some(now);
@@ -367,23 +392,5 @@ impl Drain {
     /// Returns the next event to publish; call it after the commit.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Returns the next time after `now` at which an answer can change without any input.
-    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let answers = self.rotations.values().filter_map(|watched| watched.answer.as_ref());
-        let clears = answers.flat_map(|answer| &answer.blockers).filter_map(|b| b.clears_at);
-        let silences = self.sources.values().flat_map(|source| {
-            let idle = source.decl.as_ref().map(|decl| decl.policy.idle_after);
-            source.streams.values().filter_map(move |s| Some(s.record.last_line_at?.plus(idle?)))
-        });
-        let evidence = self.rotations.values().filter_map(|watched| {
-            let (policy, _) = self.policy_of(&watched.rotation);
-            Some(watched.answer.as_ref()?.watermark?.plus(policy.max_evidence_lag))
-        });
-        let waivers = self.rotations.values().flat_map(|w| w.rotation.waived.values().copied());
-        // A bound is passed one instant after it is reached.
-        let passed = silences.chain(evidence).map(|at| at.plus(Duration::from_nanos(1)));
-        clears.chain(passed).chain(waivers).filter(|at| *at > now).min()
     }
 }

@@ -9,9 +9,13 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
-use crate::engine::credential::{Fingerprint, SourceName, StreamName};
-use crate::engine::policy::SourcePolicy;
-use crate::engine::state::{Commit, GenerationRecord, SourceRecord, StreamRecord, TrackedRecord};
+use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::line_counts::LineCounts;
+use crate::engine::policy::{Completeness, SourcePolicy};
+use crate::engine::probe::{Probe, Sighted, Sightings};
+use crate::engine::state::{
+    Commit, GenerationRecord, ProbeRecord, SourceRecord, StreamRecord, TrackedRecord,
+};
 use crate::engine::stream::Stream;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{GenerationNumber, UsageDelta};
@@ -30,9 +34,11 @@ pub struct SourceDecl {
     pub name: SourceName,
     /// Digest of format and key places.
     pub layout: String,
-    /// Lateness and silence.
+    /// The places of the key.
+    pub places: Vec<PlaceName>,
+    /// Lateness, silence, completeness and probes.
     pub policy: SourcePolicy,
-    /// Keys its matcher looks for.
+    /// Keys its matcher looks for, those of its probes included.
     pub tracked: Vec<Fingerprint>,
 }
 
@@ -67,6 +73,7 @@ pub struct Source {
     /// Keys looked for, with the event time since when; `None`: from the first line on. A key
     /// that was looked for once and is not at present stays, with a time that never comes.
     pub tracked: BTreeMap<Fingerprint, Option<Timestamp>>,
+    sighted: Sighted,
     generations: HashMap<(StreamName, GenerationNumber), Generation>,
     watching_since: Option<Timestamp>,
     changed: bool,
@@ -91,6 +98,7 @@ impl Source {
             status: None,
             gaps: Vec::new(),
             tracked: BTreeMap::new(),
+            sighted: Sighted::default(),
             generations: HashMap::new(),
             watching_since: None,
             changed: false,
@@ -102,7 +110,7 @@ impl Source {
         let stream = Stream {
             record,
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: false,
         };
@@ -113,6 +121,11 @@ impl Source {
     pub fn restore_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
         self.generations.insert(place, Generation { record, changed: false });
+    }
+
+    /// Takes stored sightings of a probe back.
+    pub fn restore_probe(&mut self, record: ProbeRecord) {
+        self.sighted.restore(record.key, record.seen);
     }
 
     /// Takes a generation as the reader has it now: found, renamed or finished.
@@ -126,6 +139,8 @@ impl Source {
         if self.record.layout != decl.layout {
             if !self.record.layout.is_empty() {
                 self.streams.values_mut().for_each(Stream::restart);
+                // They proved the format that was.
+                self.sighted.forget();
             }
             self.record.layout.clone_from(&decl.layout);
             self.changed = true;
@@ -149,6 +164,19 @@ impl Source {
             self.tracked.insert(key, since);
             self.changed = true;
         }
+    }
+
+    /// Returns the probes that are declared, each with when it was seen, if ever.
+    pub fn probes(&self) -> impl Iterator<Item = (&Probe, Option<&Sightings>)> {
+        let declared = self.decl.iter().flat_map(|decl| &decl.policy.probes);
+        declared.map(|probe| (probe, self.sighted.of(probe)))
+    }
+
+    /// Tells whether its lines can prove that a key was not used. One that is not configured any
+    /// more was declared complete as far as anybody knows.
+    pub fn is_complete(&self) -> bool {
+        let declared = self.decl.as_ref().map(|decl| &decl.policy.completeness);
+        declared.is_none_or(|completeness| *completeness == Completeness::Complete)
     }
 
     /// Tells whether lines are matched against `key` at present.
@@ -177,6 +205,9 @@ impl Source {
             self.move_offset(place, delta);
         }
         self.changed = true;
+        if let Some(decl) = &self.decl {
+            self.sighted.take(&delta.cells, &decl.policy.probes);
+        }
         let read = (range.to - range.from).saturating_sub(delta.skipped);
         self.record.bytes_read = self.record.bytes_read.saturating_add(read);
         self.record.bytes_skipped = self.record.bytes_skipped.saturating_add(delta.skipped);
@@ -280,6 +311,12 @@ impl Source {
                 since: *since,
             }));
         }
+        let source = &self.record.source;
+        commit.probes.extend(self.sighted.drain_changes().map(|(key, seen)| ProbeRecord {
+            source: source.clone(),
+            key,
+            seen,
+        }));
         for stream in self.streams.values_mut() {
             if std::mem::take(&mut stream.changed) {
                 commit.streams.push(stream.record.clone());
@@ -333,9 +370,11 @@ impl Source {
                 last_line_at: None,
                 observed_lateness: Duration::ZERO,
                 keys_seen: Vec::new(),
+                places_seen: BTreeMap::new(),
+                masked_at: None,
             },
             status: None,
-            lines: BTreeMap::new(),
+            lines: LineCounts::default(),
             rejected_keys: Vec::new(),
             changed: true,
         })

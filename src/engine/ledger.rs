@@ -1,9 +1,14 @@
 //! Who presented which key, over all sources: the sum of all usage cells.
 //!
-//! Built from cells alone, whether they come from a delta or from the state, so that a restart
-//! changes nothing.
+//! ```text
+//! cells of a delta --fold--> cells of at most so many consumers --add--> Presentations
+//!                                                     commit <--records--'  '--> decision
+//! ```
+//!
+//! What a commit touched is written whole with it, and the next start takes it back as it was:
+//! cells are history only and may be rolled up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -13,8 +18,22 @@ use crate::engine::credential::Fingerprint;
 use crate::engine::distinct::Distinct;
 use crate::engine::recent::Recent;
 use crate::engine::series::Series;
+use crate::engine::state::{Commit, KeyRecord, UsesRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Consumer, Issued, Outcome, PoolAddresses, Seconds, UsageCell};
+
+/// Most consumers of one key that are kept apart; all others are the one [`Consumer::Others`].
+///
+/// One consumer of one key takes at most 2 × 512 bursts of 16 B (16.4 KB) and 143 windows of 40 B
+/// in trees that are at least half full (11.4 KB): 29 KB with the longest name. 2048 consumers that
+/// present both keys of a rotation at the worst of intervals take 2 × 2048 × 29 KB = 119 MB; a
+/// steady consumer, which is one burst, takes a third of that.
+pub const MAX_CONSUMERS: usize = 2048;
+
+/// Longest name, in bytes, of a consumer that is kept apart: a line may be far longer.
+///
+/// The longest role name of AWS in an ARN is below 700.
+pub const MAX_NAME_BYTES: usize = 1024;
 
 /// One consumer's presentations of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,15 +47,17 @@ pub struct Presentations {
     /// Latest effective time: event time, or the arrival of a line that was read late.
     pub counts_until: Option<Timestamp>,
     /// Start of the last second with each outcome, indexed as [`Outcome::ALL`].
-    last_second: [Option<Timestamp>; 4],
+    pub last_second: [Option<Timestamp>; 4],
     /// Start of the last second of which a denial is sure.
-    last_denied: Option<Timestamp>,
+    pub last_denied: Option<Timestamp>,
     /// Seconds with a presentation of any outcome, by effective time.
     pub presented: Bursts,
     /// Seconds with an accepted presentation, by event time.
     pub accepted: Bursts,
     /// Presentations of the last month by effective time.
     pub recent: Recent,
+    /// Those of `recent` that were read late: they prove neither that a key works nor when.
+    pub late: Recent,
 }
 
 impl Presentations {
@@ -59,6 +80,9 @@ impl Presentations {
         self.counts_until = self.counts_until.max(Some(tally.counts_until));
         self.presented.insert(cell.minute, any);
         self.recent.add(cell.minute, tally.counts);
+        if cell.late {
+            self.late.add(cell.minute, tally.counts);
+        }
         self.add_proofs(cell);
     }
 
@@ -101,6 +125,9 @@ impl Presentations {
 }
 
 /// Everything seen of one key.
+///
+/// What is kept of the key as a whole travels in its [`KeyRecord`]; of a consumer, in its
+/// [`UsesRecord`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyUse {
     /// Who presented it.
@@ -122,18 +149,102 @@ pub struct Issues {
     pub beyond: Option<Timestamp>,
 }
 
+impl KeyUse {
+    /// Returns the number of consumers that are kept apart: all but the two pools.
+    pub fn kept_apart(&self) -> usize {
+        let pools = [Consumer::Anonymous, Consumer::Others];
+        let pools = pools.iter().filter(|pool| self.consumers.contains_key(*pool));
+        self.consumers.len() - pools.count()
+    }
+
+    /// Makes `consumer` one of [`Consumer::Others`], if it is new and there are `limit` already, or
+    /// if its name is too long.
+    fn fold(&self, consumer: &Consumer, limit: usize) -> Option<Consumer> {
+        let too_many = || !self.consumers.contains_key(consumer) && self.kept_apart() >= limit;
+        let folds = consumer.as_str().len() > MAX_NAME_BYTES || !consumer.is_pool() && too_many();
+        folds.then_some(Consumer::Others)
+    }
+}
+
 /// All presentations of all tracked keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     keys: HashMap<Fingerprint, KeyUse>,
+    /// Most consumers of one key that are kept apart.
+    limit: usize,
+    /// What changed since the last commit.
+    touched: BTreeSet<(Fingerprint, Consumer)>,
 }
 
 impl Ledger {
-    /// Adds a cell.
-    pub fn add(&mut self, cell: &UsageCell) {
+    /// Makes a ledger without a presentation, which keeps `limit` consumers of a key apart.
+    pub fn new(limit: usize) -> Self {
+        Self { keys: HashMap::new(), limit, touched: BTreeSet::new() }
+    }
+
+    /// Takes stored records back: the ledger is as it was when the last of them was committed.
+    ///
+    /// A consumer that was kept apart stays so, also when `limit` is lower than it was.
+    pub fn restore(limit: usize, keys: Vec<KeyRecord>, uses: Vec<UsesRecord>) -> Self {
+        let mut ledger = Self::new(limit);
+        for record in keys {
+            ledger.keys.entry(record.key).or_default().series = record.series;
+        }
+        for record in uses {
+            let key = ledger.keys.entry(record.key).or_default();
+            key.consumers.insert(record.consumer, record.presentations);
+        }
+        ledger
+    }
+
+    /// Takes the cells of a delta, and makes those of consumers beyond the bound cells of
+    /// [`Consumer::Others`].
+    ///
+    /// Which consumers are kept apart depends on who came first; whether there are others does
+    /// not. Once kept apart, always: so a restart folds as the run before it would have done.
+    pub fn take(&mut self, cells: &mut Vec<UsageCell>) {
+        let mut others: BTreeMap<_, UsageCell> = BTreeMap::new();
+        cells.retain_mut(|cell| {
+            let key = self.keys.entry(cell.key).or_default();
+            if let Some(pool) = key.fold(&cell.consumer, self.limit) {
+                cell.consumer = pool;
+            }
+            self.add(cell);
+            if cell.consumer != Consumer::Others {
+                return true;
+            }
+            // A thousand names of one minute are one cell, so a spray costs no disk.
+            let pooled = others.entry((cell.key, cell.minute, cell.late));
+            pooled.and_modify(|all| all.tally.merge(&cell.tally)).or_insert_with(|| cell.clone());
+            false
+        });
+        cells.extend(others.into_values());
+    }
+
+    fn add(&mut self, cell: &UsageCell) {
         let key = self.keys.entry(cell.key).or_default();
         key.series.add(cell.minute, cell.tally.counts);
         key.consumers.entry(cell.consumer.clone()).or_default().add(cell);
+        self.touched.insert((cell.key, cell.consumer.clone()));
+    }
+
+    /// Moves what changed since the last call into `commit`, each record whole.
+    pub fn drain_changes(&mut self, commit: &mut Commit) {
+        let touched = std::mem::take(&mut self.touched);
+        let keys: BTreeSet<Fingerprint> = touched.iter().map(|(key, _)| *key).collect();
+        commit.keys.extend(keys.into_iter().filter_map(|key| {
+            let series = self.keys.get(&key)?.series.clone();
+            Some(KeyRecord { key, series })
+        }));
+        commit.uses.extend(touched.into_iter().filter_map(|(key, consumer)| {
+            let presentations = self.keys.get(&key)?.consumers.get(&consumer)?.clone();
+            Some(UsesRecord { key, consumer, presentations })
+        }));
+    }
+
+    /// Returns the most consumers of one key that are kept apart.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Adds what was issued to a key, new or stored.
@@ -181,8 +292,8 @@ mod tests {
             late: false,
             tally: Tally::one(Outcome::Forbidden, at, at),
         };
-        let mut ledger = Ledger::default();
-        ledger.add(&cell);
+        let mut ledger = Ledger::new(MAX_CONSUMERS);
+        ledger.take(&mut vec![cell.clone()]);
         let uses = &ledger.of_key(cell.key).unwrap()[&Consumer::Anonymous];
         assert_eq!(uses.latest(&[Outcome::Forbidden]), Some(at));
         assert_eq!(uses.latest(&[Outcome::Accepted]), None);

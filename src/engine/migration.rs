@@ -5,6 +5,7 @@
 //! share a name share its cadence: one pod's new key does not speak for the others.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
@@ -15,6 +16,7 @@ use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
+use crate::engine::velocity;
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
 /// One consumer of a rotation, with what the log shows of it.
@@ -22,8 +24,6 @@ use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 pub struct Migrant<'a> {
     /// Its name, or that of the pool.
     pub name: &'a str,
-    /// Whether it is known by more than its address.
-    pub named: bool,
     /// What is known of it.
     pub kind: ConsumerKind,
     /// Its entry in the roster.
@@ -36,7 +36,8 @@ pub struct Migrant<'a> {
     pub state: ConsumerState,
 }
 
-/// Returns every consumer of the roster and every one that presented either key, by name.
+/// Returns every consumer of the roster or of a job and every one that presented either key, by
+/// name.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
@@ -47,11 +48,21 @@ pub fn migrants<'a>(
     let declaration = &rotation.declaration;
     let old = ledger.of_key(declaration.old_key.fingerprint);
     let new = ledger.of_key(declaration.new_key.fingerprint);
+    // A pool is one consumer, and a roster or a job may name it; so is an address kept apart.
+    let kind_of = |name: &Arc<str>| {
+        let address = Consumer::Address(ConsumerName::new(Arc::clone(name)));
+        let is_address = [old, new].into_iter().flatten().any(|all| all.contains_key(&address));
+        match &**name {
+            Consumer::POOL => ConsumerKind::Pool,
+            Consumer::OTHERS => ConsumerKind::Others,
+            _ if is_address => ConsumerKind::Address,
+            _ => ConsumerKind::Named,
+        }
+    };
     let mut all: BTreeMap<(&str, ConsumerKind), Migrant<'a>> = BTreeMap::new();
     let mut meet = |name: &'a str, kind: ConsumerKind, note: &dyn Fn(&mut Migrant<'a>)| {
         note(all.entry((name, kind)).or_insert(Migrant {
             name,
-            named: kind == ConsumerKind::Named,
             kind,
             roster: None,
             old: None,
@@ -60,21 +71,16 @@ pub fn migrants<'a>(
         }));
     };
     for entry in &declaration.roster {
-        // The pool is one consumer, and a roster may name it; so is an address that is kept apart.
-        let address = Consumer::Address(ConsumerName::new(entry.name.clone()));
-        let is_address = [old, new].into_iter().flatten().any(|all| all.contains_key(&address));
-        let kind = match &*entry.name {
-            Consumer::POOL => ConsumerKind::Pool,
-            _ if is_address => ConsumerKind::Address,
-            _ => ConsumerKind::Named,
-        };
-        meet(&entry.name, kind, &|migrant| migrant.roster = Some(entry));
+        meet(&entry.name, kind_of(&entry.name), &|migrant| migrant.roster = Some(entry));
     }
     for (consumer, uses) in old.into_iter().flatten() {
         meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.old = Some(uses));
     }
     for (consumer, uses) in new.into_iter().flatten() {
         meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.new = Some(uses));
+    }
+    for job in &declaration.jobs {
+        meet(&job.consumer, kind_of(&job.consumer), &|_| {});
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
     for migrant in &mut all {
@@ -95,10 +101,18 @@ impl Migrant<'_> {
         retired.is_some_and(|at| self.last_old().is_none_or(|last| last <= *at))
     }
 
-    /// Tells whether the journal can mean it: a client that calls itself `anonymous`, by name or by
-    /// user agent, is not the pool.
+    /// Tells whether a job of the consumer `name` is its.
+    pub(super) fn has_job_of(&self, name: &str) -> bool {
+        self.name == name && self.may_be_named()
+    }
+
+    /// Tells whether the journal can mean it: a client that calls itself as a pool is not the pool.
     fn may_be_named(&self) -> bool {
-        self.kind == ConsumerKind::Pool || self.name != Consumer::POOL
+        match self.name {
+            Consumer::POOL => self.kind == ConsumerKind::Pool,
+            Consumer::OTHERS => self.kind == ConsumerKind::Others,
+            _ => true,
+        }
     }
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.
@@ -218,13 +232,14 @@ impl Migrant<'_> {
         };
         ConsumerView {
             consumer: self.name.to_owned(),
-            named: self.named,
+            named: self.kind == ConsumerKind::Named,
             state: self.state,
             old: used(self.old),
             new: used(self.new),
             moved_at: self.moved_at(),
             largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
+            cadence_bound: self.old.and_then(|old| velocity::cadence_bound(old, policy)),
         }
     }
 }

@@ -27,6 +27,8 @@ pub mod coverage;
 
 pub mod watermark;
 
+pub mod line_counts;
+
 pub mod stream;
 
 pub mod evidence;
@@ -39,21 +41,47 @@ pub mod series;
 
 pub mod ledger;
 
+pub mod probe;
+
 pub mod policy;
 
 pub mod wording;
 
 pub mod declaration;
 
+pub mod job;
+
 pub mod rotation;
 
 pub mod migration;
+
+pub mod pace;
+
+pub mod curve;
+
+pub mod velocity;
+
+pub mod preflight;
+
+pub mod plan;
 
 pub mod standing;
 
 pub mod readiness;
 
+mod runs;
+
 mod case;
+
+mod new_key;
+
+pub mod incident;
+
+pub mod checkpoints;
+
+pub mod summary;
+
+pub mod health;
 
 mod warnings;
 

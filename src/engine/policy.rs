@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::engine::credential::SourceName;
+use crate::engine::probe::Probe;
 
 /// Which consumers a [`threshold`](Policy::threshold) is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,18 @@ impl Policy {
     }
 }
 
+/// What the lines of a source can prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// That a key was used, and that it was not.
+    Complete,
+    /// That a key was used, never that it was not: it loses lines by its maker's own words.
+    PositiveOnly {
+        /// A complete source that sees the same requests.
+        covered_by: Option<SourceName>,
+    },
+}
+
 /// What is declared of one source, as far as the decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePolicy {
@@ -138,4 +151,8 @@ pub struct SourcePolicy {
     pub idle_after: Duration,
     /// Whether a confirmed end of file proves idleness (`silence = "idle"`): an assumption.
     pub silence_is_idle: bool,
+    /// What its lines can prove.
+    pub completeness: Completeness,
+    /// The probes that must show up in it.
+    pub probes: Vec<Probe>,
 }

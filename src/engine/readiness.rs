@@ -7,7 +7,7 @@
 //! none                  -> ready
 //! ```
 //!
-//! [`RULES`] lists each code with its rule, in the order of the answer; the rules stand in the
+//! `RULES` lists each code with its rule, in the order of the answer; the rules stand in the
 //! files of `readiness/`, one for each kind of thing they speak of. A rule that cannot know counts
 //! as standing. Invariant: no rule reads a clock, and nothing that is missing makes a rule pass.
 

@@ -28,14 +28,20 @@ pub struct Recent([BTreeMap<i64, [u64; 4]>; 3]);
 
 impl Recent {
     /// Takes stored windows back: level, number and counts of each.
-    pub fn restore(windows: impl IntoIterator<Item = (usize, i64, [u64; 4])>) -> Self {
+    ///
+    /// `None` where a level does not exist, has a window twice, or more than it keeps.
+    pub fn restore(windows: impl IntoIterator<Item = (usize, i64, [u64; 4])>) -> Option<Self> {
         let mut recent = Self::default();
         for (level, number, counts) in windows {
-            if let Some(windows) = recent.0.get_mut(level) {
-                add(windows.entry(number).or_default(), counts);
+            if recent.0.get_mut(level)?.insert(number, counts).is_some() {
+                return None;
             }
         }
-        recent
+        let sound = recent.0.iter().zip(LEVELS).all(|(windows, (_, kept))| {
+            let ends = windows.keys().next().zip(windows.keys().next_back());
+            ends.is_none_or(|(first, last)| last.saturating_sub(*first) < kept)
+        });
+        sound.then_some(recent)
     }
 
     /// Adds what a minute saw, wherever it is not too old by now.
@@ -68,16 +74,30 @@ impl Recent {
         &self,
         from: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, Duration, [u64; 4])> {
+        self.windows_of(self.level(from))
+    }
+
+    /// Returns the finest level that reaches back to `from`, else the coarsest.
+    pub fn level(&self, from: Timestamp) -> usize {
         let reaches = |level: &usize| {
             let (width, kept) = LEVELS[*level];
             let newest = self.0[*level].keys().next_back().copied().unwrap_or(i64::MAX);
             from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
         };
-        let level = (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1);
-        let width = LEVELS[level].0;
-        let span = Duration::from_secs(60 * width.unsigned_abs());
-        self.0[level].iter().map(move |(number, counts)| {
-            (Minute::from_number(number.saturating_mul(width)).start(), span, *counts)
+        (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1)
+    }
+
+    /// Iterates over the windows of one level: none, where there is no such level.
+    pub fn windows_of(
+        &self,
+        level: usize,
+    ) -> impl Iterator<Item = (Timestamp, Duration, [u64; 4])> {
+        let known = self.0.get(level).zip(LEVELS.get(level));
+        known.into_iter().flat_map(|(windows, (width, _))| {
+            let span = Duration::from_secs(60 * width.unsigned_abs());
+            windows.iter().map(move |(number, counts)| {
+                (Minute::from_number(number.saturating_mul(*width)).start(), span, *counts)
+            })
         })
     }
 
@@ -133,7 +153,8 @@ mod tests {
             let seen = recent(&minutes);
             minutes.sort_unstable();
             prop_assert_eq!(&seen, &recent(&minutes));
-            prop_assert_eq!(&seen, &Recent::restore(seen.stored()));
+            let restored = Recent::restore(seen.stored());
+            prop_assert_eq!(Some(&seen), restored.as_ref());
             let newest = *minutes.last().expect("at least one");
             let truly = minutes.iter().filter(|minute| **minute >= from).count() as u64;
             if from > newest - 31 * 24 * 60 {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::engine::answer::Epoch;
 use crate::engine::credential::{SourceName, StreamName};
 pub use crate::engine::declaration::{Declaration, Job, KeyRef, RosterEntry};
-use crate::engine::time::Timestamp;
+use crate::engine::job::ScheduledJob;
+use crate::engine::time::{Span, Timestamp};
 
 /// Identifier of a rotation, unique in one state.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -180,6 +181,8 @@ pub enum Phase {
 pub struct Rotation {
     /// What it was declared with.
     pub declaration: Declaration,
+    /// Its jobs with their schedules, read when it was opened or restored.
+    pub jobs: Arc<[ScheduledJob]>,
     /// Where it stands.
     pub phase: Phase,
     /// When it started.
@@ -200,6 +203,8 @@ pub struct Rotation {
     pub open_incidents: u64,
     /// Jobs that began and have not ended: the start of the first, and how many.
     pub running_jobs: BTreeMap<Arc<str>, (Timestamp, u64)>,
+    /// Jobs that began and ended: whose, and when.
+    pub finished_jobs: Vec<(Arc<str>, Span)>,
     /// Consumers that do not exist any more, since when.
     pub retired: BTreeMap<Arc<str>, Timestamp>,
     /// Consumers whose presentations block nothing until the given time.
@@ -240,8 +245,10 @@ pub enum JournalRefusal {
 impl Rotation {
     /// Opens a rotation.
     pub fn open(declaration: Declaration, started_at: Timestamp) -> Self {
+        let jobs = declaration.jobs.iter().map(|job| ScheduledJob::new(job, started_at)).collect();
         Self {
             declaration,
+            jobs,
             phase: Phase::Open,
             started_at,
             dual_accept_at: None,
@@ -252,6 +259,7 @@ impl Rotation {
             incident_since: None,
             open_incidents: 0,
             running_jobs: BTreeMap::new(),
+            finished_jobs: Vec::new(),
             retired: BTreeMap::new(),
             waived: BTreeMap::new(),
             retired_sources: BTreeSet::new(),
@@ -330,8 +338,12 @@ impl Rotation {
             }
             JournalEvent::JobFinished(name) => {
                 // Two runs may overlap: each must end.
-                if let Some((_, running)) = self.running_jobs.get_mut(name) {
+                if let Some((began, running)) = self.running_jobs.get_mut(name) {
                     *running -= 1;
+                    if *running == 0 {
+                        let run = Span { from: *began, to: at.max(*began) };
+                        self.finished_jobs.push((name.clone(), run));
+                    }
                 }
                 self.running_jobs.retain(|_, (_, running)| *running > 0);
             }

@@ -35,8 +35,12 @@ impl Default for Series {
 
 impl Series {
     /// Takes a stored series back: its width in minutes and its windows by number.
-    pub fn restore(width: i64, windows: impl IntoIterator<Item = (i64, [u64; 4])>) -> Self {
-        Self { width: width.max(1), windows: windows.into_iter().collect() }
+    ///
+    /// `None` where the width is no power of two, or there are more windows than are kept.
+    pub fn restore(width: i64, windows: impl IntoIterator<Item = (i64, [u64; 4])>) -> Option<Self> {
+        let series = Self { width, windows: windows.into_iter().collect() };
+        let is_width = width > 0 && width.cast_unsigned().is_power_of_two();
+        (is_width && series.spanned() <= MAX_WINDOWS as u64).then_some(series)
     }
 
     /// Adds what a minute saw.

@@ -3,15 +3,22 @@
 //! The engine makes these records, the store keeps them, and at the next start the engine is
 //! built from them again. A record is written whole: the newest one replaces the one before.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::checkpoints::CheckpointRecord;
 use crate::engine::coverage::Gap;
-use crate::engine::credential::{Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::health::RotationSummary;
+use crate::engine::incident::Incident;
+use crate::engine::ledger::Presentations;
+use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::series::Series;
+use crate::engine::time::{Span, Step, Timestamp};
 use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, Issued, LineCount, PoolAddresses, RejectedKey, UsageCell,
+    Anchor, Consumer, FileId, GenerationNumber, Issued, LineCount, PoolAddresses, RejectedKey,
     UsageDelta,
 };
 
@@ -57,6 +64,10 @@ pub struct StreamRecord {
     pub observed_lateness: Duration,
     /// Tracked keys that were read from the stream since its observation began.
     pub keys_seen: Vec<Fingerprint>,
+    /// Places that ever showed a tracked key, each with whether one did since observation began.
+    pub places_seen: BTreeMap<PlaceName, bool>,
+    /// Effective time of the latest line with a mask in a place of the key.
+    pub masked_at: Option<Timestamp>,
 }
 
 /// One generation of a stream.
@@ -96,11 +107,98 @@ pub struct TrackedRecord {
     pub since: Option<Timestamp>,
 }
 
+/// When a probe was seen in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The probe's key.
+    pub key: Fingerprint,
+    /// When it was seen.
+    pub seen: Sightings,
+}
+
+/// What a violation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViolationKind {
+    /// A `ready` was taken back.
+    Retraction,
+    /// A line with the old key came later than its source allows.
+    LateLine,
+}
+
+impl ViolationKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Retraction, Self::LateLine];
+
+    /// Returns the word used in JSON and in the state.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retraction => "retraction",
+            Self::LateLine => "late_line",
+        }
+    }
+}
+
+/// All that is known of one consumer's presentations of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsesRecord {
+    /// The key.
+    pub key: Fingerprint,
+    /// Who presented it.
+    pub consumer: Consumer,
+    /// The presentations, from the first on.
+    pub presentations: Presentations,
+}
+
+/// What is known of one key as a whole, besides who presented it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The key.
+    pub key: Fingerprint,
+    /// Its presentations over time.
+    pub series: Series,
+}
+
+/// Lines of a stream in one window of event time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// How wide the window is.
+    pub step: Step,
+    /// Its lines; the minute is the first of the window.
+    pub count: LineCount,
+}
+
+/// How long usage is kept, from the end of its window on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// By minute; then by hour.
+    pub minutes: Duration,
+    /// By hour; then by day.
+    pub hours: Duration,
+    /// By day; then it is forgotten, unless its key is in an open rotation.
+    pub days: Duration,
+}
+
+impl Default for Retention {
+    /// A week by minute, 90 days by hour, two years by day.
+    fn default() -> Self {
+        let days = |n: u64| Duration::from_hours(n * 24);
+        Self { minutes: days(7), hours: days(90), days: days(730) }
+    }
+}
+
 /// Contrary evidence that came after a `ready`, or an old-key line behind the watermark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rotation.
     pub rotation: RotationId,
+    /// Which of the two.
+    pub kind: ViolationKind,
     /// Event time of the evidence, where it is one line.
     pub event_at: Option<Timestamp>,
     /// When it was noticed.
@@ -132,14 +230,18 @@ pub struct PublishedVerdict {
 
 /// Everything one transaction adds: offsets, counts, evidence and answers together.
 ///
-/// Cells and line counts of the deltas are added to what is stored; every other record replaces
-/// the one with the same key.
+/// Cells and line counts of the deltas are added to what is stored, of rejected keys the latest
+/// stays; every other record replaces the one with the same key.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// New usage: cells, line counts and issued keys are taken from here.
     pub deltas: Vec<UsageDelta>,
     /// Changed pools: all of what is kept of each.
     pub pools: Vec<PoolAddresses>,
+    /// Who presented a key that the deltas touch: each as it is after them.
+    pub uses: Vec<UsesRecord>,
+    /// The keys that the deltas touch.
+    pub keys: Vec<KeyRecord>,
     /// Changed sources.
     pub sources: Vec<SourceRecord>,
     /// Changed streams.
@@ -148,6 +250,8 @@ pub struct Commit {
     pub generations: Vec<GenerationRecord>,
     /// Tracked keys of changed sources.
     pub tracked: Vec<TrackedRecord>,
+    /// Changed sightings of probes.
+    pub probes: Vec<ProbeRecord>,
     /// New gaps.
     pub gaps: Vec<Gap>,
     /// New rotations.
@@ -158,6 +262,12 @@ pub struct Commit {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Changed checkpoints.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// New incidents, and those that ended or came back.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Changed verdicts.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer; 0: unchanged.
@@ -171,15 +281,21 @@ impl Commit {
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
             && self.pools.is_empty()
+            && self.uses.is_empty()
+            && self.keys.is_empty()
             && self.sources.is_empty()
             && self.streams.is_empty()
             && self.generations.is_empty()
             && self.tracked.is_empty()
+            && self.probes.is_empty()
             && self.gaps.is_empty()
             && self.rotations.is_empty()
             && self.journal.is_empty()
             && self.violations.is_empty()
             && self.clock_suspects.is_empty()
+            && self.checkpoints.is_empty()
+            && self.incidents.is_empty()
+            && self.summaries.is_empty()
             && self.verdicts.is_empty()
             && self.sequence == 0
             && self.now.is_none()
@@ -197,15 +313,19 @@ pub struct State {
     pub generations: Vec<GenerationRecord>,
     /// Tracked keys.
     pub tracked: Vec<TrackedRecord>,
-    /// Usage cells by source.
-    pub cells: Vec<(SourceName, UsageCell)>,
     /// Addresses of the pools.
     pub pools: Vec<PoolAddresses>,
     /// Session keys that were issued and may live.
     pub issued: Vec<Issued>,
-    /// Line counts by source and stream.
-    pub lines: Vec<(SourceName, StreamName, LineCount)>,
-    /// Rejected lines with a tracked key, by source and stream.
+    /// Sightings of probes, also of those no longer configured.
+    pub probes: Vec<ProbeRecord>,
+    /// Who presented which key.
+    pub uses: Vec<UsesRecord>,
+    /// Keys that were presented.
+    pub keys: Vec<KeyRecord>,
+    /// Line counts.
+    pub lines: Vec<LineRecord>,
+    /// The latest rejected line with each tracked key, by source and stream.
     pub rejected_keys: Vec<(SourceName, StreamName, RejectedKey)>,
     /// Gaps, in order of recording.
     pub gaps: Vec<Gap>,
@@ -217,6 +337,12 @@ pub struct State {
     pub violations: Vec<Violation>,
     /// Spans in which the clock is not to be trusted.
     pub clock_suspects: Vec<Span>,
+    /// Checkpoints as they stood last.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Incidents, in the order in which they began.
+    pub incidents: Vec<Incident>,
+    /// Summaries of rotations that ended.
+    pub summaries: Vec<RotationSummary>,
     /// Verdicts last published.
     pub verdicts: Vec<PublishedVerdict>,
     /// Sequence of the newest answer.

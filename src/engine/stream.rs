@@ -2,14 +2,19 @@
 //!
 //! Holds what was proved of it so far; a gap or a changed layout makes it begin anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::coverage::StreamStatus;
 use crate::engine::credential::Fingerprint;
+use crate::engine::line_counts::LineCounts;
 use crate::engine::state::StreamRecord;
-use crate::engine::time::{Minute, Timestamp};
-use crate::engine::usage::{LineCount, RejectedKey, UsageDelta};
+use crate::engine::time::{Step, Timestamp};
+use crate::engine::usage::{RejectedKey, UsageDelta};
+
+/// Most places that are remembered of a stream over all changes of its configuration; any other
+/// counts as one that never showed a key. A configuration lists at most 32.
+const MAX_PLACES_REMEMBERED: usize = 128;
 
 /// One stream of a source.
 #[derive(Clone, Debug)]
@@ -18,26 +23,18 @@ pub struct Stream {
     pub record: StreamRecord,
     /// What the reader found at its last look in this run.
     pub status: Option<StreamStatus>,
-    /// Lines and rejects per minute of event time.
-    pub(super) lines: BTreeMap<Minute, (u64, u64)>,
+    /// Lines and rejects by event time.
+    pub(super) lines: LineCounts,
     /// The latest rejected line with each tracked key.
     pub rejected_keys: Vec<RejectedKey>,
     pub(super) changed: bool,
 }
 
 impl Stream {
-    /// Returns lines and rejects of the minutes from `from` on.
+    /// Returns lines and rejects of the minutes from `from` on: never fewer rejects than there are,
+    /// and never a smaller share of them.
     pub fn lines_since(&self, from: Timestamp) -> (u64, u64) {
-        self.lines
-            .range(from.minute()..)
-            .fold((0, 0), |(lines, rejects), (_, count)| (lines + count.0, rejects + count.1))
-    }
-
-    /// Adds a line count, new or stored.
-    pub(super) fn add_lines(&mut self, count: LineCount) {
-        let entry = self.lines.entry(count.minute).or_default();
-        entry.0 = entry.0.saturating_add(count.lines);
-        entry.1 = entry.1.saturating_add(count.rejects);
+        self.lines.since(from)
     }
 
     /// Adds a rejected line, new or stored. Of each key the latest is kept: it alone can block.
@@ -52,13 +49,16 @@ impl Stream {
     pub(super) fn restart(&mut self) {
         self.record.observing_since = None;
         self.record.keys_seen.clear();
+        // That a place showed a key is remembered: it must do so again.
+        self.record.places_seen.values_mut().for_each(|shown| *shown = false);
         self.changed = true;
     }
 
     pub(super) fn take(&mut self, delta: &UsageDelta, lateness: Duration, most_lateness: Duration) {
         for count in &delta.lines {
-            self.add_lines(*count);
+            self.lines.add(Step::Minute, *count);
         }
+        self.lines.roll_up(delta.arrival);
         for rejected in &delta.rejected_keys {
             self.add_rejected(*rejected);
         }
@@ -79,6 +79,14 @@ impl Stream {
             // the line itself counts from its arrival.
             let observed = lateness.saturating_add(late_by).min(most_lateness);
             record.observed_lateness = record.observed_lateness.max(observed);
+        }
+        record.masked_at = record.masked_at.max(delta.masked_at);
+        for place in &delta.places {
+            if record.places_seen.len() < MAX_PLACES_REMEMBERED
+                || record.places_seen.contains_key(place)
+            {
+                record.places_seen.insert(place.clone(), true);
+            }
         }
         let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
         for key in seen {

@@ -126,6 +126,45 @@ impl Minute {
     }
 }
 
+/// How wide a counting window is. Windows are aligned to UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// One minute.
+    Minute,
+    /// One hour.
+    Hour,
+    /// One day.
+    Day,
+}
+
+impl Step {
+    /// All steps, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+
+    /// Returns the minutes of a window.
+    pub const fn minutes(self) -> i64 {
+        match self {
+            Self::Minute => 1,
+            Self::Hour => 60,
+            Self::Day => 24 * 60,
+        }
+    }
+
+    /// Returns the next wider step.
+    pub const fn wider(self) -> Option<Self> {
+        match self {
+            Self::Minute => Some(Self::Hour),
+            Self::Hour => Some(Self::Day),
+            Self::Day => None,
+        }
+    }
+
+    /// Returns the first minute of the window that `minute` lies in.
+    pub const fn begin(self, minute: Minute) -> Minute {
+        Minute(minute.0.div_euclid(self.minutes()).saturating_mul(self.minutes()))
+    }
+}
+
 /// A half-open span of time `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{ConsumerName, Fingerprint, PlaceName, SourceName, StreamName};
 use crate::engine::distinct::Distinct;
 use crate::engine::time::{Minute, Timestamp};
 
@@ -57,6 +57,8 @@ pub enum Consumer {
     /// One known only by its address or user agent, and kept apart (`anonymous = "each"`): never
     /// equal to one that is named like it.
     Address(ConsumerName),
+    /// Everybody beyond the number of consumers of a key that are kept apart, as one pool.
+    Others,
 }
 
 /// What is known of a consumer. Two of different kinds may have the same name.
@@ -68,15 +70,25 @@ pub enum ConsumerKind {
     Named,
     /// An address or user agent.
     Address,
+    /// Nothing, of all beyond the number that is kept apart.
+    Others,
 }
 
 impl Consumer {
     /// Name under which the pool of anonymous consumers is shown.
     pub const POOL: &'static str = "anonymous";
+    /// Name under which the consumers beyond the bound are shown. A log may spell it, too: it is
+    /// then the name of one [`Named`](Self::Named) consumer.
+    pub const OTHERS: &'static str = "(others)";
 
-    /// Tells whether it is known by more than its address.
+    /// Tells whether it is one that is known by more than its address.
     pub const fn is_named(&self) -> bool {
         matches!(self, Self::Named(_))
+    }
+
+    /// Tells whether it stands for many: an address that is kept apart does not.
+    pub const fn is_pool(&self) -> bool {
+        matches!(self, Self::Anonymous | Self::Others)
     }
 
     /// Returns what is known of it.
@@ -85,6 +97,7 @@ impl Consumer {
             Self::Named(_) => ConsumerKind::Named,
             Self::Anonymous => ConsumerKind::Pool,
             Self::Address(_) => ConsumerKind::Address,
+            Self::Others => ConsumerKind::Others,
         }
     }
 
@@ -93,6 +106,7 @@ impl Consumer {
         match self {
             Self::Named(name) | Self::Address(name) => name.as_str(),
             Self::Anonymous => Self::POOL,
+            Self::Others => Self::OTHERS,
         }
     }
 }
@@ -313,6 +327,10 @@ pub struct UsageDelta {
     pub frontier_assumed: bool,
     /// Rejected lines in which a tracked key stands.
     pub rejected_keys: Vec<RejectedKey>,
+    /// Places that showed a tracked key.
+    pub places: Vec<PlaceName>,
+    /// Effective time of the latest line with a mask in a place of the key, as `***`.
+    pub masked_at: Option<Timestamp>,
     /// How far behind the frontier the latest-coming line with a tracked key was, if beyond the allowed lateness.
     pub late_by: Option<Duration>,
     /// Whether an event lay further in the future than tolerated.

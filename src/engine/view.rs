@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, SourceSummary, Verdict};
+use crate::engine::checkpoints::{CheckpointRecord, CheckpointStatus};
 use crate::engine::coverage::Gap;
 use crate::engine::credential::CredentialName;
+use crate::engine::health::{CredentialHealth, ProgramHealth};
+use crate::engine::incident::Incident;
 use crate::engine::rotation::Rotation;
 use crate::engine::state::Violation;
 use crate::engine::time::Timestamp;
@@ -80,6 +83,8 @@ pub struct ConsumerView {
     pub largest_gap: Duration,
     /// Sessions on the old key.
     pub sessions: u64,
+    /// How long its silence on the old key must be to mean something; `None`: it proves nothing.
+    pub cadence_bound: Option<Duration>,
 }
 
 /// One rotation with its current answer.
@@ -95,6 +100,10 @@ pub struct RotationView {
     pub revocation_verified_at: Option<Timestamp>,
     /// Contrary evidence that came after a `ready`.
     pub violations: Vec<Violation>,
+    /// Its checkpoints, in the order of the phases.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Its own incidents, oldest first.
+    pub incidents: Vec<Incident>,
 }
 
 /// One source with everything that is known of it.
@@ -152,6 +161,10 @@ pub struct Snapshot {
     pub sources: Vec<SourceView>,
     /// All credentials.
     pub credentials: Vec<CredentialView>,
+    /// Figures of the whole program.
+    pub health: ProgramHealth,
+    /// Figures of each credential that is configured or was ever rotated, by name.
+    pub credential_health: Vec<CredentialHealth>,
     /// Transactions committed by this run.
     pub commits: u64,
 }
@@ -174,4 +187,13 @@ pub enum Event {
     ClockSuspect(Timestamp),
     /// A denied line with the old key proved the revocation.
     RevocationVerified(Box<Answer>, Timestamp),
+    /// A checkpoint has another status.
+    CheckpointChanged {
+        /// The checkpoint as it stands now.
+        record: CheckpointRecord,
+        /// The status before; `None` for the first one.
+        from: Option<CheckpointStatus>,
+    },
+    /// An incident began.
+    IncidentBegan(Incident),
 }

@@ -1,9 +1,15 @@
 //! The remarks beside a verdict: they never block.
 
+use std::collections::BTreeSet;
+
 use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
+use crate::engine::credential::SourceName;
 use crate::engine::distinct::Distinct;
+use crate::engine::evidence::Source;
+use crate::engine::ledger::KeyUse;
 use crate::engine::rotation::Phase;
+use crate::engine::standing;
 use crate::engine::usage::{Consumer, ConsumerKind};
 use crate::engine::wording::humane;
 
@@ -13,13 +19,14 @@ pub(super) fn warnings(case: &Case<'_>) -> Vec<Warning> {
     overlap(case, &mut found);
     sources(case, &mut found);
     unidentified(case, &mut found);
+    consumer_limit(case, &mut found);
     found.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
     found.dedup_by(|a, b| (a.code, &a.subject) == (b.code, &b.subject));
     found
 }
 
 fn unidentified(case: &Case<'_>, found: &mut Vec<Warning>) {
-    let unknown = || case.migrants.iter().filter(|one| !one.named && one.roster.is_none());
+    let unknown = || case.migrants.iter().filter(|one| one.roster.is_none());
     if unknown().any(|one| one.kind == ConsumerKind::Pool) {
         let mut addresses = Distinct::default();
         for key in [case.old_key(), case.new_key()] {
@@ -48,6 +55,21 @@ fn unidentified(case: &Case<'_>, found: &mut Vec<Warning>) {
     }
 }
 
+/// Said from four fifths of the bound on.
+fn consumer_limit(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let limit = case.facts.ledger.limit();
+    for (key, name) in [(case.old_key(), case.old_name()), (case.new_key(), case.new_name())] {
+        let kept_apart = case.facts.ledger.key(key).map_or(0, KeyUse::kept_apart);
+        if kept_apart > 0 && kept_apart.saturating_mul(5) >= limit.saturating_mul(4) {
+            let message = format!(
+                "{kept_apart} consumers presented {name}, at most {limit} are kept apart; map them to \
+                 fewer names with [[consumer_map]]"
+            );
+            found.push(warning(WarningCode::ConsumerLimitNear, name, message));
+        }
+    }
+}
+
 fn overlap(case: &Case<'_>, found: &mut Vec<Warning>) {
     let rotation = case.facts.rotation;
     let began = case.overlap_began();
@@ -72,6 +94,7 @@ fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
     let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
     for (name, source) in case.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)))
     {
+        unproved_places(case, name, source, found);
         for gap in source.gaps.iter().filter(|gap| gap.span.to <= from) {
             let message =
                 format!("lines before {} are lost ({})", gap.span.to, gap.reason.as_str());
@@ -89,9 +112,26 @@ fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
             let message = "its silence is declared to be idleness".to_owned();
             found.push(warning(WarningCode::AssumedIdle, stream.as_str(), message));
         }
+    }
+    let known = case.sources.iter().filter_map(|(_, source)| *source);
+    for source in known.chain(case.best_effort.iter().map(|(_, source)| *source)) {
         for (path, why) in source.status.iter().flat_map(|status| &status.refused) {
             found.push(warning(WarningCode::RefusedPath, path, format!("not read: {why}")));
         }
+    }
+}
+
+/// A place that never showed a key may be misspelt, or one that no client uses.
+fn unproved_places(case: &Case<'_>, name: &SourceName, source: &Source, found: &mut Vec<Warning>) {
+    let counted =
+        source.streams.iter().filter(|(stream, _)| case.facts.rotation.counts_stream(name, stream));
+    let shown: BTreeSet<_> = counted.flat_map(|(_, of)| of.record.places_seen.keys()).collect();
+    for place in standing::listed_places(source).filter(|place| !shown.contains(place)) {
+        let message = format!(
+            "{place} never showed a key: a key that is presented there may not be seen; send one \
+             request with a key there, or take it off the source's credential"
+        );
+        found.push(warning(WarningCode::PlaceUnproved, &format!("{name}/{place}"), message));
     }
 }
 

@@ -40,6 +40,33 @@ pub fn humane(duration: Duration) -> String {
     words.join(" ")
 }
 
+/// Says a share as a percentage: `1 %`, `0.25 %`.
+///
+/// ```
+/// use keydrain::engine::wording::percent;
+/// assert_eq!(percent(0.01), "1 %");
+/// assert_eq!(percent(0.0025), "0.25 %");
+/// assert_eq!(percent(1.0 / 3.0), "33.33 %");
+/// ```
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Lists the first three of many names, and how many more there are.
+///
+/// ```
+/// use keydrain::engine::wording::several;
+/// assert_eq!(several(&["a", "b"]), "a, b");
+/// assert_eq!(several(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
+/// ```
+pub fn several(names: &[&str]) -> String {
+    const NAMED: usize = 3;
+    let shown = names[..names.len().min(NAMED)].join(", ");
+    let more = names.len().saturating_sub(NAMED);
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 /// Says an error with everything that caused it, as one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

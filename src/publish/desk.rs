@@ -11,8 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::answer::{Answer, Epoch};
 use crate::engine::credential::{CredentialName, Fingerprint};
+use crate::engine::plan::Plan;
+use crate::engine::preflight::Finding;
 use crate::engine::rotation::{JournalEntry, JournalEvent, JournalRefusal, RotationId};
 use crate::engine::time::Timestamp;
+use crate::engine::velocity::Migration;
 use crate::engine::view::{ConsumerView, Snapshot};
 
 /// The publishing side's two ends: what to show, and where to ask.
@@ -61,6 +64,31 @@ pub enum Request {
         rotation: RotationId,
         /// Gets the consumers.
         reply: oneshot::Sender<Result<Option<Vec<ConsumerView>>, Refusal>>,
+    },
+    /// Report on a rotation's migration; `None`: no such rotation.
+    Migration {
+        /// The rotation.
+        rotation: RotationId,
+        /// Gets the report.
+        reply: oneshot::Sender<Result<Option<Box<Migration>>, Refusal>>,
+    },
+    /// Look for what stands in the way of a rotation of a credential.
+    Preflight {
+        /// The credential.
+        credential: CredentialName,
+        /// Name of the key to retire; `None`: each that was seen.
+        old_key: Option<String>,
+        /// Gets the findings.
+        reply: oneshot::Sender<Result<Vec<Finding>, Refusal>>,
+    },
+    /// Recommend periods for the next rotation of a credential.
+    Plan {
+        /// The credential.
+        credential: CredentialName,
+        /// Name of the key to retire; `None`: the one used last.
+        key: Option<String>,
+        /// Gets the plan.
+        reply: oneshot::Sender<Result<Box<Plan>, Refusal>>,
     },
     /// List a rotation's journal, oldest first; `None`: no such rotation.
     Journal {

@@ -24,7 +24,7 @@ use super::PublishError;
 use super::auth::{Token, guard};
 use super::desk::{Desk, Request};
 use super::problem::Problem;
-use super::{gate, metrics, read, write};
+use super::{advise, gate, metrics, read, write};
 use crate::engine::time::Timestamp;
 use crate::engine::view::Snapshot;
 
@@ -112,18 +112,23 @@ fn routes(app: App) -> Router {
             .route(&path("readiness"), get(gate::readiness))
             .route(&path("gate"), get(gate::gate).post(gate::gate))
             .route(&path("consumers"), get(read::consumers))
+            .route(&path("migration"), get(read::migration))
             .route(&path("journal"), get(read::journal))
+            .route(&path("checkpoints"), get(read::checkpoints))
             .route(&path("events"), post(write::record))
             .route(&path("revoke-intent"), post(write::revoke_intent))
     };
     Router::new()
         .route("/v1/credentials", get(read::credentials))
         .route("/v1/credentials/{name}", get(read::credential))
+        .route("/v1/credentials/{name}/preflight", get(advise::preflight))
+        .route("/v1/credentials/{name}/plan", get(advise::plan))
         .merge(questions("/v1/credentials/{name}"))
         .route("/v1/rotations", get(read::rotations).post(write::start))
         .route("/v1/rotations/{id}", get(read::rotation))
         .merge(questions("/v1/rotations/{id}"))
         .route("/v1/sources", get(read::sources))
+        .route("/v1/health", get(read::health))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz))

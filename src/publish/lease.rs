@@ -6,7 +6,10 @@
 use std::borrow::Cow;
 
 use crate::engine::answer::{Answer, Blocker, Code, Epoch, Verdict};
+use crate::engine::checkpoints::{Checkpoint, CheckpointRecord, CheckpointStatus};
+use crate::engine::rotation::Phase;
 use crate::engine::time::Timestamp;
+use crate::engine::view::RotationView;
 
 /// Returns `answer` as it may be shown at `now`: itself, or `unknown` once its lease is over.
 ///
@@ -36,6 +39,23 @@ pub fn at(answer: &Answer, now: Timestamp) -> Cow<'_, Answer> {
     expired.earliest_ready_at = None;
     expired.epoch = Epoch::new(format!("{}-expired", answer.epoch));
     Cow::Owned(expired)
+}
+
+/// Returns the status of a checkpoint as it may be shown beside `answer`.
+///
+/// A `pre-revoke` that passed is as good as the answer it rests on, and expires with it.
+pub fn checkpoint(
+    record: &CheckpointRecord,
+    view: &RotationView,
+    answer: &Answer,
+) -> CheckpointStatus {
+    let passed =
+        record.checkpoint == Checkpoint::PreRevoke && record.status == CheckpointStatus::Pass;
+    let rests_on_it = view.rotation.phase == Phase::Open;
+    if passed && rests_on_it && answer.verdict != Verdict::Ready {
+        return CheckpointStatus::Unknown;
+    }
+    record.status
 }
 
 #[cfg(test)]

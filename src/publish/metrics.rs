@@ -4,6 +4,8 @@
 //! closed word lists, never a fingerprint, path or consumer. One rotation per credential is
 //! shown: the open one, else the newest.
 
+mod program;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use super::http::App;
 use super::lease;
 use super::read::current_rotation;
 use crate::engine::answer::{Answer, Code, KeyCounts, Verdict};
+use crate::engine::checkpoints::CheckpointStatus;
 use crate::engine::coverage::SourceState;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{Snapshot, SourceView};
@@ -72,6 +75,8 @@ impl Collector for Scrape {
         ConstCounter::new(self.snapshot.commits).encode(commits)?;
         let answers: Vec<_> = self.answers();
         rotations(&mut encoder, &answers)?;
+        self.checkpoints(&mut encoder, &answers)?;
+        program::encode(&mut encoder, &self.snapshot)?;
         sources(&mut encoder, &self.snapshot.sources)
     }
 }
@@ -85,6 +90,29 @@ impl Scrape {
                 .is_some_and(|current| current.rotation.declaration.id == declaration.id)
         });
         current.map(|view| lease::at(&view.answer, self.now).into_owned()).collect()
+    }
+}
+
+impl Scrape {
+    fn checkpoints(&self, encoder: &mut DescriptorEncoder, answers: &[Answer]) -> fmt::Result {
+        let views = answers.iter().filter_map(|answer| {
+            let mut all = self.snapshot.rotations.iter();
+            all.find(|view| view.rotation.declaration.id == answer.rotation)
+                .map(|view| (answer, view))
+        });
+        let series = views.flat_map(|(answer, view)| {
+            view.checkpoints.iter().flat_map(move |record| {
+                let shown = lease::checkpoint(record, view, answer);
+                CheckpointStatus::ALL.map(|status| {
+                    let mut labels = of_rotation(answer);
+                    let checkpoint = record.checkpoint.as_str();
+                    labels.extend([("checkpoint", checkpoint), ("status", status.as_str())]);
+                    (labels, u64::from(shown == status))
+                })
+            })
+        });
+        let help = "Whether this is the status of the checkpoint";
+        gauge(encoder, "keydrain_rotation_checkpoint", help, series)
     }
 }
 

@@ -8,6 +8,7 @@
 //! daemon <--mpsc--- Request  <-- posted             <-- POST      (reply: oneshot)
 //! ```
 
+mod advise;
 mod auth;
 mod desk;
 mod gate;

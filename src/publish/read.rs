@@ -87,7 +87,7 @@ pub(super) fn json_response(status: StatusCode, text: String) -> Response {
     (status, headers, text).into_response()
 }
 
-fn ok(text: String) -> Response {
+pub(super) fn ok(text: String) -> Response {
     json_response(StatusCode::OK, text)
 }
 
@@ -119,6 +119,19 @@ pub(super) async fn rotation(
     Ok(ok(json::rotation(view, &lease::at(&view.answer, now))))
 }
 
+pub(super) async fn checkpoints(
+    State(app): State<App>,
+    subject: Subject,
+) -> Result<Response, Problem> {
+    let (snapshot, now) = (app.snapshot(), (app.clock)());
+    let view = subject.find(&snapshot)?;
+    Ok(ok(json::checkpoints(view, &lease::at(&view.answer, now))))
+}
+
+pub(super) async fn health(State(app): State<App>) -> Response {
+    ok(json::health(&app.snapshot()))
+}
+
 pub(super) async fn sources(State(app): State<App>) -> Response {
     ok(json::sources(&app.snapshot(), (app.clock)()))
 }
@@ -130,6 +143,15 @@ pub(super) async fn consumers(
     let rotation = subject.id(&app.snapshot())?;
     let consumers = app.ask(|reply| Request::Consumers { rotation, reply }).await??;
     Ok(ok(json::consumers(&consumers.ok_or_else(Problem::unknown_rotation)?)))
+}
+
+pub(super) async fn migration(
+    State(app): State<App>,
+    subject: Subject,
+) -> Result<Response, Problem> {
+    let rotation = subject.id(&app.snapshot())?;
+    let report = app.ask(|reply| Request::Migration { rotation, reply }).await??;
+    Ok(ok(json::migration(&*report.ok_or_else(Problem::unknown_rotation)?)))
 }
 
 pub(super) async fn journal(State(app): State<App>, subject: Subject) -> Result<Response, Problem> {

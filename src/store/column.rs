@@ -42,6 +42,15 @@ pub fn get_duration(
     get_count(row, column).map(Duration::from_nanos)
 }
 
+/// Reads a duration that may be missing.
+pub fn get_duration_or_none(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+) -> Result<Option<Duration>, Fault> {
+    let nanos: Option<i64> = row.get(column)?;
+    nanos.map(|_| get_duration(row, column)).transpose()
+}
+
 /// Reads an instant.
 pub fn get_instant(
     row: &Row<'_>,

@@ -1,8 +1,8 @@
 //! The state on disk: one `SQLite` file, one lock, one secret, in one directory of mode 0700.
 //!
 //! ```text
-//! engine --Commit--> Store::commit, ONE transaction --> keydrain.db
-//! engine <--State--- Store::load, at the next start <-----'
+//! engine --Commit--> Store::commit, ONE transaction --> keydrain.db <--> roll_up, in slices
+//! engine <--State--- Store::load, at the next start <-----'   '--> usage, for reports
 //! ```
 //!
 //! Offsets, counts, evidence and answers of one commit are stored together or not at all. The
@@ -12,13 +12,18 @@
 pub mod error;
 pub mod secret;
 
+mod blob;
 mod column;
+mod history;
 mod issued;
 mod journal;
+mod milestones;
 mod names;
 mod open;
 mod ranges;
 mod read;
+mod rollup;
+mod uses;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -26,9 +31,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use error::StoreError;
+pub use history::UsageWindow;
 
-use crate::engine::credential::FingerprintSecret;
-use crate::engine::state::{Commit, State};
+use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
+use crate::engine::state::{Commit, Retention, State};
+use crate::engine::time::{Span, Step, Timestamp};
+use crate::engine::usage::UsageCell;
 use crate::store::names::Names;
 
 /// The open state: the only connection that writes to it, and the lock that makes it so.
@@ -70,12 +78,54 @@ impl Store {
     /// Stores `commit` whole, or nothing of it.
     ///
     /// Cells and line counts are added (counts saturate at 2⁶³ − 1, spans of time at 292 years),
-    /// rejected keys are a set, gaps, journal, violations and clock suspects are appended, every
+    /// of rejected keys the latest stays, gaps, journal, violations and clock suspects are appended, every
     /// other record replaces the one with its key. When it returns, the commit survives a power
     /// cut. After an error that [is retryable](StoreError::is_retryable) the same commit can be
     /// given again.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        let done = write_all(&mut self.connection, &mut self.names, commit);
+        self.write(|tx, names| write::commit(tx, names, commit))
+    }
+
+    /// Makes hours of old minutes and days of old hours, and forgets old days, of all keys but
+    /// those in `keep`; returns whether there may be more to do.
+    ///
+    /// One transaction of at most 1,000 rows, so that a commit never waits long: call it again
+    /// while there is more. Sums, first and last stay what they were; what is done is not done
+    /// again. After an error nothing of this call was done, and it can be made again.
+    pub fn roll_up(
+        &mut self,
+        retention: &Retention,
+        keep: &[Fingerprint],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write(|tx, names| rollup::slice(tx, names, retention, keep, now))
+    }
+
+    /// Returns who presented `key` in the windows of `step` that meet `span`, in order of time.
+    ///
+    /// Each window is whole, at the ends of the span too. Where usage is only kept by wider
+    /// windows, these are given. No presentation is counted in two windows.
+    pub fn usage(
+        &self,
+        key: Fingerprint,
+        span: Span,
+        step: Step,
+    ) -> Result<Vec<UsageWindow>, StoreError> {
+        let found = history::usage(&self.connection, key, span, step);
+        found.map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Returns all cells that are still kept by minute, with their sources.
+    pub fn cells(&self) -> Result<Vec<(SourceName, UsageCell)>, StoreError> {
+        history::cells(&self.connection).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Writes in one transaction, whole or not at all.
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(&Connection, &mut Names) -> Result<T, error::Fault>,
+    ) -> Result<T, StoreError> {
+        let done = write_all(&mut self.connection, &mut self.names, write);
         done.map_err(|fault| {
             // Numbers that were given in the lost transaction mean nothing any more.
             self.names = Names::default();
@@ -84,11 +134,11 @@ impl Store {
     }
 }
 
-fn write_all(
+fn write_all<T>(
     connection: &mut Connection,
     names: &mut Names,
-    commit: &Commit,
-) -> Result<(), error::Fault> {
+    write: impl FnOnce(&Connection, &mut Names) -> Result<T, error::Fault>,
+) -> Result<T, error::Fault> {
     if !connection.is_autocommit() {
         // The rollback of the last commit failed too, with the disk.
         connection.execute_batch("ROLLBACK")?;
@@ -96,9 +146,9 @@ fn write_all(
     names.bound();
     // Immediate: waits for a lock at the start, never in the middle.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    write::commit(&transaction, names, commit)?;
+    let written = write(&transaction, names)?;
     transaction.commit()?;
-    Ok(())
+    Ok(written)
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ fn number_of(kind: ConsumerKind) -> i64 {
         ConsumerKind::Pool => 0,
         ConsumerKind::Named => 1,
         ConsumerKind::Address => 2,
+        ConsumerKind::Others => 3,
     }
 }
 
@@ -153,13 +154,19 @@ impl Directory {
             get_fingerprint(row, "fingerprint")
         })?;
         let consumers = entries(connection, "SELECT id, kind, name FROM consumer", |row| {
-            let name = ConsumerName::from_bytes(row.get::<_, String>("name")?.as_bytes());
-            match row.get("kind")? {
-                0_i64 => Ok(Consumer::Anonymous),
-                1 => Ok(Consumer::Named(name)),
-                2 => Ok(Consumer::Address(name)),
-                _ => Err(Fault::nonsense("consumer.kind", "no known kind")),
+            let name: String = row.get("name")?;
+            let known = ConsumerName::from_bytes(name.as_bytes());
+            let consumer = match row.get("kind")? {
+                0_i64 => Consumer::Anonymous,
+                1 => Consumer::Named(known),
+                2 => Consumer::Address(known),
+                3 => Consumer::Others,
+                _ => return Err(Fault::nonsense("consumer.kind", "no known kind")),
+            };
+            if consumer.is_pool() && consumer.as_str() != name {
+                return Err(Fault::nonsense("consumer", "a pool of no known name"));
             }
+            Ok(consumer)
         })?;
         let rotations = entries(connection, "SELECT id, name FROM rotation", |row| {
             Ok(RotationId::new(row.get::<_, String>("name")?))

@@ -160,6 +160,9 @@ fn prepare(path: &Path, connection: &Connection, check: Fingerprint) -> Result<(
     connection.pragma_update(None, "synchronous", "full")?;
     // A number without a name would be a count that nobody can read.
     connection.pragma_update(None, "foreign_keys", true)?;
+    // auto_vacuum stays off, which is what a new database has: history is of a steady size, so the
+    // pages that a roll-up frees are filled by the next minutes. To move pages in order to shrink
+    // the file for a while would make commits wait and write each page twice.
     // After a burst or a long reader the log shrinks again.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(())

@@ -1,29 +1,30 @@
 //! Everything that was stored, as the records that the engine goes on from.
 //!
-//! Lists come back in the order in which they were recorded; counts by source, key, consumer and
-//! minute. A value that this program never writes is damage and stops the reading: a guess could
+//! Lists come back in the order in which they were recorded; the history of usage does not come
+//! back here (`history.rs`). A value that this program never writes is damage and stops the reading: a guess could
 //! make a verdict greener.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row};
 
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::{Gap, GapReason};
-use crate::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use crate::engine::credential::{CredentialName, Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, Job, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
-    GenerationRecord, PublishedVerdict, SourceRecord, State, StreamRecord, TrackedRecord, Violation,
+    GenerationRecord, LineRecord, ProbeRecord, PublishedVerdict, SourceRecord, State, StreamRecord,
+    TrackedRecord, Violation,
 };
-use crate::engine::time::Minute;
-use crate::engine::usage::{
-    Anchor, FileId, GenerationNumber, LineCount, PoolAddresses, RejectedKey, Seconds, Tally,
-    UsageCell,
-};
+use crate::engine::time::{Minute, Step};
+use crate::engine::usage::{Anchor, FileId, GenerationNumber, LineCount, RejectedKey};
 use crate::store::column::{
     get_count, get_digest, get_duration, get_instant, get_instant_or_none, get_span,
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{issued, journal};
+use crate::store::{issued, journal, milestones, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -39,18 +40,25 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         streams: all.streams()?,
         generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
-        cells: all.rows(CELLS, cell)?,
-        pools: all.rows("SELECT * FROM pool_address ORDER BY key", pool)?,
+        probes: all.probes()?,
+        uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,
+        keys: all.rows("SELECT * FROM key_use ORDER BY key", uses::key)?,
+        pools: all.rows("SELECT * FROM pool_address ORDER BY key", uses::pool)?,
         issued: all
             .rows("SELECT * FROM issued_key ORDER BY root, issued_at, child", issued::read)?,
-        lines: all.rows("SELECT * FROM line_count ORDER BY stream, minute", line)?,
-        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key, at", reject)?,
+        lines: all.rows("SELECT * FROM line_count ORDER BY step, minute, stream", line)?,
+        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
         rotations: all.rotations()?,
         journal: all.rows("SELECT * FROM journal ORDER BY sequence", entry)?,
         violations: all.rows("SELECT * FROM violation ORDER BY id", violation)?,
         clock_suspects: all
             .rows("SELECT * FROM clock_suspect ORDER BY id", |row, _| get_span(row))?,
+        checkpoints: all
+            .rows("SELECT * FROM checkpoint ORDER BY rotation, name", milestones::checkpoint)?,
+        incidents: all.rows("SELECT * FROM incident ORDER BY id", milestones::incident)?,
+        summaries: all
+            .rows("SELECT * FROM rotation_summary ORDER BY rotation", milestones::summary)?,
         verdicts: all.rows("SELECT * FROM published_verdict ORDER BY rotation", verdict)?,
         sequence: sequence?,
         last_commit_at: last_commit_at?,
@@ -92,9 +100,30 @@ impl Reader<'_> {
 
     fn streams(&self) -> Result<Vec<StreamRecord>, Fault> {
         let keys = "SELECT key FROM stream_key WHERE stream = ?1 ORDER BY position";
+        let places = "SELECT place, shown FROM stream_place WHERE stream = ?1";
         self.rows("SELECT * FROM stream_state ORDER BY stream", |row, names| {
             let id: i64 = row.get("stream")?;
-            stream(row, names, self.rows_of(keys, [id], |row, names| names.key(row.get("key")?))?)
+            let keys = self.rows_of(keys, [id], |row, names| names.key(row.get("key")?))?;
+            let places = self.rows_of(places, [id], |row, _| {
+                Ok((PlaceName::new(row.get::<_, String>("place")?), row.get("shown")?))
+            })?;
+            stream(row, names, keys, places.into_iter().collect())
+        })
+    }
+
+    fn probes(&self) -> Result<Vec<ProbeRecord>, Fault> {
+        let runs = "SELECT first, last FROM probe_sighting
+            WHERE source = ?1 AND key = ?2 ORDER BY first";
+        let probes = "SELECT DISTINCT source, key, bound FROM probe_sighting ORDER BY source, key";
+        self.rows(probes, |row, names| {
+            let (source, key): (i64, i64) = (row.get("source")?, row.get("key")?);
+            let runs = self
+                .rows_of(runs, [source, key], |row, _| Ok((row.get("first")?, row.get("last")?)))?;
+            Ok(ProbeRecord {
+                source: names.source(source)?,
+                key: names.key(key)?,
+                seen: Sightings::restore(get_duration(row, "bound")?, runs),
+            })
         })
     }
 
@@ -170,6 +199,7 @@ fn stream(
     row: &Row<'_>,
     names: &Directory,
     keys_seen: Vec<Fingerprint>,
+    places_seen: BTreeMap<PlaceName, bool>,
 ) -> Result<StreamRecord, Fault> {
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok(StreamRecord {
@@ -182,6 +212,8 @@ fn stream(
         last_line_at: get_instant_or_none(row, "last_line_at")?,
         observed_lateness: get_duration(row, "observed_lateness")?,
         keys_seen,
+        places_seen,
+        masked_at: get_instant_or_none(row, "masked_at")?,
     })
 }
 
@@ -218,54 +250,22 @@ fn tracked(row: &Row<'_>, names: &Directory) -> Result<TrackedRecord, Fault> {
     })
 }
 
-/// Cells are by far the most rows: their columns are found by position, not by name.
-const CELLS: &str = "SELECT source, key, consumer, minute,
-    accepted, unauthenticated, forbidden, failed,
-    accepted_seconds, unauthenticated_seconds, forbidden_seconds, failed_seconds,
-    first_seen, last_seen, counts_until, late
-    FROM usage_cell ORDER BY source, key, consumer, minute, late";
-
-fn cell(row: &Row<'_>, names: &Directory) -> Result<(SourceName, UsageCell), Fault> {
-    let seconds = |position: usize| -> Result<Seconds, Fault> {
-        Ok(Seconds::from_bits(row.get::<_, i64>(position)?.cast_unsigned()))
-    };
-    let tally = Tally {
-        counts: [get_count(row, 4)?, get_count(row, 5)?, get_count(row, 6)?, get_count(row, 7)?],
-        seconds: [seconds(8)?, seconds(9)?, seconds(10)?, seconds(11)?],
-        first_seen: get_instant(row, 12)?,
-        last_seen: get_instant(row, 13)?,
-        counts_until: get_instant(row, 14)?,
-    };
-    let cell = UsageCell {
-        key: names.key(row.get(1)?)?,
-        consumer: names.consumer(row.get(2)?)?,
-        minute: Minute::from_number(row.get(3)?),
-        late: row.get(15)?,
-        tally,
-    };
-    Ok((names.source(row.get(0)?)?, cell))
-}
-
-fn pool(row: &Row<'_>, names: &Directory) -> Result<PoolAddresses, Fault> {
-    let hashes: Vec<u8> = row.get("hashes")?;
-    let (hashes, _) = hashes.as_chunks::<8>();
-    let addresses = hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect();
-    Ok(PoolAddresses { key: names.key(row.get("key")?)?, addresses })
-}
-
-type OfStream<T> = (SourceName, StreamName, T);
-
-fn line(row: &Row<'_>, names: &Directory) -> Result<OfStream<LineCount>, Fault> {
-    let line = LineCount {
+fn line(row: &Row<'_>, names: &Directory) -> Result<LineRecord, Fault> {
+    let count = LineCount {
         minute: Minute::from_number(row.get("minute")?),
         lines: get_count(row, "lines")?,
         rejects: get_count(row, "rejects")?,
     };
+    let step = Step::ALL.get(usize::from(row.get::<_, u8>("step")?)).copied();
+    let step = step.ok_or_else(|| Fault::nonsense("line_count.step", "no known step"))?;
     let (source, stream) = names.stream(row.get("stream")?)?;
-    Ok((source, stream, line))
+    Ok(LineRecord { source, stream, step, count })
 }
 
-fn reject(row: &Row<'_>, names: &Directory) -> Result<OfStream<RejectedKey>, Fault> {
+fn reject(
+    row: &Row<'_>,
+    names: &Directory,
+) -> Result<(SourceName, StreamName, RejectedKey), Fault> {
     let reject = RejectedKey { key: names.key(row.get("key")?)?, at: get_instant(row, "at")? };
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok((source, stream, reject))
@@ -302,6 +302,7 @@ fn entry(row: &Row<'_>, names: &Directory) -> Result<JournalEntry, Fault> {
 fn violation(row: &Row<'_>, names: &Directory) -> Result<Violation, Fault> {
     Ok(Violation {
         rotation: names.rotation(row.get("rotation")?)?,
+        kind: milestones::violation_kind(row)?,
         event_at: get_instant_or_none(row, "event_at")?,
         recorded_at: get_instant(row, "recorded_at")?,
         message: row.get("message")?,

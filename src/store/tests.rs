@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::RotationId;
-use crate::engine::state::{GenerationRecord, Violation};
+use crate::engine::state::{GenerationRecord, Violation, ViolationKind};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, Outcome, Tally, UsageCell, UsageDelta,
@@ -45,6 +45,8 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     };
@@ -65,7 +67,7 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
 
 fn offset_and_uses(store: &Store) -> (u64, u64) {
     let state = store.load().unwrap();
-    let uses = state.cells.iter().map(|(_, cell)| cell.tally.counts[2]).sum();
+    let uses = store.cells().unwrap().iter().map(|(_, cell)| cell.tally.counts[2]).sum();
     (state.generations.first().map_or(0, |it| it.offset), uses)
 }
 
@@ -138,6 +140,7 @@ fn a_commit_that_fails_late_takes_everything_before_it_back() {
     let mut bad = commit(0, 10, 10);
     bad.violations.push(Violation {
         rotation: RotationId::new("never declared"),
+        kind: ViolationKind::LateLine,
         event_at: None,
         recorded_at: Timestamp::MIN,
         message: String::new(),

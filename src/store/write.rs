@@ -9,15 +9,15 @@ use rusqlite::{Connection, params};
 use crate::engine::coverage::Gap;
 use crate::engine::rotation::{Declaration, JournalEntry};
 use crate::engine::state::{
-    Commit, GenerationRecord, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord,
-    Violation,
+    Commit, GenerationRecord, ProbeRecord, PublishedVerdict, SourceRecord, StreamRecord,
+    TrackedRecord, Violation,
 };
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::{LineCount, PoolAddresses, RejectedKey, UsageCell};
+use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{issued, journal, ranges};
+use crate::store::{issued, journal, milestones, ranges, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -30,9 +30,8 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
         add_lines(tx, stream, &delta.lines)?;
         add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
     }
-    for pool in &commit.pools {
-        put_pool(tx, names, pool)?;
-    }
+    uses::put(tx, names, &commit.keys, &commit.uses)?;
+    uses::put_pools(tx, names, &commit.pools)?;
     for record in &commit.sources {
         put_source(tx, names, record)?;
     }
@@ -44,6 +43,9 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     }
     for record in &commit.tracked {
         put_tracked(tx, names, record)?;
+    }
+    for record in &commit.probes {
+        put_probe(tx, names, record)?;
     }
     for gap in &commit.gaps {
         append_gap(tx, names, gap)?;
@@ -58,6 +60,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for violation in &commit.violations {
         append_violation(tx, violation)?;
     }
+    milestones::write(tx, commit)?;
     for verdict in &commit.verdicts {
         put_verdict(tx, verdict)?;
     }
@@ -115,17 +118,9 @@ fn add_cells(
     Ok(())
 }
 
-fn put_pool(tx: &Connection, names: &mut Names, pool: &PoolAddresses) -> Result<(), Fault> {
-    let hashes: Vec<u8> = pool.addresses.hashes().flat_map(u64::to_be_bytes).collect();
-    let key = names.key(tx, &pool.key)?;
-    tx.prepare_cached("REPLACE INTO pool_address VALUES (?1, ?2)")?
-        .execute(params![key, hashes])?;
-    Ok(())
-}
-
 fn add_lines(tx: &Connection, stream: i64, lines: &[LineCount]) -> Result<(), Fault> {
     let mut add = tx.prepare_cached(
-        "INSERT INTO line_count VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
+        "INSERT INTO line_count VALUES (?1, 0, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
             lines = min(lines, 9223372036854775807 - excluded.lines) + excluded.lines,
             rejects = min(rejects, 9223372036854775807 - excluded.rejects) + excluded.rejects",
     )?;
@@ -141,8 +136,10 @@ fn add_rejected_keys(
     stream: i64,
     rejected: &[RejectedKey],
 ) -> Result<(), Fault> {
-    let mut add =
-        tx.prepare_cached("INSERT INTO rejected_key VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+    let mut add = tx.prepare_cached(
+        "INSERT INTO rejected_key VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+    )?;
     for reject in rejected {
         let key = names.key(tx, &reject.key)?;
         add.execute(params![stream, key, reject.at.as_nanos()])?;
@@ -168,8 +165,8 @@ fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Resu
 
 fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
-    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
-        params![
+    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
             stream,
             instant(record.observing_since),
             instant(record.frontier),
@@ -177,12 +174,17 @@ fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Resu
             instant(record.watermark),
             instant(record.last_line_at),
             nanos(record.observed_lateness),
-        ],
-    )?;
+            instant(record.masked_at),
+        ])?;
     tx.prepare_cached("DELETE FROM stream_key WHERE stream = ?1")?.execute([stream])?;
     let mut add = tx.prepare_cached("INSERT INTO stream_key VALUES (?1, ?2, ?3)")?;
     for (position, key) in record.keys_seen.iter().enumerate() {
         add.execute(params![stream, place(position), names.key(tx, key)?])?;
+    }
+    tx.prepare_cached("DELETE FROM stream_place WHERE stream = ?1")?.execute([stream])?;
+    let mut put = tx.prepare_cached("INSERT INTO stream_place VALUES (?1, ?2, ?3)")?;
+    for (place, shown) in &record.places_seen {
+        put.execute(params![stream, place.as_str(), shown])?;
     }
     Ok(())
 }
@@ -223,6 +225,19 @@ fn put_tracked(tx: &Connection, names: &mut Names, record: &TrackedRecord) -> Re
         key,
         instant(record.since)
     ])?;
+    Ok(())
+}
+
+fn put_probe(tx: &Connection, names: &mut Names, record: &ProbeRecord) -> Result<(), Fault> {
+    let source = names.source(tx, &record.source)?;
+    let key = names.key(tx, &record.key)?;
+    tx.prepare_cached("DELETE FROM probe_sighting WHERE source = ?1 AND key = ?2")?
+        .execute([source, key])?;
+    let mut add = tx.prepare_cached("INSERT INTO probe_sighting VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let bound = nanos(record.seen.bound());
+    for (first, last) in record.seen.runs() {
+        add.execute(params![source, key, first, last, bound])?;
+    }
     Ok(())
 }
 
@@ -339,12 +354,15 @@ fn append_journal(tx: &Connection, entries: &[JournalEntry]) -> Result<(), Fault
 
 fn append_violation(tx: &Connection, violation: &Violation) -> Result<(), Fault> {
     let rotation = rotation(tx, &violation.rotation)?;
-    tx.prepare_cached("INSERT INTO violation VALUES (NULL, ?1, ?2, ?3, ?4)")?.execute(params![
-        rotation,
-        instant(violation.event_at),
-        violation.recorded_at.as_nanos(),
-        violation.message,
-    ])?;
+    tx.prepare_cached("INSERT INTO violation VALUES (NULL, ?1, ?2, ?3, ?4, ?5)")?.execute(
+        params![
+            rotation,
+            violation.kind.as_str(),
+            instant(violation.event_at),
+            violation.recorded_at.as_nanos(),
+            violation.message,
+        ],
+    )?;
     Ok(())
 }
 

@@ -3,11 +3,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advice;
 mod bad_input;
+mod controls;
 mod crash;
 mod demo;
 mod flow;
 mod full_disk;
+mod leak;
+mod old_usage;
 mod outages;
 mod raw_secrets;
 mod rotation;

@@ -65,6 +65,9 @@ fn ask_everything(site: &Site, daemon: &Daemon<'_>, keys: &Keys) {
         "/v1/credentials/payments-api/gate",
         "/v1/credentials/payments-api/journal",
         "/v1/credentials/payments-api/consumers",
+        "/v1/credentials/payments-api/migration",
+        "/v1/credentials/payments-api/preflight",
+        "/v1/credentials/payments-api/plan",
         "/v1/rotations",
         "/v1/sources",
     ] {
@@ -75,6 +78,9 @@ fn ask_everything(site: &Site, daemon: &Daemon<'_>, keys: &Keys) {
         format!("/v1/rotations/{old}"),
         format!("/{old}"),
         format!("/v1/sources?api_key={old}"),
+        format!("/v1/credentials/{CREDENTIAL}/preflight?old_key={old}"),
+        format!("/v1/credentials/{CREDENTIAL}/plan?key={old}"),
+        format!("/v1/credentials/{CREDENTIAL}/plan?{old}=1"),
         format!("/v1/credentials/{CREDENTIAL}/readiness?wait={old}"),
     ] {
         daemon.get(&path);
@@ -93,7 +99,12 @@ fn ask_everything(site: &Site, daemon: &Daemon<'_>, keys: &Keys) {
     for args in [
         &["status"][..],
         &["status", "--output", "json"],
+        &["consumers", CREDENTIAL],
         &["consumers", CREDENTIAL, "--output", "csv"],
+        &["plan", CREDENTIAL],
+        &["plan", CREDENTIAL, "--key", old],
+        &["check", CREDENTIAL],
+        &["check", CREDENTIAL, "--old-key", old],
         &["rotation", "list"],
         &["rotation", "show", CREDENTIAL],
         &["ready", CREDENTIAL],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser};
-use keydrain::engine::policy::{AnonymousConsumers, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::usage::{Issued, UsageDelta};
@@ -37,6 +37,8 @@ fn tailer(dir: &std::path::Path, known: &[Issued]) -> Tailer {
             patterns: vec![dir.join(name).to_str().unwrap().to_owned()],
             matcher,
             policy: SourcePolicy {
+                completeness: Completeness::Complete,
+                probes: Vec::new(),
                 allowed_lateness: Duration::from_mins(15),
                 lateness_assumed: false,
                 idle_after: Duration::from_mins(5),

@@ -11,8 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
-use keydrain::engine::policy::AnonymousConsumers;
-use keydrain::engine::policy::SourcePolicy;
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
 use keydrain::engine::state::{GenerationRecord, StreamRecord};
 use keydrain::engine::time::Timestamp;
@@ -161,6 +160,8 @@ impl World {
             patterns: self.patterns.clone(),
             matcher: Matcher::new(LineParser::compile(&layout).unwrap(), tracked, secret),
             policy: SourcePolicy {
+                completeness: Completeness::Complete,
+                probes: Vec::new(),
                 allowed_lateness: Duration::from_secs(30),
                 lateness_assumed: false,
                 idle_after: Duration::from_secs(300),
@@ -268,6 +269,8 @@ impl World {
             last_line_at: None,
             observed_lateness: Duration::ZERO,
             keys_seen: Vec::new(),
+            places_seen: BTreeMap::new(),
+            masked_at: None,
         });
         assert!(stream.frontier <= delta.frontier, "a frontier never goes back");
         assert!(delta.frontier <= Some(self.now), "a frontier is never in the future");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use keydrain::cli::client::Endpoint;
-use keydrain::cli::{Exit, Failure, Output, consumers, ready, rotation, status};
+use keydrain::cli::{Exit, Failure, Output, consumers, plan, ready, rotation, status};
 use keydrain::engine::answer::Verdict;
 use keydrain::engine::time::Timestamp;
 use keydrain::publish::{HttpOptions, Token};
@@ -20,18 +20,19 @@ enum Cli {
     Ready(ready::Args),
     Rotation(rotation::Args),
     Consumers(consumers::Args),
+    Plan(plan::Args),
     Status(status::Args),
 }
 
 /// What a command did.
-struct Ran {
+pub struct Ran {
     result: Result<Exit, Failure>,
-    out: String,
+    pub out: String,
     err: String,
 }
 
 impl Ran {
-    fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         self.result.as_ref().map_or_else(|failure| failure.exit, |exit| *exit)
     }
 
@@ -41,7 +42,7 @@ impl Ran {
 }
 
 /// Runs a command line against `base`, on a thread of its own as the binary does.
-async fn run(base: &str, line: &str, output: Output) -> Ran {
+pub async fn run(base: &str, line: &str, output: Output) -> Ran {
     let endpoint = Endpoint { base: base.to_owned(), token: Some(TOKEN.to_owned()) };
     let cli = Cli::parse_from(std::iter::once("keydrain").chain(line.split_whitespace()));
     let running = tokio::task::spawn_blocking(move || {
@@ -49,6 +50,7 @@ async fn run(base: &str, line: &str, output: Output) -> Ran {
         let result = match &cli {
             Cli::Ready(args) => ready::run(args, &endpoint, output, &mut out, &mut err),
             Cli::Rotation(args) => rotation::run(args, &endpoint, output, &mut out, &mut err),
+            Cli::Plan(args) => plan::run(args, &endpoint, output, &mut out, &mut err),
             Cli::Consumers(args) => consumers::run(args, &endpoint, output, &mut out, &mut err),
             Cli::Status(args) => status::run(args, &endpoint, output, &mut out, &mut err),
         };
@@ -57,6 +59,13 @@ async fn run(base: &str, line: &str, output: Output) -> Ran {
     });
     let deadline = Duration::from_secs(30);
     tokio::time::timeout(deadline, running).await.expect("the command ends").unwrap()
+}
+
+/// Returns the table that a command prints.
+pub async fn shown_by(daemon: &Daemon, line: &str) -> String {
+    let ran = run(&daemon.base, line, Output::Table).await;
+    assert_eq!(ran.exit(), Exit::Ok, "{line}");
+    ran.out
 }
 
 async fn closed_port() -> SocketAddr {
@@ -110,7 +119,13 @@ async fn ready_past_its_lease_is_never_exit_0() {
 #[tokio::test]
 async fn a_closed_port_is_exit_4_and_an_unknown_credential_exit_2() {
     let closed = format!("http://{}", closed_port().await);
-    for line in ["ready payments-api", "consumers payments-api", "status", "rotation list"] {
+    for line in [
+        "ready payments-api",
+        "consumers payments-api",
+        "plan payments-api",
+        "status",
+        "rotation list",
+    ] {
         let ran = run(&closed, line, Output::Table).await;
         assert_eq!(ran.exit(), Exit::Unreachable, "{line}");
         assert!(ran.message().contains("keydrain run"), "{}", ran.message());
@@ -204,6 +219,11 @@ async fn consumers_on_the_old_key_come_first_and_cannot_drive_the_terminal() {
     let lines: Vec<_> = ran.out.lines().collect();
     assert!(lines[1].starts_with("evil\\u{1b}[2J"), "{}", ran.out);
     assert!(lines[2].starts_with("checkout"), "{}", ran.out);
+    let footer = "\n\nevil\\u{1b}[2J was only seen on 2025-q4 [pay-team] (in 1 min 6 s unless it \
+                  calls)\nmoved: 1 of 2 (50 %), 1 waived, 1 gone; t50 3 min 20 s, t90 -, t100 - since \
+                  dual_accept_enabled, 5 min ago\nexpected end: in 1 min 40 s (from in 1 min to in 2 \
+                  h); 1 left at the pace of the last 2 moves\n";
+    assert!(ran.out.ends_with(footer), "{}", ran.out);
     let ran = run(&daemon.base, "consumers payments-api", Output::Csv).await;
     assert!(ran.out.starts_with("consumer,state,named,old_first_seen,"), "{}", ran.out);
     assert!(ran.out.contains("\ncheckout,moved,true,,2026-11-23T11:59:46Z,3,0,0,,,0,0,0,"));

@@ -9,10 +9,15 @@ use keydrain::engine::answer::{
 };
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::curve::{Curve, Requests, Step};
+use keydrain::engine::health::ProgramHealth;
+use keydrain::engine::plan::{ConsumerPlan, Plan, Recommendation, Term};
+use keydrain::engine::preflight::{Finding, Severity};
 use keydrain::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation, RotationId,
 };
 use keydrain::engine::time::{Span, Timestamp};
+use keydrain::engine::velocity::{Eta, Migration, Origin, Straggler};
 use keydrain::engine::view::{
     ConsumerState, ConsumerUse, ConsumerView, CredentialView, RotationView, Snapshot, SourceView,
 };
@@ -99,6 +104,7 @@ pub fn fresh(mut answer: Answer) -> Answer {
 
 fn source_summary() -> SourceSummary {
     SourceSummary {
+        probe_last_seen: Some(noon(-2)),
         name: SourceName::new("edge"),
         state: SourceState::Live,
         watermark: Some(noon(-1).minus(Duration::from_millis(200))),
@@ -142,6 +148,8 @@ pub fn rotation(id: &str, phase: Phase, mut answer: Answer) -> RotationView {
         verdict_since: noon(-30),
         revocation_verified_at: None,
         violations: Vec::new(),
+        checkpoints: Vec::new(),
+        incidents: Vec::new(),
     }
 }
 
@@ -171,6 +179,8 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
             absent: Vec::new(),
         }],
         credentials: vec![credential("payments-api"), credential("never-rotated")],
+        health: ProgramHealth::default(),
+        credential_health: Vec::new(),
         commits: 17,
     }
 }
@@ -292,6 +302,24 @@ fn reply(request: Request, log: &Mutex<Vec<String>>, starts: &Mutex<Vec<StartRot
         Request::Consumers { reply, .. } => {
             let _ = reply.send(Ok(Some(consumers())));
         }
+        Request::Migration { rotation, reply } => {
+            let _ = reply.send(Ok(Some(Box::new(migration(&rotation)))));
+        }
+        Request::Preflight { credential, old_key, reply } => {
+            let _ = reply.send(match (credential.as_str(), old_key) {
+                ("payments-api", None) => Ok(findings()),
+                ("payments-api", Some(key)) if key == "2025-q4" => Ok(Vec::new()),
+                ("payments-api", Some(key)) => Err(Refusal::UnknownKey(key)),
+                _ => Err(Refusal::UnknownCredential),
+            });
+        }
+        Request::Plan { credential, key, reply } => {
+            let _ = reply.send(match (credential.as_str(), key) {
+                ("payments-api", None) => Ok(Box::new(plan())),
+                ("payments-api", Some(key)) => Err(Refusal::UnknownKey(key)),
+                _ => Err(Refusal::UnknownCredential),
+            });
+        }
         Request::Journal { rotation, reply } => {
             let _ = reply.send(Ok(Some(journal(&rotation))));
         }
@@ -318,11 +346,99 @@ fn consumers() -> Vec<ConsumerView> {
         moved_at,
         largest_gap: Duration::from_secs(40),
         sessions: 2,
+        cadence_bound: None,
     };
     vec![
         consumer("checkout", ConsumerState::Moved, Some(noon(-100))),
         consumer("evil\u{1b}[2J", ConsumerState::OnOld, None),
     ]
+}
+
+/// One of two consumers has moved; the other one is thought to follow.
+fn migration(rotation: &RotationId) -> Migration {
+    let step = |at, moved, share| Step { at, moved, share: Some(share) };
+    let window = |from, old, new, share| Requests { from, old, new, share, gap: false };
+    Migration {
+        rotation: rotation.as_str().to_owned(),
+        credential: "payments-api".to_owned(),
+        keys: ["2025-q4".to_owned(), "2026-q1".to_owned()],
+        evaluated_at: noon(0),
+        origin: (Origin::DualAccept, noon(-300)),
+        must_move: 2,
+        moved: 1,
+        waived: vec!["partner-x".to_owned()],
+        gone: vec!["old-batch".to_owned()],
+        t50: Some(Duration::from_secs(200)),
+        t90: None,
+        t100: None,
+        per_hour: Some(12.0),
+        curve: Curve {
+            consumers: vec![step(noon(-300), 0, 0.0), step(noon(-100), 1, 0.5)],
+            width: Duration::from_mins(1),
+            requests: vec![window(noon(-120), 3, 1, Some(0.25)), window(noon(-60), 0, 0, None)],
+        },
+        stragglers: vec![Straggler {
+            consumer: "evil\u{1b}[2J".to_owned(),
+            owner: Some("pay-team".into()),
+            state: ConsumerState::OnOld,
+            old_last_seen: Some(noon(-14)),
+            new_last_seen: None,
+            sessions: 7,
+            largest_gap: Duration::from_secs(40),
+            cadence_bound: Some(Duration::from_secs(80)),
+            needs: "evil\u{1b}[2J was only seen on 2025-q4".to_owned(),
+            clears_at: Some(noon(66)),
+        }],
+        eta: Eta::Told {
+            at: noon(100),
+            earliest: noon(60),
+            latest: noon(7200),
+            basis: "1 left at the pace of the last 2 moves".to_owned(),
+        },
+    }
+}
+
+fn findings() -> Vec<Finding> {
+    let finding = |severity, subject: &str, message: &str, fix: &str| Finding {
+        severity,
+        subject: subject.to_owned(),
+        message: message.to_owned(),
+        fix: fix.to_owned(),
+    };
+    vec![
+        finding(Severity::Error, "source edge", "it does not exist", "correct `paths`"),
+        finding(Severity::Warning, "key evil\u{1b}[2J", "threshold = 3", "set it to 0"),
+        finding(Severity::Ok, "policy", "7 d were observed without a break", ""),
+    ]
+}
+
+fn plan() -> Plan {
+    let minutes = Duration::from_mins;
+    let term = |name, value, reason: &str| Term { name, value, reason: reason.to_owned() };
+    let recommendation = |value, configured, why: &str, by: &str| Recommendation {
+        value,
+        configured,
+        reason: why.to_owned(),
+        dominated_by: by.to_owned(),
+    };
+    Plan {
+        key: Some("2025-q4".to_owned()),
+        history: Some(minutes(600)),
+        consumers: vec![ConsumerPlan {
+            consumer: "evil\u{1b}[2J".to_owned(),
+            sessions: 6,
+            largest_gap: minutes(60),
+            cadence_bound: Some(minutes(120)),
+            last_seen: Some(noon(-14)),
+            reason: "5 gaps are known".to_owned(),
+        }],
+        quiet_period: recommendation(minutes(120), minutes(15), "an ordinary gap", "evil\u{1b}[2J"),
+        required_quiet: vec![term("quiet_period", Some(minutes(120)), "as recommended")],
+        required: minutes(120),
+        overlap_terms: vec![term("moving", None, "no earlier rotation")],
+        overlap: recommendation(minutes(180), minutes(43_200), "they add up", "required_quiet"),
+        notes: vec!["add what you expect".to_owned()],
+    }
 }
 
 fn journal(rotation: &RotationId) -> Vec<JournalEntry> {

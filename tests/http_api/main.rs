@@ -2,8 +2,10 @@
 
 mod fake_daemon;
 
+mod advice;
 mod asking;
 mod client;
+mod milestones;
 mod posting;
 mod reading;
 mod waiting;

@@ -54,7 +54,7 @@ async fn readiness_has_every_field_of_the_contract() {
                     "from": "2026-11-23T11:58:30Z", "to": "2026-11-23T11:58:40Z",
                     "reason": "truncated", "stream": "/var/log/nginx/access.log", "bytes": null,
                 }],
-                "rejects": 5, "probe_last_seen": null,
+                "rejects": 5, "probe_last_seen": "2026-11-23T11:59:58Z",
             }],
         },
         "consumers": {
@@ -140,6 +140,7 @@ async fn sources_show_what_was_read_lost_and_refused() {
         "name": "edge", "state": "live", "watermark": "2026-11-23T11:59:58.8Z",
         "basis": "proved", "lag_seconds": 2.2, "bytes_read": 1000, "bytes_skipped": 1,
         "bytes_unknown": 2, "backlog_bytes": 3, "lines": 100, "rejects": 5, "other_keys": 6,
+        "probe_last_seen": "2026-11-23T11:59:58Z",
         "streams": [{
             "name": "/var/log/nginx/access.log", "state": "live", "watermark": null,
             "generations": 2,
@@ -167,7 +168,7 @@ async fn consumers_and_journal_come_from_the_daemon() {
             "failed": 0,
         },
         "new": unseen, "moved_at": "2026-11-23T11:58:20Z", "largest_gap_seconds": 40,
-        "sessions": 2,
+        "sessions": 2, "cadence_bound_seconds": null,
     });
     assert_eq!(shown["consumers"][0], expected);
     let shown = json_of(&daemon, "/v1/rotations/r-1/journal").await;
@@ -183,6 +184,55 @@ async fn consumers_and_journal_come_from_the_daemon() {
         },
     ]});
     assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn a_migration_has_every_field_and_no_value_where_nothing_was_seen() {
+    let daemon = Daemon::start(open(answer(Verdict::NotReady, "e"))).await;
+    let shown = json_of(&daemon, "/v1/credentials/payments-api/migration").await;
+    let expected = json!({
+        "schema": "keydrain/migration/v1", "rotation": "r-1", "credential": "payments-api",
+        "old_key": "2025-q4", "new_key": "2026-q1", "evaluated_at": "2026-11-23T12:00:00Z",
+        "counted_from": {
+            "event": "dual_accept_enabled", "at": "2026-11-23T11:55:00Z", "inferred": true,
+        },
+        "must_move": 2, "moved": 1, "share_moved": 0.5, "waived": ["partner-x"],
+        "gone": ["old-batch"],
+        "t50_seconds": 200, "t90_seconds": null, "t100_seconds": null,
+        "consumers_per_hour": 12.0,
+        "eta": {
+            "at": "2026-11-23T12:01:40Z", "earliest": "2026-11-23T12:01:00Z",
+            "latest": "2026-11-23T14:00:00Z",
+            "basis": "1 left at the pace of the last 2 moves", "none_because": null,
+        },
+        "stragglers": [{
+            "consumer": "evil\u{1b}[2J", "owner": "pay-team", "state": "on_old",
+            "old_last_seen": "2026-11-23T11:59:46Z", "new_last_seen": null, "sessions": 7,
+            "largest_gap_seconds": 40, "cadence_bound_seconds": 80,
+            "needs": "evil\u{1b}[2J was only seen on 2025-q4",
+            "clears_at": "2026-11-23T12:01:06Z",
+        }],
+        "curve": {
+            "consumers": [
+                {"at": "2026-11-23T11:55:00Z", "moved": 0, "share": 0.0},
+                {"at": "2026-11-23T11:58:20Z", "moved": 1, "share": 0.5},
+            ],
+            "window_seconds": 60,
+            "requests": [
+                {
+                    "from": "2026-11-23T11:58:00Z", "old": 3, "new": 1, "share_new": 0.25,
+                    "gap": false,
+                },
+                {
+                    "from": "2026-11-23T11:59:00Z", "old": 0, "new": 0, "share_new": null,
+                    "gap": false,
+                },
+            ],
+        },
+    });
+    assert_eq!(shown, expected);
+    assert_eq!(json_of(&daemon, "/v1/rotations/r-1/migration").await, shown);
+    assert_eq!(daemon.get("/v1/rotations/r-9/migration").await.status(), 404);
 }
 
 #[tokio::test]

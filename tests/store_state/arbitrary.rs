@@ -5,23 +5,29 @@ use std::time::Duration;
 
 use keydrain::engine::answer::{Epoch, Verdict};
 use keydrain::engine::coverage::{Gap, GapReason};
-use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
+use keydrain::engine::credential::{
+    CredentialName, Fingerprint, PlaceName, SourceName, StreamName,
+};
+use keydrain::engine::ledger::Ledger;
+use keydrain::engine::probe::Sightings;
 use keydrain::engine::rotation::{
     Attestation, Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::state::{
-    Commit, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
+    Commit, ProbeRecord, PublishedVerdict, SourceRecord, StreamRecord, TrackedRecord, Violation,
+    ViolationKind,
 };
 use keydrain::engine::time::{Minute, Span, Timestamp};
 use keydrain::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, PoolAddresses,
     RejectedKey, Seconds, Tally, UsageCell, UsageDelta,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::milestones::{a_checkpoint, a_summary, an_incident};
 use crate::model::{address, at, delta, generation_of, key, named};
 
 fn a_source() -> impl Strategy<Value = SourceName> {
@@ -39,20 +45,23 @@ fn a_key() -> impl Strategy<Value = Fingerprint> {
 fn a_consumer() -> impl Strategy<Value = Consumer> {
     prop_oneof![
         Just(Consumer::Anonymous),
-        select(vec![Consumer::POOL, "", "billing", "billing\u{0}", "x' OR 1"]).prop_map(named),
-        select(vec![Consumer::POOL, "", "billing", "192.0.2.7"]).prop_map(address),
+        Just(Consumer::Others),
+        select(vec![Consumer::POOL, Consumer::OTHERS, "", "billing", "billing\u{0}", "x' OR 1"])
+            .prop_map(named),
+        select(vec![Consumer::POOL, Consumer::OTHERS, "", "billing", "192.0.2.7"])
+            .prop_map(address),
     ]
 }
 
-fn an_instant() -> impl Strategy<Value = Timestamp> {
+pub fn an_instant() -> impl Strategy<Value = Timestamp> {
     prop_oneof![any::<i64>().prop_map(Timestamp::from_nanos), (0..200_i64).prop_map(at)]
 }
 
-fn a_duration() -> impl Strategy<Value = Duration> {
+pub fn a_duration() -> impl Strategy<Value = Duration> {
     prop_oneof![0..=i64::MAX.cast_unsigned(), 0..5_u64].prop_map(Duration::from_nanos)
 }
 
-fn a_count() -> impl Strategy<Value = u64> {
+pub fn a_count() -> impl Strategy<Value = u64> {
     let limit = i64::MAX.cast_unsigned();
     prop_oneof![0..10_u64, limit - 3..=limit]
 }
@@ -146,9 +155,11 @@ fn a_source_record() -> impl Strategy<Value = SourceRecord> {
 }
 
 fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
-    let instants = prop::array::uniform4(option::of(an_instant()));
-    (a_source(), a_stream(), instants, any::<bool>(), a_duration(), vec(a_key(), 0..4)).prop_map(
-        |(source, stream, instants, frontier_assumed, observed_lateness, keys_seen)| StreamRecord {
+    let instants = prop::array::uniform5(option::of(an_instant()));
+    let place = select(vec!["query:k", "field:ü", "nul\u{0}"]).prop_map(PlaceName::new);
+    let seen = (vec(a_key(), 0..4), btree_map(place, any::<bool>(), 0..3));
+    (a_source(), a_stream(), instants, any::<bool>(), a_duration(), seen).prop_map(
+        |(source, stream, instants, frontier_assumed, observed_lateness, seen)| StreamRecord {
             source,
             stream,
             observing_since: instants[0],
@@ -157,9 +168,19 @@ fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
             watermark: instants[2],
             last_line_at: instants[3],
             observed_lateness,
-            keys_seen,
+            keys_seen: seen.0,
+            places_seen: seen.1,
+            masked_at: instants[4],
         },
     )
+}
+
+fn a_probe_record() -> impl Strategy<Value = ProbeRecord> {
+    let runs = btree_map(-9..9_i64, 0..9_i64, 0..4);
+    (a_source(), a_key(), a_duration(), runs).prop_map(|(source, key, bound, runs)| {
+        let runs = runs.into_iter().map(|(first, length)| (first, first + length)).collect();
+        ProbeRecord { source, key, seen: Sightings::restore(bound, runs) }
+    })
 }
 
 fn a_gap() -> impl Strategy<Value = Gap> {
@@ -169,7 +190,7 @@ fn a_gap() -> impl Strategy<Value = Gap> {
     )
 }
 
-fn a_rotation_id() -> impl Strategy<Value = RotationId> {
+pub fn a_rotation_id() -> impl Strategy<Value = RotationId> {
     select(vec!["r1", "r2"]).prop_map(RotationId::new)
 }
 
@@ -263,9 +284,11 @@ fn a_verdict() -> impl Strategy<Value = PublishedVerdict> {
 }
 
 fn a_violation() -> impl Strategy<Value = Violation> {
-    (a_rotation_id(), option::of(an_instant()), an_instant(), any::<String>()).prop_map(
-        |(rotation, event_at, recorded_at, message)| Violation {
+    let kind = select(ViolationKind::ALL.to_vec());
+    (a_rotation_id(), kind, option::of(an_instant()), an_instant(), any::<String>()).prop_map(
+        |(rotation, kind, event_at, recorded_at, message)| Violation {
             rotation,
+            kind,
             event_at,
             recorded_at,
             message,
@@ -283,22 +306,34 @@ fn a_commit() -> impl Strategy<Value = Commit> {
         .prop_map(|(source, key, since)| TrackedRecord { source, key, since });
     (
         (vec(a_delta(), 0..4), vec(a_source_record(), 0..3), vec(a_stream_record(), 0..3)),
-        (vec(tracked, 0..3), vec(a_gap(), 0..2), vec(a_declaration(), 0..2), vec(a_pool(), 0..3)),
+        (
+            (vec(tracked, 0..3), vec(a_probe_record(), 0..3)),
+            vec(a_gap(), 0..2),
+            vec(a_declaration(), 0..2),
+            vec(a_pool(), 0..3),
+        ),
         (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
         (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
+        (vec(a_checkpoint(), 0..3), vec(an_incident(), 0..3), vec(a_summary(), 0..2)),
     )
-        .prop_map(|(evidence, found, told, (verdicts, sequence, now))| Commit {
+        .prop_map(|(evidence, found, told, (verdicts, sequence, now), passed)| Commit {
             deltas: evidence.0,
+            uses: Vec::new(),
+            keys: Vec::new(),
             sources: evidence.1,
             streams: evidence.2,
             generations: Vec::new(),
-            tracked: found.0,
+            tracked: found.0.0,
+            probes: found.0.1,
             gaps: found.1,
             rotations: found.2,
             pools: found.3,
             journal: told.0,
             violations: told.1,
             clock_suspects: told.2,
+            checkpoints: passed.0,
+            incidents: passed.1,
+            summaries: passed.2,
             verdicts,
             sequence,
             now,
@@ -310,6 +345,7 @@ fn legalise(commits: &mut [Commit]) {
     let mut offsets = BTreeMap::new();
     let mut declared = Vec::new();
     let mut sequence = 0;
+    let mut ledger = Ledger::new(2);
     for commit in commits {
         for delta in &mut commit.deltas {
             let place = (delta.source.clone(), delta.stream.clone(), delta.generation);
@@ -317,10 +353,19 @@ fn legalise(commits: &mut [Commit]) {
             delta.range = ByteRange { from: *offset, to: *offset + delta.range.to };
             *offset = delta.range.to;
             commit.generations.push(generation_of(delta));
+            ledger.take(&mut delta.cells);
+        }
+        ledger.drain_changes(commit);
+        for record in &mut commit.uses {
+            let counts = &mut record.presentations.counts;
+            *counts = counts.map(|count| count.min(i64::MAX.cast_unsigned()));
         }
         declared.extend(commit.rotations.iter().map(|it| it.id.clone()));
         commit.journal.retain(|it| declared.contains(&it.rotation));
         commit.violations.retain(|it| declared.contains(&it.rotation));
+        commit.checkpoints.retain(|it| declared.contains(&it.rotation));
+        commit.incidents.retain(|it| declared.contains(&it.rotation));
+        commit.summaries.retain(|it| declared.contains(&it.rotation));
         commit.verdicts.retain(|it| declared.contains(&it.rotation));
         for entry in &mut commit.journal {
             sequence += 1;

@@ -7,30 +7,35 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use keydrain::engine::state::State;
 use keydrain::store::Store;
 
-use crate::model::{Model, assert_same, counting};
+use crate::model::{Model, counting};
 
 const CHILD: &str = "STORE_CHILD";
 /// Lines per commit of the child.
 const STEP: u64 = 40;
 
-fn child(test: &str, dir: &Path) -> Command {
+/// Returns this test binary, to run one test over the state in `dir`.
+pub fn child(test: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "--nocapture", test]).env(CHILD, dir);
     command
 }
 
-fn child_dir() -> Option<std::path::PathBuf> {
+/// Returns the state that this process is to die over, if it is a child.
+pub fn child_dir() -> Option<std::path::PathBuf> {
     std::env::var_os(CHILD).map(Into::into)
 }
 
 /// Asserts that offset and counts are of the same commit, and returns the offset.
-fn whole(state: &State) -> u64 {
+fn whole(store: &Store) -> u64 {
+    let state = store.load().unwrap();
     let offset = state.generations.first().map_or(0, |it| it.offset);
-    assert_eq!(state.lines.iter().map(|(_, _, line)| line.lines).sum::<u64>(), offset);
-    assert_eq!(state.cells.iter().map(|(_, it)| it.tally.counts[0]).sum::<u64>(), offset);
+    assert_eq!(state.lines.iter().map(|it| it.count.lines).sum::<u64>(), offset);
+    assert_eq!(
+        store.cells().unwrap().iter().map(|(_, it)| it.tally.counts[0]).sum::<u64>(),
+        offset
+    );
     assert_eq!(offset % STEP, 0);
     offset
 }
@@ -39,7 +44,7 @@ fn whole(state: &State) -> u64 {
 fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
     if let Some(dir) = child_dir() {
         let (mut store, _) = Store::open(&dir).unwrap();
-        let mut offset = whole(&store.load().unwrap());
+        let mut offset = whole(&store);
         loop {
             store.commit(&counting(offset, offset + STEP)).unwrap();
             offset += STEP;
@@ -61,7 +66,7 @@ fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
         // What it still said between the last line read and its death counts too.
         let last = reported.last().unwrap_or(last);
         let (store, _) = Store::open(dir.path()).unwrap();
-        let offset = whole(&store.load().unwrap());
+        let offset = whole(&store);
         assert!(offset == last || offset == last + STEP, "{offset} after {last} was reported");
     }
 }
@@ -84,7 +89,7 @@ fn a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again() {
         .status()
         .unwrap();
     assert!(status.success(), "{status}");
-    whole(&Store::open(dir.path()).unwrap().0.load().unwrap());
+    whole(&Store::open(dir.path()).unwrap().0);
 }
 
 fn fill_the_disk(dir: &Path) {
@@ -106,10 +111,10 @@ fn fill_the_disk(dir: &Path) {
     };
     assert!(error.is_retryable(), "{error:?}");
     assert!(store.commit(&refused).unwrap_err().is_retryable());
-    assert_same(&store.load().unwrap(), model.state());
+    model.assert_is(&store);
 
     setrlimit(Resource::Fsize, former).unwrap();
     store.commit(&refused).unwrap();
     model.commit(&refused);
-    assert_same(&store.load().unwrap(), model.state());
+    model.assert_is(&store);
 }

@@ -2,6 +2,9 @@
 
 mod arbitrary;
 mod crash;
+mod history;
+mod ledger;
+mod milestones;
 mod model;
 mod refusals;
 mod roundtrip;

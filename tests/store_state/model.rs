@@ -6,16 +6,18 @@ use std::time::Duration;
 use keydrain::engine::credential::{
     ConsumerName, CredentialName, Fingerprint, SourceName, StreamName,
 };
+use keydrain::engine::ledger::{Ledger, MAX_CONSUMERS};
 use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::sessions::is_past;
-use keydrain::engine::state::{Commit, GenerationRecord, State};
-use keydrain::engine::time::Timestamp;
+use keydrain::engine::state::{Commit, GenerationRecord, LineRecord, ProbeRecord, State};
+use keydrain::engine::time::{Step, Timestamp};
 use keydrain::engine::usage::{
-    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, Outcome, Tally,
-    UsageCell, UsageDelta,
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, Outcome, RejectedKey,
+    Tally, UsageCell, UsageDelta,
 };
+use keydrain::store::Store;
 
 pub fn source(name: &str) -> SourceName {
     SourceName::new(name)
@@ -66,6 +68,8 @@ pub fn delta(from: u64, to: u64) -> UsageDelta {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     }
@@ -103,6 +107,16 @@ pub fn counting(from: u64, to: u64) -> Commit {
     }
     let generations = vec![generation_of(&counted)];
     Commit { deltas: vec![counted], generations, ..Commit::default() }
+}
+
+/// Adds what a ledger that saw nothing before makes of the commit.
+pub fn with_uses(mut commit: Commit) -> Commit {
+    let mut ledger = Ledger::new(MAX_CONSUMERS);
+    for delta in &mut commit.deltas {
+        ledger.take(&mut delta.cells);
+    }
+    ledger.drain_changes(&mut commit);
+    commit
 }
 
 pub fn declaration(id: &str) -> Declaration {
@@ -151,7 +165,10 @@ pub fn entry(sequence: u64, rotation: &str, event: JournalEvent) -> JournalEntry
 
 /// What many commits amount to, by the words of `engine::state` alone.
 #[derive(Default)]
-pub struct Model(State);
+pub struct Model {
+    state: State,
+    cells: Vec<(SourceName, UsageCell)>,
+}
 
 fn put<T>(records: &mut Vec<T>, record: &T, same: impl Fn(&T) -> bool)
 where
@@ -169,17 +186,27 @@ fn sum(a: u64, b: u64) -> u64 {
 }
 
 impl Model {
-    pub fn state(&self) -> &State {
-        &self.0
+    /// Asserts that `store` holds what the commits amount to, its history included.
+    pub fn assert_is(&self, store: &Store) {
+        assert_same(&store.load().unwrap(), &self.state);
+        same(&store.cells().unwrap(), &self.cells, |(source, it)| {
+            (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
+        });
     }
 
     pub fn commit(&mut self, commit: &Commit) {
         for delta in &commit.deltas {
             self.count(delta);
         }
-        let state = &mut self.0;
+        let state = &mut self.state;
         for new in &commit.pools {
             put(&mut state.pools, new, |old| old.key == new.key);
+        }
+        for new in &commit.uses {
+            put(&mut state.uses, new, |old| (old.key, &old.consumer) == (new.key, &new.consumer));
+        }
+        for new in &commit.keys {
+            put(&mut state.keys, new, |old| old.key == new.key);
         }
         for new in &commit.sources {
             put(&mut state.sources, new, |old| old.source == new.source);
@@ -197,11 +224,31 @@ impl Model {
         for new in &commit.tracked {
             put(&mut state.tracked, new, |old| (&old.source, old.key) == (&new.source, new.key));
         }
+        for new in &commit.probes {
+            let same = |old: &ProbeRecord| (&old.source, old.key) == (&new.source, new.key);
+            put(&mut state.probes, new, same);
+        }
+        // Of a probe without sightings nothing is kept.
+        state.probes.retain(|it| !it.seen.runs().is_empty());
         for new in &commit.rotations {
             put(&mut state.rotations, new, |old| old.id == new.id);
         }
         for new in &commit.verdicts {
             put(&mut state.verdicts, new, |old| old.rotation == new.rotation);
+        }
+        for new in &commit.checkpoints {
+            put(&mut state.checkpoints, new, |old| {
+                (&old.rotation, old.checkpoint) == (&new.rotation, new.checkpoint)
+            });
+        }
+        for new in &commit.incidents {
+            put(&mut state.incidents, new, |old| {
+                (&old.rotation, old.kind, &old.subject, old.at)
+                    == (&new.rotation, new.kind, &new.subject, new.at)
+            });
+        }
+        for new in &commit.summaries {
+            put(&mut state.summaries, new, |old| old.rotation == new.rotation);
         }
         state.gaps.extend(commit.gaps.iter().cloned());
         state.journal.extend(commit.journal.iter().cloned());
@@ -212,38 +259,48 @@ impl Model {
     }
 
     fn count(&mut self, delta: &UsageDelta) {
-        let state = &mut self.0;
         for new in &delta.cells {
             let same = |(source, old): &&mut (SourceName, UsageCell)| {
                 *source == delta.source
                     && (old.key, &old.consumer, old.minute, old.late)
                         == (new.key, &new.consumer, new.minute, new.late)
             };
-            match state.cells.iter_mut().find(same) {
+            match self.cells.iter_mut().find(same) {
                 Some((_, old)) => old.tally.merge(&new.tally),
-                None => state.cells.push((delta.source.clone(), new.clone())),
+                None => self.cells.push((delta.source.clone(), new.clone())),
             }
-            for (_, cell) in &mut state.cells {
+            for (_, cell) in &mut self.cells {
                 cell.tally.counts = cell.tally.counts.map(|count| sum(count, 0));
             }
         }
+        let state = &mut self.state;
         for new in &delta.lines {
-            let same = |(source, stream, old): &&mut (SourceName, StreamName, LineCount)| {
-                (source, stream, old.minute) == (&delta.source, &delta.stream, new.minute)
+            let same = |old: &&mut LineRecord| {
+                (&old.source, &old.stream, old.count.minute)
+                    == (&delta.source, &delta.stream, new.minute)
             };
             match state.lines.iter_mut().find(same) {
-                Some((_, _, old)) => {
+                Some(LineRecord { count: old, .. }) => {
                     old.lines = sum(old.lines, new.lines);
                     old.rejects = sum(old.rejects, new.rejects);
                 }
-                None => state.lines.push((delta.source.clone(), delta.stream.clone(), *new)),
+                None => state.lines.push(LineRecord {
+                    source: delta.source.clone(),
+                    stream: delta.stream.clone(),
+                    step: Step::Minute,
+                    count: *new,
+                }),
             }
         }
         add_issued(&mut state.issued, &delta.issued);
         for new in &delta.rejected_keys {
-            let reject = (delta.source.clone(), delta.stream.clone(), *new);
-            if !state.rejected_keys.contains(&reject) {
-                state.rejected_keys.push(reject);
+            let same = |(source, stream, old): &&mut (SourceName, StreamName, RejectedKey)| {
+                (source, stream, old.key) == (&delta.source, &delta.stream, new.key)
+            };
+            if let Some((_, _, old)) = state.rejected_keys.iter_mut().find(same) {
+                old.at = old.at.max(new.at);
+            } else {
+                state.rejected_keys.push((delta.source.clone(), delta.stream.clone(), *new));
             }
         }
     }
@@ -288,18 +345,21 @@ pub fn assert_same(found: &State, expected: &State) {
         (it.source.clone(), it.stream.clone(), it.number)
     });
     same(&found.tracked, &expected.tracked, |it| (it.source.clone(), it.key));
-    same(&found.cells, &expected.cells, |(source, it)| {
-        (source.clone(), it.key, it.consumer.clone(), it.minute, it.late)
-    });
     same(&found.pools, &expected.pools, |it| it.key);
     same(&found.issued, &expected.issued, |it| (it.root, it.child, it.lifetime));
-    same(&found.lines, &expected.lines, |(source, stream, it)| {
-        (source.clone(), stream.clone(), it.minute)
+    same(&found.probes, &expected.probes, |it| (it.source.clone(), it.key));
+    same(&found.uses, &expected.uses, |it| (it.key, it.consumer.clone()));
+    same(&found.keys, &expected.keys, |it| it.key);
+    same(&found.lines, &expected.lines, |it| {
+        (it.source.clone(), it.stream.clone(), it.step, it.count.minute)
     });
     same(&found.rejected_keys, &expected.rejected_keys, |(source, stream, it)| {
         (source.clone(), stream.clone(), it.key, it.at)
     });
     same(&found.verdicts, &expected.verdicts, |it| it.rotation.clone());
+    same(&found.checkpoints, &expected.checkpoints, |it| (it.rotation.clone(), it.checkpoint));
+    same(&found.summaries, &expected.summaries, |it| it.rotation.clone());
+    assert_eq!(found.incidents, expected.incidents);
     assert_eq!(found.gaps, expected.gaps);
     assert_eq!(found.rotations, expected.rotations);
     assert_eq!(found.journal, expected.journal);

@@ -3,16 +3,21 @@
 use std::fs;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
+use keydrain::engine::checkpoints::{Checkpoint, CheckpointRecord, CheckpointStatus};
 use keydrain::engine::coverage::{Gap, GapReason};
+use keydrain::engine::health::{RotationSummary, Velocity};
+use keydrain::engine::incident::{Incident, IncidentKind};
 use keydrain::engine::rotation::JournalEvent;
-use keydrain::engine::state::{Commit, PublishedVerdict, Violation};
+use keydrain::engine::state::{Commit, PublishedVerdict, Violation, ViolationKind};
 use keydrain::engine::time::Span;
 use keydrain::store::{Store, StoreError};
 use rusqlite::Connection;
 
 use crate::model::{
     FILE, assert_same, at, counting, declaration, delta, entry, generation_of, source, stream,
+    with_uses,
 };
 
 fn state_with_history() -> tempfile::TempDir {
@@ -62,7 +67,7 @@ fn a_damaged_page_is_refused_wherever_it_is() {
         assert!(matches!(error, StoreError::Corrupt { .. }), "page {page}: {error:?}");
     }
     fs::write(&path, &sound).unwrap();
-    assert_eq!(Store::open(dir.path()).unwrap().0.load().unwrap().cells.len(), 2000);
+    assert_eq!(Store::open(dir.path()).unwrap().0.cells().unwrap().len(), 2000);
 }
 
 #[test]
@@ -96,6 +101,28 @@ fn a_value_that_no_version_writes_is_damage_too() {
     let (store, _) = Store::open(dir.path()).unwrap();
     let error = store.load().unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[test]
+fn a_table_of_a_consumer_that_no_version_writes_is_damage_too() {
+    for damage in [
+        // A number that never ends, a reach of 3 s, bursts that touch, and more than was promised.
+        "UPDATE presentations SET presented = x'ffffffffffffffffffffff'",
+        "UPDATE presentations SET served = x'030000'",
+        "UPDATE presentations SET presented = x'01000202000100'",
+        "UPDATE presentations SET recent = x'00000000'",
+        "UPDATE key_use SET series = x'0300'",
+        "UPDATE consumer SET kind = 0",
+        "UPDATE consumer SET kind = 3",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        Store::open(dir.path()).unwrap().0.commit(&with_uses(counting(0, 3))).unwrap();
+        Store::open(dir.path()).unwrap().0.load().unwrap();
+        sql(dir.path(), damage).unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{damage}: {error:?}");
+    }
 }
 
 #[test]
@@ -292,9 +319,40 @@ fn records_of_a_rotation_that_was_never_declared_are_refused() {
         policy: String::new(),
         policy_since: None,
     };
-    let violation =
-        Violation { rotation, event_at: None, recorded_at: at(0), message: String::new() };
+    let violation = Violation {
+        rotation: rotation.clone(),
+        kind: ViolationKind::LateLine,
+        event_at: None,
+        recorded_at: at(0),
+        message: String::new(),
+    };
+    let checkpoint = CheckpointRecord {
+        rotation: rotation.clone(),
+        checkpoint: Checkpoint::Canary,
+        status: CheckpointStatus::Pass,
+        at: at(0),
+        reasons: Vec::new(),
+        judged_from: None,
+    };
+    let incident = Incident {
+        rotation: rotation.clone(),
+        kind: IncidentKind::RevocationLeak,
+        subject: "etl".to_owned(),
+        at: at(0),
+        ended_at: None,
+        message: String::new(),
+    };
+    let summary = RotationSummary {
+        rotation,
+        dual_accept_at: None,
+        last_use: None,
+        allocated: Duration::ZERO,
+        velocity: Velocity::default(),
+    };
     let commits = [
+        Commit { checkpoints: vec![checkpoint], ..Commit::default() },
+        Commit { incidents: vec![incident], ..Commit::default() },
+        Commit { summaries: vec![summary], ..Commit::default() },
         Commit { journal: vec![entry(1, "r9", JournalEvent::Started)], ..Commit::default() },
         Commit { verdicts: vec![verdict], ..Commit::default() },
         Commit { violations: vec![violation], ..Commit::default() },
@@ -312,4 +370,25 @@ fn a_state_that_cannot_be_made_says_where() {
     let error = Store::open(&scratch.path().join("file/state")).err().unwrap();
     assert!(error.to_string().contains("file/state"), "{error}");
     assert!(matches!(error, StoreError::Io { .. }));
+}
+
+#[test]
+fn a_word_of_a_milestone_that_nobody_writes_is_damage() {
+    let damages = [
+        "INSERT INTO checkpoint VALUES (1, 'canary', 'maybe', 0, '[]', NULL)",
+        "INSERT INTO checkpoint VALUES (1, 'lunch', 'pass', 0, '[]', NULL)",
+        "INSERT INTO checkpoint VALUES (1, 'canary', 'pass', 0, '[7]', NULL)",
+        "INSERT INTO incident VALUES (1, 1, 'party', '*', 0, NULL, '')",
+        "INSERT INTO violation VALUES (1, 1, 'crime', NULL, 0, '')",
+    ];
+    for damage in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        let rotations = vec![declaration("r1")];
+        store.commit(&Commit { rotations, ..Commit::default() }).unwrap();
+        drop(store);
+        sql(dir.path(), damage).unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        assert!(store.load().is_err(), "{damage}");
+    }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use keydrain::engine::answer::{Answer, Verdict::NotReady, Verdict::Ready};
 use keydrain::engine::credential::{ConsumerName, CredentialName};
-use keydrain::engine::ledger::Ledger;
+use keydrain::engine::ledger::{Ledger, MAX_CONSUMERS};
 use keydrain::engine::migration::migrants;
 use keydrain::engine::policy::{AnonymousConsumers, Policy};
 use keydrain::engine::rotation::{Declaration, JournalEvent, Rotation, RotationId};
 use keydrain::engine::usage::{Consumer, ConsumerKind, Outcome, Tally, UsageCell};
 use keydrain::engine::view::ConsumerState;
 
-use crate::story::{Story, at, check, on_roster, stands_until};
+use crate::story::{Story, at, check, minutes, moved_over_by, on_roster, standing, stands_until};
 use crate::world::{NEW, OLD, fingerprint, key_ref};
 
 fn each() -> Story {
@@ -115,54 +115,52 @@ fn pooling_from_now_on_does_not_take_an_address_away() {
 }
 
 #[test]
-fn who_calls_itself_anonymous_is_not_the_pool_by_name_or_by_user_agent() {
-    let consumer = ConsumerName::new(Consumer::POOL);
-    let all = [
-        Consumer::Anonymous,
-        Consumer::Named(consumer.clone()),
-        Consumer::Address(consumer.clone()),
-    ];
-    let mut ledger = Ledger::default();
-    for consumer in all {
+fn who_calls_itself_as_a_pool_is_not_the_pool_by_name_or_by_user_agent() {
+    for (pool, kind) in
+        [(Consumer::Anonymous, ConsumerKind::Pool), (Consumer::Others, ConsumerKind::Others)]
+    {
+        let name = pool.as_str().to_owned();
+        let alike = ConsumerName::new(&*name);
         let event_at = at("10:00:00");
-        ledger.add(&UsageCell {
+        let cell = |consumer| UsageCell {
             key: fingerprint(OLD),
             consumer,
             minute: event_at.minute(),
             late: false,
             tally: Tally::one(Outcome::Accepted, event_at, event_at),
-        });
+        };
+        let all = [pool, Consumer::Named(alike.clone()), Consumer::Address(alike)];
+        let mut ledger = Ledger::new(MAX_CONSUMERS);
+        ledger.take(&mut all.map(cell).to_vec());
+        let mut rotation = Rotation::open(
+            Declaration {
+                id: RotationId::new("r"),
+                credential: CredentialName::new("c"),
+                old_key: key_ref(OLD),
+                new_key: key_ref(NEW),
+                sources: Vec::new(),
+                roster: Vec::new(),
+                jobs: Vec::new(),
+                overlap: None,
+            },
+            at("09:00:00"),
+        );
+        rotation.declaration.roster = vec![on_roster(&name)];
+        rotation.apply(&retired(&name), at("10:10:00"));
+        let found = migrants(&rotation, &Policy::default(), &ledger, None, at("10:20:00"));
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|one| (one.kind, one.state == ConsumerState::Retired, one.roster.is_some()))
+            .collect();
+        found.sort_unstable();
+        let mut expected = [
+            (ConsumerKind::Named, false, false),
+            (ConsumerKind::Address, false, false),
+            (kind, true, true),
+        ];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
-    let mut rotation = Rotation::open(
-        Declaration {
-            id: RotationId::new("r"),
-            credential: CredentialName::new("c"),
-            old_key: key_ref(OLD),
-            new_key: key_ref(NEW),
-            sources: Vec::new(),
-            roster: vec![on_roster(Consumer::POOL)],
-            jobs: Vec::new(),
-            overlap: None,
-        },
-        at("09:00:00"),
-    );
-    rotation.apply(&retired(Consumer::POOL), at("10:10:00"));
-    let found = migrants(&rotation, &Policy::default(), &ledger, None, at("10:20:00"));
-    let mut found: Vec<_> = found
-        .iter()
-        .map(|one| {
-            (
-                one.kind == ConsumerKind::Pool,
-                one.named,
-                one.state == ConsumerState::Retired,
-                one.roster.is_some(),
-            )
-        })
-        .collect();
-    found.sort_unstable();
-    let (address, named, pool) =
-        ((false, false, false, false), (false, true, false, false), (true, false, true, true));
-    assert_eq!(found, [address, named, pool]);
 }
 
 #[test]
@@ -197,4 +195,18 @@ fn the_number_of_a_large_pool_is_an_estimate_and_says_so() {
 #[test]
 fn addresses_that_are_kept_apart_are_counted_exactly() {
     warns(&one_of_two_moved(each()).busy("10:30:00"), "*", "user agent: 2;");
+}
+
+#[test]
+fn a_job_may_be_that_of_an_address_that_is_kept_apart() {
+    let story = moved_over_by("15:00:00")
+        .policy(|policy| policy.anonymous = AnonymousConsumers::Each)
+        .job("192.0.2.7", "0 12 * * *", minutes(60));
+    let job = ("job_not_seen", "192.0.2.7");
+    let not_seen = |story: &Story| standing(&story.busy("14:00:00")).contains(&job);
+    assert!(not_seen(&story));
+    assert!(!not_seen(&story.clone().uses(NEW, "192.0.2.7", ["12:00:30"])));
+    // Of an address that is in the pool nothing is seen.
+    let pooled = story.policy(|policy| policy.anonymous = AnonymousConsumers::Pooled);
+    assert!(not_seen(&pooled.uses(NEW, "192.0.2.7", ["12:00:30"])));
 }

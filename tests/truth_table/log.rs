@@ -27,8 +27,9 @@ pub const CREDENTIAL: &str = "payments-api";
 pub struct Line {
     /// Event time; the format shows milliseconds.
     pub event_at: Timestamp,
-    /// Name of the key, or `-`. `KEY>CHILD`: the request was given the key of a session, which
-    /// `CloudTrail` shows; of a role's session where that begins with `role`.
+    /// Name of the key, or `-`; after a `?` the key that stands in the query. `KEY>CHILD`: the
+    /// request was given the key of a session, which `CloudTrail` shows; of a role's session where
+    /// that begins with `role`.
     pub key: String,
     /// The consumer; `-` for one known only by its address, or the address.
     pub consumer: String,
@@ -46,7 +47,14 @@ impl Line {
             (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000) / 1_000_000);
         let Self { key, status, .. } = self;
         let (address, consumer) = self.address_and_name();
-        let request = if self.garbled { "\"GET /v1/pay" } else { "\"GET /v1/pay HTTP/1.1\"" };
+        let (key, query) = key.split_once('?').unwrap_or((key, ""));
+        let target = if query.is_empty() {
+            "/v1/pay".to_owned()
+        } else {
+            format!("/v1/pay?api_key={query}")
+        };
+        let end = if self.garbled { "" } else { " HTTP/1.1\"" };
+        let request = format!("\"GET {target}{end}");
         let tail = if self.garbled { String::new() } else { format!(" {status}") };
         format!("{address} {consumer} {key} {seconds}.{millis:03} {request}{tail}\n")
     }
@@ -98,13 +106,14 @@ pub fn secret() -> Arc<FingerprintSecret> {
     Arc::new(FingerprintSecret::new(b"pepper".to_vec()))
 }
 
-/// Returns the format of the lines.
+/// Returns the format of the lines. A source that declares the first place alone never sees the
+/// second used.
 pub fn layout() -> Layout {
     Layout::new(
         FormatSpec::Nginx(
             "$remote_addr $remote_user $key_name $msec \"$request\" $status".to_owned(),
         ),
-        vec![Place::Field("key_name".to_owned())],
+        vec![Place::Field("key_name".to_owned()), Place::Query("api_key".to_owned())],
         vec!["remote_user".to_owned(), "remote_addr".to_owned()],
     )
 }

@@ -20,16 +20,40 @@ mod addresses;
 
 mod sessions;
 
+mod places;
+
+mod probes;
+
 mod sources;
+
+mod controls;
 
 mod coverage;
 
 mod journal;
 
+mod jobs;
+
 mod precedence;
 
 mod answers;
 
+mod assumptions;
+
 mod changes;
 
 mod first_users;
+
+mod health;
+
+mod checkpoints;
+
+mod leak;
+
+mod velocity;
+
+mod preflight;
+
+mod plan;
+
+mod limit;

@@ -1,8 +1,9 @@
-//! The smallest store that can be: cells merge, records replace, lists grow.
+//! The smallest store that can be: lines add up, records replace, lists grow; cells are history,
+//! which no start needs.
 
-use keydrain::engine::credential::{SourceName, StreamName};
-use keydrain::engine::state::{Commit, State};
-use keydrain::engine::usage::{LineCount, UsageCell, UsageDelta};
+use keydrain::engine::state::{Commit, LineRecord, State};
+use keydrain::engine::time::Step;
+use keydrain::engine::usage::{LineCount, UsageDelta};
 
 /// What many commits amount to.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,12 @@ impl Model {
         for new in commit.pools {
             put(&mut state.pools, new, |a, b| a.key == b.key);
         }
+        for new in commit.uses {
+            put(&mut state.uses, new, |a, b| (a.key, &a.consumer) == (b.key, &b.consumer));
+        }
+        for new in commit.keys {
+            put(&mut state.keys, new, |a, b| a.key == b.key);
+        }
         for new in commit.sources {
             put(&mut state.sources, new, |a, b| a.source == b.source);
         }
@@ -37,8 +44,24 @@ impl Model {
         for new in commit.tracked {
             put(&mut state.tracked, new, |a, b| (&a.source, a.key) == (&b.source, b.key));
         }
+        for new in commit.probes {
+            put(&mut state.probes, new, |a, b| (&a.source, a.key) == (&b.source, b.key));
+        }
         for new in commit.rotations {
             put(&mut state.rotations, new, |a, b| a.id == b.id);
+        }
+        for new in commit.checkpoints {
+            put(&mut state.checkpoints, new, |a, b| {
+                (&a.rotation, a.checkpoint) == (&b.rotation, b.checkpoint)
+            });
+        }
+        for new in commit.incidents {
+            put(&mut state.incidents, new, |a, b| {
+                (&a.rotation, a.kind, &a.subject, a.at) == (&b.rotation, b.kind, &b.subject, b.at)
+            });
+        }
+        for new in commit.summaries {
+            put(&mut state.summaries, new, |a, b| a.rotation == b.rotation);
         }
         for new in commit.verdicts {
             put(&mut state.verdicts, new, |a, b| a.rotation == b.rotation);
@@ -52,9 +75,6 @@ impl Model {
     }
 
     fn count(&mut self, delta: &UsageDelta) {
-        for new in &delta.cells {
-            add_cell(&mut self.0.cells, &delta.source, new);
-        }
         for new in &delta.lines {
             add_lines(&mut self.0.lines, delta, *new);
         }
@@ -80,32 +100,20 @@ fn put<T>(records: &mut Vec<T>, record: T, same: impl Fn(&T, &T) -> bool) {
     }
 }
 
-fn add_cell(cells: &mut Vec<(SourceName, UsageCell)>, source: &SourceName, new: &UsageCell) {
-    let same = |(at, old): &&mut (SourceName, UsageCell)| {
-        at == source
-            && (old.key, &old.consumer, old.minute, old.late)
-                == (new.key, &new.consumer, new.minute, new.late)
-    };
-    match cells.iter_mut().find(same) {
-        Some((_, old)) => old.tally.merge(&new.tally),
-        None => cells.push((source.clone(), new.clone())),
-    }
-}
-
-fn add_lines(
-    lines: &mut Vec<(SourceName, StreamName, LineCount)>,
-    delta: &UsageDelta,
-    new: LineCount,
-) {
-    let place = (&delta.source, &delta.stream, new.minute);
-    let same = |(source, stream, old): &&mut (SourceName, StreamName, LineCount)| {
-        (source, stream, old.minute) == place
+fn add_lines(lines: &mut Vec<LineRecord>, delta: &UsageDelta, new: LineCount) {
+    let same = |old: &&mut LineRecord| {
+        (&old.source, &old.stream, old.count.minute) == (&delta.source, &delta.stream, new.minute)
     };
     match lines.iter_mut().find(same) {
-        Some((_, _, old)) => {
-            old.lines += new.lines;
-            old.rejects += new.rejects;
+        Some(old) => {
+            old.count.lines += new.lines;
+            old.count.rejects += new.rejects;
         }
-        None => lines.push((delta.source.clone(), delta.stream.clone(), new)),
+        None => lines.push(LineRecord {
+            source: delta.source.clone(),
+            stream: delta.stream.clone(),
+            step: Step::Minute,
+            count: new,
+        }),
     }
 }

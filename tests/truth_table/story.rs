@@ -11,7 +11,7 @@ use std::time::Duration;
 use keydrain::engine::answer::Answer;
 use keydrain::engine::drain::Declared;
 use keydrain::engine::policy::Policy;
-use keydrain::engine::rotation::{JournalEvent, KeyRef, RosterEntry};
+use keydrain::engine::rotation::{Job, JournalEvent, KeyRef, RosterEntry};
 use keydrain::engine::time::Timestamp;
 
 pub use crate::checks::{blocker, check, says, standing, stands_until};
@@ -19,8 +19,11 @@ use crate::world::{
     ACCESS_LOG, EDGE, Line, NEW, NO_KEY, OLD, Sight, World, key_ref, live, one_host,
 };
 
-/// Reads a time of March 2026.
+/// Reads a time of March 2026, or a whole RFC 3339 one.
 pub fn at(text: &str) -> Timestamp {
+    if let Ok(whole) = text.parse() {
+        return whole;
+    }
     let (day, time) = text.split_once(' ').unwrap_or(("2", text));
     format!("2026-03-{day:0>2}T{time}Z").parse().expect("a time like 10:00:00 or 5 10:00:00")
 }
@@ -112,6 +115,16 @@ impl Story {
     pub fn roster(self, entries: impl IntoIterator<Item = RosterEntry>) -> Self {
         let entries: Vec<RosterEntry> = entries.into_iter().collect();
         self.declared(|declared| declared.credentials[0].roster.extend(entries.iter().cloned()))
+    }
+
+    /// Declares a job: its consumer, its schedule and how long a run lasts at most.
+    pub fn job(self, consumer: &str, schedule: &str, max_runtime: Duration) -> Self {
+        let (schedule, zone) = match schedule.split_once(" in ") {
+            Some((schedule, zone)) => (schedule, Some(zone.into())),
+            None => (schedule, None),
+        };
+        let job = Job { consumer: consumer.into(), schedule: schedule.into(), zone, max_runtime };
+        self.declared(|declared| declared.credentials[0].jobs.push(job.clone()))
     }
 
     /// Starts the rotation at another time.

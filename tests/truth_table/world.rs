@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
-use keydrain::engine::credential::{CredentialName, Fingerprint, RawKey, SourceName, StreamName};
+use keydrain::engine::credential::{
+    CredentialName, Fingerprint, PlaceName, RawKey, SourceName, StreamName,
+};
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
+use keydrain::engine::ledger::MAX_CONSUMERS;
 use keydrain::engine::parse::LineParser;
-use keydrain::engine::policy::{AnonymousConsumers, Policy, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
@@ -32,11 +35,14 @@ pub fn a_source(name: &str) -> SourceDecl {
     SourceDecl {
         name: SourceName::new(name),
         layout: "key names".to_owned(),
+        places: vec![PlaceName::new("field:key_name")],
         policy: SourcePolicy {
             allowed_lateness: Duration::from_secs(30),
             lateness_assumed: false,
             idle_after: Duration::from_mins(5),
             silence_is_idle: false,
+            completeness: Completeness::Complete,
+            probes: Vec::new(),
         },
         tracked: vec![fingerprint(OLD), fingerprint(NEW)],
     }
@@ -66,6 +72,8 @@ pub struct Sight {
     pub unreadable: Vec<(String, String)>,
     /// Paths that are refused.
     pub refused: Vec<(String, String)>,
+    /// How it is known that keys are masked.
+    pub masked: Option<String>,
     /// Streams by name; `None`: the reader does not find the family any more.
     pub streams: BTreeMap<String, Option<StreamStatus>>,
 }
@@ -105,6 +113,8 @@ pub struct World {
     matchers: BTreeMap<String, Matcher>,
     cursors: BTreeMap<(String, String), Cursor>,
     last: Option<UsageDelta>,
+    /// Most consumers of a key that the engine keeps apart, from the next boot on.
+    pub consumer_limit: usize,
     /// By how much the wall clock has stepped forward so far.
     pub stepped: Duration,
     /// By how much the wall clock has stepped back so far.
@@ -129,6 +139,7 @@ impl World {
             matchers: BTreeMap::new(),
             cursors: BTreeMap::new(),
             last: None,
+            consumer_limit: MAX_CONSUMERS,
             stepped: Duration::ZERO,
             stepped_back: Duration::ZERO,
         };
@@ -177,7 +188,7 @@ impl World {
             cursor.offset = found.offset;
             cursor.last_event = found.last_event;
         }
-        self.drain = Drain::new(self.declared.clone(), state);
+        self.drain = Drain::with_consumer_limit(self.consumer_limit, self.declared.clone(), state);
     }
 
     /// Changes the configuration; it takes effect at the next restart.
@@ -275,6 +286,8 @@ impl World {
             last_event: usage.last_event,
             frontier: usage.frontier,
             rejected_keys: usage.rejected_keys,
+            places: usage.places,
+            masked_at: usage.masked_at,
             late_by: usage.late_by,
             future_event: usage.future_event,
             ..delta
@@ -328,6 +341,7 @@ impl World {
                 absent: sight.absent.clone(),
                 unreadable: sight.unreadable.clone(),
                 refused: sight.refused.clone(),
+                masked: sight.masked.clone(),
                 streams: sight.streams.values().flatten().cloned().collect(),
                 caught_up: true,
             });
@@ -378,6 +392,8 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        places: Vec::new(),
+        masked_at: None,
         late_by: None,
         future_event: false,
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Level};
 use crate::config::{Config, Source};
+use crate::engine::policy::Completeness;
 
 /// More findings about the files of one source than these say nothing new.
 const MAX_FILES_SHOWN: usize = 10;
@@ -139,6 +140,13 @@ fn fixed_directory(pattern: &str) -> PathBuf {
 }
 
 fn check_assumptions(source: &Source, findings: &mut Vec<Finding>) {
+    if (source.policy.completeness == Completeness::PositiveOnly { covered_by: None }) {
+        findings.push(Finding::warning(
+            subject(source),
+            "it may lose lines and nothing covers it: no rotation that uses it can get ready",
+            "name a complete source that sees the same requests as its `covered_by`",
+        ));
+    }
     let lateness = source.policy.allowed_lateness.as_secs_f64();
     if source.policy.silence_is_idle {
         findings.push(Finding::warning(

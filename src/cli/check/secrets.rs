@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     for credential in &config.credentials {
         check_keys(credential, &secret, &mut findings);
     }
+    check_probes(config, &secret, &mut findings);
     check_token(config.server.token_file.as_deref(), &mut findings);
     findings
 }
@@ -62,6 +63,24 @@ fn check_keys(credential: &Credential, secret: &FingerprintSecret, findings: &mu
     if all_readable && let Err(error) = credential.resolve(secret) {
         let subject = format!("credential {}", credential.name);
         findings.push(Finding::of_message(subject, &error.to_string()));
+    }
+}
+
+fn check_probes(config: &Config, secret: &FingerprintSecret, findings: &mut Vec<Finding>) {
+    for probe in &config.probes {
+        if let KeyIdentity::SecretFile(path) = &probe.key.identity {
+            check_mode(&format!("probe {}", probe.key.name), path, findings);
+        }
+    }
+    let keys = config.credentials.iter().flat_map(|credential| {
+        // Keys that cannot be resolved are findings already.
+        let resolved = credential.resolve(secret).unwrap_or_default().into_iter();
+        resolved.map(|key| {
+            (format!("key `{}` of credential `{}`", key.name, credential.name), key.fingerprint)
+        })
+    });
+    if let Err(error) = config.resolve_probes(secret, &keys.collect::<Vec<_>>()) {
+        findings.push(Finding::of_message("probes", &error.to_string()));
     }
 }
 

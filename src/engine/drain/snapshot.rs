@@ -1,9 +1,11 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
-use crate::engine::credential::Fingerprint;
+use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::drain::Drain;
+use crate::engine::health::{self, CredentialHealth, Told};
+use crate::engine::ledger::Ledger;
 use crate::engine::migration;
-use crate::engine::rotation::{JournalEntry, RotationId};
+use crate::engine::rotation::{JournalEntry, Phase, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
@@ -24,6 +26,8 @@ impl Drain {
                     verdict_since: published.since,
                     revocation_verified_at: published.revocation_verified_at,
                     violations: watched.violations.clone(),
+                    checkpoints: watched.milestones.in_order(),
+                    incidents: watched.milestones.incidents.clone(),
                 })
             })
             .collect();
@@ -36,8 +40,38 @@ impl Drain {
             rotations,
             sources: self.source_views(now),
             credentials: self.credential_views(),
+            health: health::health(self.told()),
+            credential_health: self.credential_health(),
             commits,
         }
+    }
+
+    /// Returns every rotation with what counts for the figures.
+    pub(super) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.rotations.values().map(|watched| Told {
+            rotation: &watched.rotation,
+            summary: watched.milestones.summary.as_ref(),
+            incidents: watched.incident_counts(),
+        })
+    }
+
+    fn credential_health(&self) -> Vec<CredentialHealth> {
+        let rotated = self.rotations.values().map(|w| &w.rotation.declaration.credential);
+        let configured = self.declared.credentials.iter().map(|decl| &decl.name);
+        let mut names: Vec<&CredentialName> = rotated.chain(configured).collect();
+        names.sort_unstable();
+        names.dedup();
+        let each = names.into_iter().map(|name| {
+            let own = || self.told().filter(|it| it.rotation.declaration.credential == *name);
+            let decl = self.declared.credentials.iter().find(|decl| decl.name == *name);
+            CredentialHealth {
+                credential: name.clone(),
+                health: health::health(own()),
+                recommended_overlap: decl
+                    .and_then(|decl| health::recommended_overlap(own(), &decl.policy)),
+            }
+        });
+        each.collect()
     }
 
     /// Returns the consumers of a rotation; `None` for an unknown one.
@@ -54,8 +88,24 @@ impl Drain {
         self.rotations.get(id).map(|watched| watched.journal.as_slice())
     }
 
+    /// Returns the keys of open rotations: their history is kept while they are open.
+    pub fn keys_in_rotation(&self) -> Vec<Fingerprint> {
+        let open = self.rotations.values().map(|watched| &watched.rotation);
+        let open = open.filter(|rotation| rotation.phase == Phase::Open);
+        open.flat_map(|rotation| {
+            let declaration = &rotation.declaration;
+            [declaration.old_key.fingerprint, declaration.new_key.fingerprint]
+        })
+        .collect()
+    }
+
+    /// Returns who presented which key.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Tells whether every declared source was read to its end once since the start.
-    fn caught_up(&self) -> bool {
+    pub(super) fn caught_up(&self) -> bool {
         self.declared.sources.iter().all(|decl| {
             let status = self.sources.get(&decl.name).and_then(|source| source.status.as_ref());
             status.is_some_and(|status| status.caught_up)

@@ -1,5 +1,6 @@
 //! What the machine is told and how it refuses: declarations, openings, refusals.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, Epoch};
@@ -70,6 +71,9 @@ pub enum Refused {
     /// Old and new key are the same.
     #[error("old and new key are the same key")]
     SameKey,
+    /// One of the keys is a probe's.
+    #[error("probe `{0}` has one of these keys; give the probe a key of its own")]
+    ProbeKey(Arc<str>),
     /// `started_at` lies in the future.
     #[error("`started_at` lies in the future; leave it out to mean now")]
     StartsInTheFuture,
@@ -82,4 +86,13 @@ pub enum Refused {
     /// The verdict is not `ready`.
     #[error("not ready: {}", .0.message)]
     NotReady(Box<Answer>),
+}
+
+/// What a question named that is not configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The credential.
+    Credential,
+    /// A key of the credential.
+    Key,
 }

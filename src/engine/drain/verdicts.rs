@@ -10,7 +10,7 @@ use crate::engine::drain::{Drain, Watched};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::{Facts, decide};
 use crate::engine::rotation::{Phase, Rotation, RotationId};
-use crate::engine::state::{PublishedVerdict, Violation};
+use crate::engine::state::{PublishedVerdict, Violation, ViolationKind};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::UsageDelta;
 use crate::engine::view::Event;
@@ -33,6 +33,7 @@ impl Drain {
         let ids: Vec<RotationId> = self.rotations.keys().cloned().collect();
         for id in ids {
             self.evaluate(&id, now);
+            self.note_milestones(&id, now);
         }
     }
 
@@ -148,6 +149,11 @@ impl Drain {
     }
 
     pub(super) fn answer(&self, watched: &Watched, now: Timestamp) -> Answer {
+        self.with_facts(watched, |facts| decide(facts, now))
+    }
+
+    /// Gathers what the decision on a rotation rests on, for `look` to look at.
+    pub(super) fn with_facts<T>(&self, watched: &Watched, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let (policy, configured) = self.policy_of(&watched.rotation);
         let pinned = watched.rotation.declaration.sources.iter();
         let facts = Facts {
@@ -163,7 +169,7 @@ impl Drain {
             policy_since: watched.policy_since,
             configured,
         };
-        decide(&facts, now)
+        look(&facts)
     }
 
     /// Returns when the last earlier rotation that had the new key in it ended.
@@ -191,7 +197,10 @@ impl Drain {
         let uses = self.ledger.of_key(key)?.values();
         let denied =
             uses.filter_map(crate::engine::ledger::Presentations::last_denied_second).max();
-        denied.filter(|denied| *denied > at.plus(policy.propagation_bound))
+        let denied = denied.filter(|denied| *denied > at.plus(policy.propagation_bound));
+        // What a later rotation of the same key saw proves nothing of this one.
+        let until = self.used_again_at(&watched.rotation);
+        denied.filter(|denied| until.is_none_or(|until| *denied < until))
     }
 
     pub(super) fn note_gap(&mut self, gap: Gap) {
@@ -212,6 +221,7 @@ impl Drain {
                 watched.late_recorded_at = Some(delta.arrival);
                 let violation = Violation {
                     rotation: id.clone(),
+                    kind: ViolationKind::LateLine,
                     event_at: None,
                     recorded_at: delta.arrival,
                     message: format!(
@@ -235,6 +245,7 @@ fn contrary(answer: &Answer, now: Timestamp) -> Option<Violation> {
     })?;
     Some(Violation {
         rotation: answer.rotation.clone(),
+        kind: ViolationKind::Retraction,
         event_at: proof.since,
         recorded_at: now,
         message: format!("ready was taken back: {}", proof.message),

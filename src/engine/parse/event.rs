@@ -49,14 +49,23 @@ impl RejectReason {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keys<'a> {
     values: [&'a [u8]; MAX_PLACES],
+    places: [u8; MAX_PLACES],
     len: usize,
 }
 
 impl<'a> Keys<'a> {
-    /// Adds a key; one more than there are places is a bug.
-    pub(super) fn push(&mut self, key: &'a [u8]) {
+    /// Adds a key and the number of its place; one more than there are places is a bug.
+    pub(super) fn push(&mut self, key: &'a [u8], place: u8) {
         self.values[self.len] = key;
+        self.places[self.len] = place;
         self.len += 1;
+    }
+}
+
+impl Keys<'_> {
+    /// Returns the number of the place of each key, in the list of the parser that read them.
+    pub fn places(&self) -> &[u8] {
+        &self.places[..self.len]
     }
 }
 
@@ -85,6 +94,8 @@ pub struct AccessEvent<'a> {
     pub consumer: Option<(&'a [u8], bool)>,
     /// Keys in the order of the places, decoded; empty, absent and redacted ones left out.
     pub keys: Keys<'a>,
+    /// Whether a place holds what is written instead of a key, as `***`.
+    pub masked: bool,
     /// The service's own id of the event, where it delivers an event more than once.
     pub event_id: Option<&'a [u8]>,
     /// The key that this request was given, derived from the one it presented: a session's.

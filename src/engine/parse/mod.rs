@@ -63,6 +63,7 @@ pub use text::COMBINED;
 use text::TextFormat;
 use wrap::{Layers, Unwrapping};
 
+use crate::engine::credential::PlaceName;
 use crate::engine::scan::records::Framing;
 use crate::engine::time::Timestamp;
 
@@ -72,6 +73,10 @@ pub struct LineParser {
     formats: Vec<Format>,
     wrapping: Unwrapping,
     consumer_map: ConsumerMap,
+    /// All places of the key, of whatever format.
+    places: Vec<PlaceName>,
+    /// The numbers of each format's places in that list.
+    numbers: Vec<[u8; MAX_PLACES]>,
     default_lateness: Duration,
     digest: String,
 }
@@ -131,10 +136,13 @@ impl LineParser {
         let digest = digest(layout, &formats);
         let wrapping = Unwrapping::of(layout, &formats);
         let default_lateness = layout.formats.iter().map(default_lateness).max();
+        let (places, numbers) = number_places(layout);
         Ok(Self {
             formats,
             wrapping,
             consumer_map: layout.consumer_map.clone(),
+            places,
+            numbers,
             default_lateness: default_lateness.unwrap_or_default(),
             digest,
         })
@@ -173,6 +181,12 @@ impl LineParser {
     /// Returns the names for consumers.
     pub fn consumer_map(&self) -> &ConsumerMap {
         &self.consumer_map
+    }
+
+    /// Returns all places of the key, of whatever format, each once: at most
+    /// [`MAX_FORMATS`] × [`MAX_PLACES`].
+    pub fn places(&self) -> &[PlaceName] {
+        &self.places
     }
 
     /// Returns how late a line may be readable after its event time when nothing is declared.
@@ -222,10 +236,10 @@ impl LineParser {
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
         let mut refusal = None;
-        for format in &self.formats {
+        for (format, places) in self.formats.iter().zip(&self.numbers) {
             work.decoded.clear();
             match format.read(record, arrival, work) {
-                Ok(facts) => return Ok(facts),
+                Ok(facts) => return Ok(Facts { places: *places, ..facts }),
                 Err(reason) => refusal = Some(telling(refusal, reason)),
             }
         }
@@ -322,6 +336,25 @@ impl Format {
             Self::CloudTrail(format) => Box::new(format.consumer_fields()),
         }
     }
+}
+
+/// Lists the places of all formats, and which of them are each format's.
+fn number_places(layout: &Layout) -> (Vec<PlaceName>, Vec<[u8; MAX_PLACES]>) {
+    let mut all: Vec<PlaceName> = Vec::new();
+    let numbers = layout.formats.iter().map(|format| {
+        let mut numbers = [0; MAX_PLACES];
+        for (number, place) in numbers.iter_mut().zip(layout.places(format)) {
+            let name = PlaceName::new(place.to_string());
+            let known = all.iter().position(|known| *known == name).unwrap_or(all.len());
+            if known == all.len() {
+                all.push(name);
+            }
+            *number = u8::try_from(known).expect("at most MAX_FORMATS × MAX_PLACES");
+        }
+        numbers
+    });
+    let numbers = numbers.collect();
+    (all, numbers)
 }
 
 /// Returns how late a line of this format may be readable when nothing is declared.

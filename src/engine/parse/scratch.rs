@@ -11,6 +11,7 @@ use super::event::{AccessEvent, Keys};
 use super::json::Found;
 use super::layout::MAX_PLACES;
 use super::template::FieldSpan;
+use super::value::Held;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
 
@@ -43,6 +44,36 @@ pub(super) enum Text {
     Decoded(FieldSpan),
 }
 
+/// What was found at a place of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InPlace {
+    /// Nothing.
+    Nothing,
+    /// What is written instead of a key.
+    Masked,
+    /// A key.
+    Key(Text),
+}
+
+impl InPlace {
+    /// Says where the key stands, if it is one that is held.
+    pub fn of(held: Held, text: Text) -> Self {
+        match held {
+            Held::Nothing => Self::Nothing,
+            Held::Masked => Self::Masked,
+            Held::Key => Self::Key(text),
+        }
+    }
+
+    /// Returns the key.
+    pub fn key(self) -> Option<Text> {
+        match self {
+            Self::Key(text) => Some(text),
+            Self::Nothing | Self::Masked => None,
+        }
+    }
+}
+
 /// What a format found in a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
@@ -52,8 +83,10 @@ pub(super) struct Facts {
     pub outcome: Outcome,
     /// Who presented the key, and whether that names somebody.
     pub consumer: Option<(Text, bool)>,
-    /// Keys in the order of the places; `None` where a place has none.
-    pub keys: [Option<Text>; MAX_PLACES],
+    /// What stands at the places, in their order.
+    pub keys: [InPlace; MAX_PLACES],
+    /// The numbers of the places in the parser's list of all.
+    pub places: [u8; MAX_PLACES],
     /// The service's id of the event.
     pub event_id: Option<Text>,
     /// The key that was issued.
@@ -69,7 +102,8 @@ impl Facts {
             event_at,
             outcome,
             consumer: None,
-            keys: [None; MAX_PLACES],
+            keys: [InPlace::Nothing; MAX_PLACES],
+            places: [0; MAX_PLACES],
             event_id: None,
             issued: None,
             issued_lifetime: Duration::ZERO,
@@ -83,14 +117,17 @@ impl Facts {
             Text::Decoded((from, to)) => &decoded[from..to],
         };
         let mut keys = Keys::default();
-        for key in self.keys.into_iter().flatten() {
-            keys.push(text(key));
+        for (found, place) in self.keys.into_iter().zip(self.places) {
+            if let Some(key) = found.key() {
+                keys.push(text(key), place);
+            }
         }
         AccessEvent {
             event_at: self.event_at,
             outcome: self.outcome,
             consumer: self.consumer.map(|(name, named)| (text(name), named)),
             keys,
+            masked: self.keys.contains(&InPlace::Masked),
             event_id: self.event_id.map(text),
             issued: self.issued.map(text),
             issued_lifetime: self.issued_lifetime,

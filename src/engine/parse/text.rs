@@ -5,7 +5,7 @@ use super::event::RejectReason;
 use super::instant::TimeForm;
 use super::layout::{FormatSpec, Layout, LayoutError};
 use super::place::{KeyPlace, known_field};
-use super::scratch::{Facts, Text, Work};
+use super::scratch::{Facts, InPlace, Text, Work};
 use super::template::{FieldSpan, Template};
 use super::value::{is_given, outcome, reduce_to_key};
 use super::variables::{self, Shape};
@@ -128,8 +128,8 @@ impl TextFormat {
             if !place.read(escapes, field(spans[place.variable()]), unescaped, decoded) {
                 return Err(RejectReason::Form);
             }
-            *key = reduce_to_key(place.holding(), decoded, from)
-                .then_some(Text::Decoded((from, decoded.len())));
+            let held = reduce_to_key(place.holding(), decoded, from);
+            *key = InPlace::of(held, Text::Decoded((from, decoded.len())));
         }
         Ok(facts)
     }

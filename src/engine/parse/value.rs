@@ -35,8 +35,19 @@ pub fn outcome(status: &[u8]) -> Option<Outcome> {
     Some(if negative { Outcome::Accepted } else { Outcome::of_status(number) })
 }
 
-/// Tells whether a server or a gateway put this in the place of a secret.
-fn is_redacted(value: &[u8]) -> bool {
+/// What a place of a line holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing, or an empty value.
+    Nothing,
+    /// What a server, a gateway or a service writes instead of a secret.
+    Masked,
+    /// A key.
+    Key,
+}
+
+/// Returns what a value is: a key, or what stands in the place of one.
+fn held(value: &[u8]) -> Held {
     let inner = match value {
         [b'[', inner @ .., b']']
         | [b'<', inner @ .., b'>']
@@ -44,10 +55,14 @@ fn is_redacted(value: &[u8]) -> bool {
         | [b'"', inner @ .., b'"'] => inner,
         _ => value,
     };
-    inner.is_empty()
-        || inner.eq_ignore_ascii_case(b"redacted")
+    let is_mask = inner.eq_ignore_ascii_case(b"redacted")
         || inner == b"HIDDEN_DUE_TO_SECURITY_REASONS"
-        || (inner.len() >= 3 && inner.iter().all(|&byte| byte == b'*'))
+        || (inner.len() >= 3 && inner.iter().all(|&byte| byte == b'*'));
+    match is_mask {
+        true => Held::Masked,
+        false if inner.is_empty() || !is_given(value) => Held::Nothing,
+        false => Held::Key,
+    }
 }
 
 /// How the value at a place holds the key.
@@ -92,17 +107,17 @@ pub fn holds_a_secret(field: &str) -> bool {
 }
 
 /// Reduces `value[from..]`, a decoded value, to the key in it; returns whether there is one.
-/// An empty or redacted value is none.
-pub fn reduce_to_key(holding: Holding, value: &mut Vec<u8>, from: usize) -> bool {
-    if !is_given(&value[from..]) || is_redacted(&value[from..]) {
-        return false;
+pub fn reduce_to_key(holding: Holding, value: &mut Vec<u8>, from: usize) -> Held {
+    let whole = held(&value[from..]);
+    if whole != Held::Key {
+        return whole;
     }
     match holding {
-        Holding::Whole => return true,
+        Holding::Whole => return Held::Key,
         Holding::PresignedScope => cut_scope(value, from),
         Holding::Authorization => cut_scheme(value, from),
     }
-    is_given(&value[from..]) && !is_redacted(&value[from..])
+    held(&value[from..])
 }
 
 /// Leaves what stands before the first `/`.
@@ -170,7 +185,7 @@ mod tests {
 
     fn check(holding: Holding, value: &str, expected: Option<&str>) {
         let mut buffer = [b"before", value.as_bytes()].concat();
-        let is_key = reduce_to_key(holding, &mut buffer, 6);
+        let is_key = reduce_to_key(holding, &mut buffer, 6) == Held::Key;
         let key = is_key.then(|| String::from_utf8_lossy(&buffer[6..]).into_owned());
         assert_eq!(key.as_deref(), expected, "{value}");
         assert_eq!(&buffer[..6], b"before");
@@ -197,6 +212,22 @@ mod tests {
         for value in ["**", "null", "REDACTED2", "a***"] {
             check(Holding::Whole, value, Some(value));
         }
+    }
+
+    #[test]
+    fn what_stands_instead_of_a_key_is_told_from_nothing() {
+        let held = |value: &str| {
+            [Holding::Whole, Holding::Authorization]
+                .map(|holding| reduce_to_key(holding, &mut value.as_bytes().to_vec(), 0))
+        };
+        for nothing in ["", "-", "[]", "\"\"", "()"] {
+            assert_eq!(held(nothing), [Held::Nothing; 2], "{nothing}");
+        }
+        for mask in ["***", "[REDACTED]", "redacted", "HIDDEN_DUE_TO_SECURITY_REASONS"] {
+            assert_eq!(held(mask), [Held::Masked; 2], "{mask}");
+            assert_eq!(held(&format!("Bearer {mask}"))[1], Held::Masked, "{mask}");
+        }
+        assert_eq!(held("Bearer "), [Held::Key, Held::Nothing]);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
+use crate::engine::ledger::MAX_NAME_BYTES;
 use crate::engine::migration::Migrant;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::ConsumerKind;
 use crate::engine::view::ConsumerState;
 use crate::engine::wording::humane;
 
@@ -94,4 +96,24 @@ pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-pub(super) fn consumer_limit(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}
+/// Stands for each key that had more consumers than are kept apart, until the journal retires or
+/// waives them as `(others)`.
+///
+/// Of A: one of the others may be silent since long, and hold A still. Of B: what one of them does
+/// with B is not seen, so nobody can say for whom B fails.
+pub(super) fn consumer_limit(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let others = case.migrants.iter().find(|migrant| migrant.kind == ConsumerKind::Others);
+    let excused = [ConsumerState::Retired, ConsumerState::Waived];
+    let Some(others) = others.filter(|others| !excused.contains(&others.state)) else { return };
+    for (key, uses) in [(case.old_name(), others.old), (case.new_name(), others.new)] {
+        let Some(uses) = uses else { continue };
+        let message = format!(
+            "more than {} consumers presented {key}, or one with a name of more than {MAX_NAME_BYTES} \
+             bytes: the rest is one consumer, {others}; map them to fewer names with [[consumer_map]], \
+             then retire or waive {others}",
+            case.facts.ledger.limit(),
+            others = others.name
+        );
+        out.push(Blocker::new(Code::ConsumerLimit, key, message).since(uses.first_seen));
+    }
+}

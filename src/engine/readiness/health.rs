@@ -2,7 +2,10 @@
 
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
+use crate::engine::new_key;
 use crate::engine::rotation::Phase;
+use crate::engine::usage::ConsumerKind;
+use crate::engine::wording::{humane, percent};
 
 pub(super) fn incident_open(case: &Case<'_>, out: &mut Vec<Blocker>) {
     if let Some(since) = case.facts.rotation.incident_since {
@@ -33,7 +36,9 @@ pub(super) fn wrong_phase(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let news = case.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+    // A health check may be among the consumers beyond the bound.
+    let others = ConsumerKind::Others;
+    let news = case.migrants.iter().filter(|it| !it.is_synthetic() && it.kind != others);
     let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).max();
     let used = match (last_new, case.last_old) {
         (Some(new), Some(old)) => new > old,
@@ -50,4 +55,21 @@ pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-pub(super) fn new_key_failing(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}
+/// Judged over the last hour, or `canary_period` where that is longer, since both keys are valid.
+pub(super) fn new_key_failing(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let bound = case.facts.policy.new_key_denied_ratio;
+    for failing in new_key::failing(case) {
+        let to_whom = failing.consumer.map_or_else(String::new, |name| format!(" of {name}"));
+        let message = format!(
+            "{} was denied in {} of {} requests{to_whom} in the last {}, more than {}; see what the \
+             server refuses, or waive the consumer",
+            case.new_name(),
+            failing.requests.denied,
+            failing.requests.all,
+            humane(new_key::span(case)),
+            percent(bound),
+        );
+        let subject = failing.consumer.unwrap_or(case.new_name());
+        out.push(Blocker::new(Code::NewKeyFailing, subject, message).clears(failing.clears_at));
+    }
+}

@@ -1,6 +1,7 @@
 //! The rules of the decision that speak of sources: what was not seen, and where.
 //!
-//! Every rule walks the pinned sources that the journal has not retired. A source that the
+//! Every rule walks the pinned sources that the journal has not retired and that can prove absence:
+//! of a best-effort source nothing is demanded, see `controls.rs`. A source that the
 //! configuration no longer names, or that was not looked at since the start, stands as missing.
 
 use crate::engine::answer::{Blocker, Code};
@@ -154,15 +155,25 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
             }
         }
         for (stream, found) in case.streams(name, source) {
-            if standing::is_blind(found, &keys) {
+            if standing::is_blind(source, found, &keys) {
                 let message = format!(
                     "{stream} never showed {} or {} since its observation began: its format may not \
-                     log the key (keydrain explain tells); one request with either key clears it, or \
-                     record source_retired for the stream",
+                     log the key (keydrain explain tells); one request with either key or a probe's \
+                     clears it, or record source_retired for the stream",
                     case.old_name(),
                     case.new_name()
                 );
                 out.push(Blocker::new(Code::SourceBlind, stream.as_str(), message));
+                continue;
+            }
+            for place in standing::blind_places(source, found) {
+                let message = format!(
+                    "{stream} showed a key in {place} before its last gap or change of format, and \
+                     none since; one request with a key there clears it, or take {place} off the \
+                     source's credential if no client uses it any more"
+                );
+                let subject = format!("{stream} ({place})");
+                out.push(Blocker::new(Code::SourceBlind, &subject, message));
             }
         }
     }
@@ -208,6 +219,10 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
             );
             out.push(Blocker::new(Code::Rejects, name.as_str(), message));
         }
+    }
+    // Such a line may be a use, and to see one a best-effort source is as good as any.
+    let best_effort = case.best_effort.iter().map(|(name, source)| (*name, *source));
+    for (name, source) in case.known().chain(best_effort) {
         let rejected_keys = case.streams(name, source).flat_map(|(_, found)| &found.rejected_keys);
         let with_old = rejected_keys.filter(|rejected| rejected.key == case.old_key());
         if let Some(rejected) = with_old.filter(|r| r.at > from).max_by_key(|r| r.at) {
@@ -253,4 +268,26 @@ pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-pub(super) fn source_masked(_case: &Case<'_>, _out: &mut Vec<Blocker>) {}
+pub(super) fn source_masked(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    for (name, source) in case.known() {
+        if let Some(how) = source.status.as_ref().and_then(|status| status.masked.as_ref()) {
+            let message = format!(
+                "keys are hidden in source {name}: {how}; let the service show them to keydrain, or \
+                 record source_retired"
+            );
+            out.push(Blocker::new(Code::SourceMasked, name.as_str(), message));
+        }
+        for (stream, found) in case.streams(name, source) {
+            let Some(at) = found.record.masked_at.filter(|at| *at > from) else { continue };
+            let message = format!(
+                "a line of {stream} shows a mask, as ***, where a key was to be: whose key it was \
+                 nobody can tell; have the server log the key or its name there, or take the place \
+                 off the source's credential"
+            );
+            let clears = case.reached_at(at.plus(case.window.required));
+            let standing = Blocker::new(Code::SourceMasked, stream.as_str(), message);
+            out.push(standing.since(Some(at)).clears(clears));
+        }
+    }
+}

@@ -11,66 +11,17 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use memchr::memchr;
 
+pub use super::chunk::{ChunkContext, ChunkUsage};
 pub use super::known::TrackedKey;
 use super::known::{KnownKeys, Slot};
 use super::lines::{MAX_LINE_BYTES, lines};
 use super::presenters::{Presenters, Who};
 use super::records::{Framer, Framing, Record};
-use crate::engine::credential::{Fingerprint, FingerprintSecret};
+use crate::engine::credential::{Fingerprint, FingerprintSecret, PlaceName};
 use crate::engine::parse::consumer_map::ConsumerMap;
 use crate::engine::parse::{AccessEvent, LineParser, Scratch};
 use crate::engine::time::{Minute, Timestamp};
-use crate::engine::usage::{
-    Consumer, Issued, LineCount, Outcome, PoolAddresses, RejectedKey, Tally, UsageCell,
-};
-
-/// What is known when a chunk of one generation is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkContext {
-    /// Processing time at which the chunk was read.
-    pub arrival: Timestamp,
-    /// The stream's frontier before the chunk.
-    pub frontier: Option<Timestamp>,
-    /// Latest event time read before the chunk in its generation.
-    pub last_event: Option<Timestamp>,
-    /// How far behind the frontier a line may be without being late.
-    pub allowed_lateness: Duration,
-    /// How far beyond its arrival an event may lie.
-    pub future_tolerance: Duration,
-}
-
-/// What the lines of one chunk add. Fields are those of a [`UsageDelta`].
-///
-/// [`UsageDelta`]: crate::engine::usage::UsageDelta
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChunkUsage {
-    /// Usage of tracked keys, sorted by key, consumer and minute.
-    pub cells: Vec<UsageCell>,
-    /// Addresses of the pool, sorted by key.
-    pub pools: Vec<PoolAddresses>,
-    /// Session keys that were issued, those known already left out, in the order of the lines.
-    pub issued: Vec<Issued>,
-    /// Lines per minute, sorted.
-    pub lines: Vec<LineCount>,
-    /// Well-formed lines that carry keys, none of them tracked.
-    pub other_keys: u64,
-    /// Event time of the first well-formed line of the chunk.
-    pub first_event: Option<Timestamp>,
-    /// Latest event time read in the generation, this chunk included.
-    pub last_event: Option<Timestamp>,
-    /// The stream's frontier after the chunk: its latest event time, never later than the arrival.
-    pub frontier: Option<Timestamp>,
-    /// Tracked keys found in rejected lines, one entry per key with the latest time, sorted by key.
-    pub rejected_keys: Vec<RejectedKey>,
-    /// How far the latest-coming line with a tracked key was behind what was allowed.
-    pub late_by: Option<Duration>,
-    /// Whether an event lay further in the future than tolerated.
-    pub future_event: bool,
-    /// All lines, rejects included.
-    pub line_count: u64,
-    /// Lines that were not understood.
-    pub reject_count: u64,
-}
+use crate::engine::usage::{Consumer, Issued, LineCount, Outcome, RejectedKey, Tally, UsageCell};
 
 /// Reads the lines of one source: its parser and its tracked keys.
 pub struct Matcher {
@@ -141,7 +92,7 @@ impl Matcher {
             Framing::Lines | Framing::Documents => lines(chunk).for_each(|line| reading.line(line)),
         }
         let Reading { count, known, .. } = reading;
-        count.finish(known)
+        count.finish(known, parser.places())
     }
 }
 
@@ -238,6 +189,8 @@ struct Count {
     cells: HashMap<(Slot, Who, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
+    /// Numbers of the places that showed a tracked key, one bit each.
+    places: u32,
 }
 
 impl Count {
@@ -254,6 +207,7 @@ impl Count {
             cells: HashMap::new(),
             minutes: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            places: 0,
         }
     }
 
@@ -263,6 +217,7 @@ impl Count {
         let future = event_at > arrival.plus(self.context.future_tolerance);
         self.usage.future_event |= future;
         let tracked = self.presentations(event, future, map, known);
+        self.mask(event, future);
         if !tracked && !event.keys.is_empty() {
             self.usage.other_keys += 1;
         }
@@ -273,7 +228,7 @@ impl Count {
         self.line(event_at.min(arrival)).lines += 1;
     }
 
-    /// Counts each distinct tracked key of the line; tells whether there is one.
+    /// Counts each distinct tracked key of the line and notes its places; tells whether there is one.
     fn presentations(
         &mut self,
         event: &AccessEvent<'_>,
@@ -282,12 +237,15 @@ impl Count {
         known: &mut KnownKeys,
     ) -> bool {
         let mut counted: [Option<Slot>; crate::engine::parse::MAX_PLACES] = Default::default();
-        for (place, key) in event.keys.iter().enumerate() {
+        for (index, (key, place)) in event.keys.iter().zip(event.keys.places()).enumerate() {
             let slot = known.slot_of(key);
+            if slot.is_some() {
+                self.places |= 1 << place;
+            }
             if slot.is_none() || counted.contains(&slot) {
                 continue;
             }
-            counted[place] = slot;
+            counted[index] = slot;
         }
         if counted.iter().all(Option::is_none) {
             return false;
@@ -324,6 +282,18 @@ impl Count {
         true
     }
 
+    /// Notes a mask in a place of the key. Of a request that was refused for want of a key (401)
+    /// the client itself wrote it: no key that works is hidden there.
+    fn mask(&mut self, event: &AccessEvent<'_>, future: bool) {
+        if event.masked && event.outcome != Outcome::Unauthenticated {
+            let context = &self.context;
+            let frontier = self.usage.frontier;
+            let late = frontier > Some(event.event_at.plus(context.allowed_lateness));
+            let at = if late || future { context.arrival } else { event.event_at };
+            self.usage.masked_at = self.usage.masked_at.max(Some(at));
+        }
+    }
+
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
         let at = self.reject_at();
         self.usage.reject_count += 1;
@@ -355,8 +325,10 @@ impl Count {
         self.minutes.entry(minute).or_insert(LineCount { minute, lines: 0, rejects: 0 })
     }
 
-    fn finish(self, known: &KnownKeys) -> ChunkUsage {
+    fn finish(self, known: &KnownKeys, places: &[PlaceName]) -> ChunkUsage {
         let mut usage = self.usage;
+        let shown = places.iter().enumerate().filter(|(n, _)| self.places >> n & 1 == 1);
+        usage.places = shown.map(|(_, place)| place.clone()).collect();
         // Two spellings of bytes may give one name: merge them.
         let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
         for ((slot, who, minute, late), tally) in self.cells {

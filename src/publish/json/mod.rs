@@ -3,7 +3,11 @@
 //! Times are RFC 3339 in UTC, durations seconds, an unknown time is `null`. The engine's types do
 //! not serialise themselves, so that renaming one of them never changes the API.
 
+mod advice;
+mod checkpoints;
 mod evidence;
+mod health;
+mod migration;
 mod readiness;
 mod rotation;
 
@@ -13,7 +17,11 @@ use serde::{Serialize, Serializer};
 
 use crate::engine::time::Timestamp;
 
+pub use advice::{plan, preflight};
+pub use checkpoints::checkpoints;
 pub use evidence::{credential, credentials, sources};
+pub use health::health;
+pub use migration::migration;
 pub use readiness::readiness;
 pub use rotation::{consumers, journal, rotation, rotations};
 

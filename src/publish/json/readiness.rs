@@ -194,7 +194,6 @@ fn source(source: &SourceSummary, evaluated_at: Timestamp) -> SourceView<'_> {
         lag_seconds: source.watermark.map(|watermark| Seconds(evaluated_at.since(watermark))),
         gaps: gaps(&source.gaps),
         rejects: source.rejects,
-        // No probes yet: a probe that is not configured was never seen.
-        probe_last_seen: None,
+        probe_last_seen: at(source.probe_last_seen),
     }
 }

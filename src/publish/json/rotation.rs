@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{At, Seconds, at, text};
 use crate::engine::answer::Answer;
 use crate::engine::credential::{SourceName, StreamName};
+use crate::engine::incident::Incident;
 use crate::engine::rotation::{JournalEntry, JournalEvent, KeyRef, Phase, RosterEntry};
 use crate::engine::state::Violation;
 use crate::engine::view::{self, RotationView};
@@ -49,6 +50,7 @@ struct View<'a> {
     manual_intervention: bool,
     overridden: bool,
     violations: Vec<ViolationView<'a>>,
+    incidents: Vec<IncidentView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -75,8 +77,18 @@ struct StreamView<'a> {
 
 #[derive(Serialize)]
 struct ViolationView<'a> {
+    kind: &'static str,
     event_at: Option<At>,
     recorded_at: At,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct IncidentView<'a> {
+    kind: &'static str,
+    subject: &'a str,
+    at: At,
+    ended_at: Option<At>,
     message: &'a str,
 }
 
@@ -138,6 +150,7 @@ fn one<'a>(view: &'a RotationView, answer: &'a Answer) -> View<'a> {
         manual_intervention: rotation.manual_intervention,
         overridden: rotation.overridden,
         violations: view.violations.iter().map(violation).collect(),
+        incidents: view.incidents.iter().map(incident).collect(),
     }
 }
 
@@ -158,9 +171,20 @@ fn roster_entry(entry: &RosterEntry) -> RosterView<'_> {
 
 fn violation(violation: &Violation) -> ViolationView<'_> {
     ViolationView {
+        kind: violation.kind.as_str(),
         event_at: at(violation.event_at),
         recorded_at: At(violation.recorded_at),
         message: &violation.message,
+    }
+}
+
+fn incident(incident: &Incident) -> IncidentView<'_> {
+    IncidentView {
+        kind: incident.kind.as_str(),
+        subject: &incident.subject,
+        at: At(incident.at),
+        ended_at: at(incident.ended_at),
+        message: &incident.message,
     }
 }
 
@@ -179,6 +203,7 @@ struct ConsumerView<'a> {
     moved_at: Option<At>,
     largest_gap_seconds: Seconds,
     sessions: u64,
+    cadence_bound_seconds: Option<Seconds>,
 }
 
 #[derive(Serialize)]
@@ -205,6 +230,7 @@ fn consumer(view: &view::ConsumerView) -> ConsumerView<'_> {
         moved_at: at(view.moved_at),
         largest_gap_seconds: Seconds(view.largest_gap),
         sessions: view.sessions,
+        cadence_bound_seconds: view.cadence_bound.map(Seconds),
     }
 }
 

@@ -319,6 +319,8 @@ fn delta(
         frontier: cursor.frontier,
         frontier_assumed: cursor.assumed,
         rejected_keys: usage.rejected_keys,
+        places: usage.places,
+        masked_at: usage.masked_at,
         late_by: usage.late_by,
         future_event: usage.future_event,
     }

@@ -270,6 +270,8 @@ impl Follower {
             unreadable: unreadable.into_iter().collect(),
             refused: self.findings.refused.clone().into_iter().collect(),
             streams: self.streams.values().map(Stream::status).collect(),
+            // A file shows a mask in its lines, if it has one.
+            masked: None,
             caught_up: self.caught_up,
         }
     }

@@ -31,12 +31,12 @@ CREATE TABLE key (
     fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16)
 ) STRICT;
 
--- kind: what is known of it. 0: the pool of all known only by address or user agent, whatever the
--- name says; 1: a name; 2: an address or user agent that is kept apart. Two of different kinds may
--- have the same name.
+-- kind: what is known of it. 0: "anonymous", the pool of all known only by address or user agent;
+-- 1: a name; 2: an address or user agent that is kept apart; 3: "(others)", those beyond the number
+-- that is kept apart. Two of different kinds may have the same name.
 CREATE TABLE consumer (
     id   INTEGER PRIMARY KEY,
-    kind INTEGER NOT NULL CHECK (kind IN (0, 1, 2)),
+    kind INTEGER NOT NULL CHECK (kind IN (0, 1, 2, 3)),
     name TEXT    NOT NULL,
     UNIQUE (name, kind)
 ) STRICT;
@@ -61,7 +61,8 @@ CREATE TABLE stream_state (
     frontier_assumed  INTEGER NOT NULL CHECK (frontier_assumed IN (0, 1)),
     watermark         INTEGER,
     last_line_at      INTEGER,
-    observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0)
+    observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0),
+    masked_at         INTEGER
 ) STRICT;
 
 CREATE TABLE stream_key (
@@ -69,6 +70,14 @@ CREATE TABLE stream_key (
     position INTEGER NOT NULL,
     key      INTEGER NOT NULL REFERENCES key (id),
     PRIMARY KEY (stream, position)
+) STRICT, WITHOUT ROWID;
+
+-- Places that ever showed a tracked key. shown = 1: since observation began.
+CREATE TABLE stream_place (
+    stream INTEGER NOT NULL REFERENCES stream (id),
+    place  TEXT    NOT NULL,
+    shown  INTEGER NOT NULL CHECK (shown IN (0, 1)),
+    PRIMARY KEY (stream, place)
 ) STRICT, WITHOUT ROWID;
 
 -- device and inode are unsigned numbers of 64 bits, kept bit by bit.
@@ -97,6 +106,16 @@ CREATE TABLE tracked (
     PRIMARY KEY (source, key)
 ) STRICT, WITHOUT ROWID;
 
+-- When a probe was seen: from the second `first` to `last`, never out of sight for longer than `bound`.
+CREATE TABLE probe_sighting (
+    source INTEGER NOT NULL REFERENCES source (id),
+    key    INTEGER NOT NULL REFERENCES key (id),
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL CHECK (last >= first),
+    bound  INTEGER NOT NULL CHECK (bound >= 0),
+    PRIMARY KEY (source, key, first)
+) STRICT, WITHOUT ROWID;
+
 -- A gap is for ever.
 CREATE TABLE gap (
     id      INTEGER PRIMARY KEY,
@@ -123,8 +142,39 @@ CREATE TABLE clock_suspect (
 
 -- Counts -------------------------------------------------------------------------------------
 
--- Clustered by its key: one commit touches few minutes of few keys. *_seconds are sets, one bit
--- for each second of the minute.
+-- Who presented which key: all that is known of it, for the next start. presented, served and
+-- recent are tables as bytes (src/store/blob.rs).
+CREATE TABLE presentations (
+    key                  INTEGER NOT NULL REFERENCES key (id),
+    consumer             INTEGER NOT NULL REFERENCES consumer (id),
+    accepted             INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated      INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden            INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed               INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen           INTEGER,
+    last_seen            INTEGER,
+    counts_until         INTEGER,
+    last_accepted        INTEGER,
+    last_unauthenticated INTEGER,
+    last_forbidden       INTEGER,
+    last_failed          INTEGER,
+    last_denied          INTEGER,
+    presented            BLOB    NOT NULL,
+    served               BLOB    NOT NULL,
+    recent               BLOB    NOT NULL,
+    late                 BLOB    NOT NULL,
+    PRIMARY KEY (key, consumer)
+) STRICT;
+
+-- What is known of a key as a whole, for the next start.
+CREATE TABLE key_use (
+    key    INTEGER PRIMARY KEY REFERENCES key (id),
+    series BLOB NOT NULL
+) STRICT;
+
+-- The history of usage: by minute, then by hour, then by day (src/store/rollup.rs). A count is in
+-- one of the three. minute is the first of the window; *_seconds are sets, one bit for each second
+-- of the minute. Clustered by time: a commit adds at the end, a roll-up takes from the beginning.
 CREATE TABLE usage_cell (
     source                  INTEGER NOT NULL REFERENCES source (id),
     key                     INTEGER NOT NULL REFERENCES key (id),
@@ -142,7 +192,7 @@ CREATE TABLE usage_cell (
     first_seen              INTEGER NOT NULL,
     last_seen               INTEGER NOT NULL,
     counts_until            INTEGER NOT NULL,
-    PRIMARY KEY (source, key, consumer, minute, late)
+    PRIMARY KEY (minute, source, key, consumer, late)
 ) STRICT, WITHOUT ROWID;
 
 -- Addresses of the pool that presented a key: the smallest 256 of their hashes, ascending, 8 bytes
@@ -162,20 +212,54 @@ CREATE TABLE issued_key (
     PRIMARY KEY (root, child, lifetime)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE usage_hour (
+    source                  INTEGER NOT NULL REFERENCES source (id),
+    key                     INTEGER NOT NULL REFERENCES key (id),
+    consumer                INTEGER NOT NULL REFERENCES consumer (id),
+    minute                  INTEGER NOT NULL,
+    late                    INTEGER NOT NULL,
+    accepted                INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed                  INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen              INTEGER NOT NULL,
+    last_seen               INTEGER NOT NULL,
+    counts_until            INTEGER NOT NULL,
+    PRIMARY KEY (minute, source, key, consumer, late)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_day (
+    source                  INTEGER NOT NULL REFERENCES source (id),
+    key                     INTEGER NOT NULL REFERENCES key (id),
+    consumer                INTEGER NOT NULL REFERENCES consumer (id),
+    minute                  INTEGER NOT NULL,
+    late                    INTEGER NOT NULL,
+    accepted                INTEGER NOT NULL CHECK (accepted >= 0),
+    unauthenticated         INTEGER NOT NULL CHECK (unauthenticated >= 0),
+    forbidden               INTEGER NOT NULL CHECK (forbidden >= 0),
+    failed                  INTEGER NOT NULL CHECK (failed >= 0),
+    first_seen              INTEGER NOT NULL,
+    last_seen               INTEGER NOT NULL,
+    counts_until            INTEGER NOT NULL,
+    PRIMARY KEY (minute, source, key, consumer, late)
+) STRICT, WITHOUT ROWID;
+
+-- step: 0 a minute, 1 an hour, 2 a day. minute is the first of the window.
 CREATE TABLE line_count (
     stream  INTEGER NOT NULL REFERENCES stream (id),
+    step    INTEGER NOT NULL,
     minute  INTEGER NOT NULL,
     lines   INTEGER NOT NULL CHECK (lines >= 0),
     rejects INTEGER NOT NULL CHECK (rejects >= 0),
-    PRIMARY KEY (stream, minute)
+    PRIMARY KEY (step, minute, stream)
 ) STRICT, WITHOUT ROWID;
 
--- A set: that a key stood in a rejected line at this time, not how often.
+-- When a key last stood in a rejected line.
 CREATE TABLE rejected_key (
     stream INTEGER NOT NULL REFERENCES stream (id),
     key    INTEGER NOT NULL REFERENCES key (id),
     at     INTEGER NOT NULL,
-    PRIMARY KEY (stream, key, at)
+    PRIMARY KEY (stream, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Rotations ----------------------------------------------------------------------------------
@@ -247,9 +331,47 @@ BEGIN SELECT RAISE (ABORT, 'the journal is append-only'); END;
 CREATE TABLE violation (
     id          INTEGER PRIMARY KEY,
     rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    kind        TEXT    NOT NULL,
     event_at    INTEGER,
     recorded_at INTEGER NOT NULL,
     message     TEXT    NOT NULL
+) STRICT;
+
+-- The gates between the phases as they stood last. reasons: JSON list of texts.
+CREATE TABLE checkpoint (
+    rotation    INTEGER NOT NULL REFERENCES rotation (id),
+    name        TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    reasons     TEXT    NOT NULL,
+    judged_from INTEGER,
+    PRIMARY KEY (rotation, name)
+) STRICT, WITHOUT ROWID;
+
+-- Incidents that the log shows: each occurrence once. Those that people post stand in the journal,
+-- and a ready that was taken back is a violation.
+CREATE TABLE incident (
+    id       INTEGER PRIMARY KEY,
+    rotation INTEGER NOT NULL REFERENCES rotation (id),
+    kind     TEXT    NOT NULL,
+    subject  TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    ended_at INTEGER,
+    message  TEXT    NOT NULL,
+    UNIQUE (rotation, kind, subject, at)
+) STRICT;
+
+-- What the log said of a rotation when it ended: its figures never change afterwards.
+CREATE TABLE rotation_summary (
+    rotation       INTEGER PRIMARY KEY REFERENCES rotation (id),
+    dual_accept_at INTEGER,
+    last_use       INTEGER,
+    allocated      INTEGER NOT NULL CHECK (allocated >= 0),
+    consumers      INTEGER NOT NULL CHECK (consumers >= 0),
+    moved          INTEGER NOT NULL CHECK (moved >= 0),
+    t50            INTEGER CHECK (t50 >= 0),
+    t90            INTEGER CHECK (t90 >= 0),
+    last           INTEGER CHECK (last >= 0)
 ) STRICT;
 
 CREATE TABLE published_verdict (

@@ -156,7 +156,7 @@ impl CloudTrailFormat {
         }
         facts.event_id = values.text(self.event_id).filter(|&id| !values.bytes(id).is_empty());
         if outcome == Outcome::Accepted {
-            facts.issued = values.key(&self.issued)?;
+            facts.issued = values.key(&self.issued)?.key();
         }
         if facts.issued.is_some() {
             facts.issued_lifetime = match values.text(self.event_name) {

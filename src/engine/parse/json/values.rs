@@ -13,7 +13,7 @@ use super::unescape::{unescape, unescape_lossy};
 use crate::engine::parse::event::RejectReason;
 use crate::engine::parse::layout::{LayoutError, Place};
 use crate::engine::parse::place::QueryText;
-use crate::engine::parse::scratch::Text;
+use crate::engine::parse::scratch::{InPlace, Text};
 use crate::engine::parse::template::FieldSpan;
 use crate::engine::parse::value::{Holding, is_given, outcome, reduce_to_key};
 use crate::engine::parse::{escape, instant, variables};
@@ -206,10 +206,10 @@ impl Values<'_> {
     }
 
     /// Returns the key at a place.
-    pub fn key(&mut self, place: &KeyPath) -> Result<Option<Text>, RejectReason> {
+    pub fn key(&mut self, place: &KeyPath) -> Result<InPlace, RejectReason> {
         match place {
             KeyPath::Field { path, holding } => {
-                let Some(from) = self.decode(*path)? else { return Ok(None) };
+                let Some(from) = self.decode(*path)? else { return Ok(InPlace::Nothing) };
                 Ok(self.reduced(*holding, from))
             }
             KeyPath::Query { name, texts, holding } => {
@@ -221,18 +221,18 @@ impl Values<'_> {
                     // The request is moved away and the parameter put in its place.
                     let to = self.decoded.len();
                     let span = kind.parameter_span(&self.decoded[from..to], name);
-                    let Some((start, end)) = span else { return Ok(None) };
+                    let Some((start, end)) = span else { return Ok(InPlace::Nothing) };
                     escape::percent_decode_within(self.decoded, from + start, from + end);
                     return Ok(self.reduced(*holding, to));
                 }
-                Ok(None)
+                Ok(InPlace::Nothing)
             }
         }
     }
 
-    fn reduced(&mut self, holding: Holding, from: usize) -> Option<Text> {
-        reduce_to_key(holding, self.decoded, from)
-            .then_some(Text::Decoded((from, self.decoded.len())))
+    fn reduced(&mut self, holding: Holding, from: usize) -> InPlace {
+        let held = reduce_to_key(holding, self.decoded, from);
+        InPlace::of(held, Text::Decoded((from, self.decoded.len())))
     }
 
     /// Appends a value to the decoded ones; returns where it begins.

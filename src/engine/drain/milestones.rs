@@ -1,0 +1,363 @@
+//! What a rotation passes on its way: checkpoints, incidents, and the summary of its end.
+//!
+//! A part of [`Drain`]. Everything here is recorded when it changes and never decides anything.
+
+use crate::engine::answer::{Answer, Code, WarningCode};
+use crate::engine::cadence::Bursts;
+use crate::engine::case::Case;
+use crate::engine::checkpoints::{self, Checkpoint, CheckpointRecord, CheckpointStatus, Finding};
+use crate::engine::drain::{Drain, Watched};
+use crate::engine::health::{self, IncidentCounts, RotationSummary};
+use crate::engine::incident::{self, Incident, IncidentKind, Leak, SAME_OCCURRENCE};
+use crate::engine::new_key;
+use crate::engine::rotation::{Attestation, JournalEvent, Phase, Rotation, RotationId};
+use crate::engine::state::ViolationKind;
+use crate::engine::time::Timestamp;
+use crate::engine::view::{ConsumerState, Event};
+
+/// What was passed on the way so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Milestones {
+    pub(super) checkpoints: Vec<CheckpointRecord>,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) summary: Option<RotationSummary>,
+    /// When the next look can find something else without any input.
+    pub(super) look_again_at: Option<Timestamp>,
+}
+
+impl Milestones {
+    /// Returns the checkpoints in the order of the phases.
+    pub(super) fn in_order(&self) -> Vec<CheckpointRecord> {
+        let mut all = self.checkpoints.clone();
+        all.sort_by_key(|record| record.checkpoint);
+        all
+    }
+}
+
+impl Watched {
+    /// Returns how many incidents of each kind there were.
+    pub(super) fn incident_counts(&self) -> IncidentCounts {
+        let own =
+            |kind| self.milestones.incidents.iter().filter(|it| it.kind == kind).count() as u64;
+        let posted = self.journal.iter().filter(|it| it.event == JournalEvent::IncidentOpened);
+        let retracted = self.violations.iter().filter(|it| it.kind == ViolationKind::Retraction);
+        IncidentCounts {
+            posted: posted.count() as u64,
+            leaks: own(IncidentKind::RevocationLeak),
+            new_key_failing: own(IncidentKind::NewKeyFailing),
+            retractions: retracted.count() as u64,
+            overdue: own(IncidentKind::OverlapOverdue),
+        }
+    }
+}
+
+/// What a look at a rotation found.
+#[derive(Default)]
+struct Look {
+    checkpoints: Vec<(Checkpoint, Finding)>,
+    /// Incidents that go on: kind, subject, message.
+    standing: Vec<(IncidentKind, String, String)>,
+    /// Incidents of a moment: kind, subject, message.
+    moments: Vec<(IncidentKind, String, String)>,
+    /// When the next look can find something else without any input.
+    again_at: Option<Timestamp>,
+}
+
+impl Drain {
+    /// Takes back what was recorded.
+    pub(super) fn restore_milestones(
+        &mut self,
+        checkpoints: Vec<CheckpointRecord>,
+        incidents: Vec<Incident>,
+        summaries: Vec<RotationSummary>,
+    ) {
+        for record in checkpoints {
+            if let Some(watched) = self.rotations.get_mut(&record.rotation) {
+                watched.milestones.checkpoints.push(record);
+            }
+        }
+        for incident in incidents {
+            if let Some(watched) = self.rotations.get_mut(&incident.rotation) {
+                watched.milestones.incidents.push(incident);
+            }
+        }
+        for summary in summaries {
+            if let Some(watched) = self.rotations.get_mut(&summary.rotation) {
+                watched.milestones.summary = Some(summary);
+            }
+        }
+    }
+
+    /// Looks at a rotation's checkpoints and incidents, and records what changed.
+    pub(super) fn note_milestones(&mut self, id: &RotationId, now: Timestamp) {
+        let watched = &self.rotations[id];
+        let look = match (watched.rotation.phase, &watched.answer) {
+            (Phase::Open, Some(answer)) => self.look_at_open(watched, answer, now),
+            (Phase::Revoked(at), _) => self.look_at_revoked(watched, at, now),
+            _ => Look::default(),
+        };
+        for (checkpoint, finding) in look.checkpoints {
+            self.note_checkpoint(id, checkpoint, finding, now);
+        }
+        for (kind, subject, message) in &look.standing {
+            self.note_standing(id, *kind, subject, message, now);
+        }
+        for (kind, subject, message) in look.moments {
+            self.note_moment(id, kind, subject, message, now);
+        }
+        self.end_incidents(id, &look.standing, now);
+        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
+        watched.milestones.look_again_at = look.again_at;
+    }
+
+    /// Takes down how a rotation stands before the journal ends it.
+    pub(super) fn close(
+        &mut self,
+        id: &RotationId,
+        event: &JournalEvent,
+        at: Timestamp,
+        now: Timestamp,
+    ) {
+        let ends = matches!(
+            event,
+            JournalEvent::Revoked | JournalEvent::Override | JournalEvent::RolledBack
+        );
+        if !ends {
+            return;
+        }
+        for source in self.sources.values_mut() {
+            source.advance(now);
+        }
+        let answer = self.answer(&self.rotations[id], now);
+        let summary = self.summarise(&self.rotations[id], at, now);
+        let watched = self.rotations.get_mut(id).expect("the caller looked it up");
+        watched.answer = Some(answer);
+        watched.milestones.summary = Some(summary.clone());
+        self.commit.summaries.push(summary);
+        self.note_milestones(id, now);
+    }
+
+    fn look_at_open(&self, watched: &Watched, answer: &Answer, now: Timestamp) -> Look {
+        let canary =
+            watched.milestones.checkpoints.iter().find(|it| it.checkpoint == Checkpoint::Canary);
+        let (findings, again_at) = self.with_facts(watched, |facts| {
+            let case = Case::new(facts, now);
+            let observed = new_key::canary_period(&case).map(|(_, end)| case.reached_at(end));
+            let changes = new_key::changes_at(&case);
+            let again_at = observed.into_iter().chain(changes).filter(|at| *at > now).min();
+            (checkpoints::look(&case, answer, canary), again_at)
+        });
+        let failing = answer.blockers.iter().filter(|it| it.code == Code::NewKeyFailing);
+        let failing =
+            failing.map(|it| (IncidentKind::NewKeyFailing, it.subject.clone(), it.message.clone()));
+        let overdue = answer.warnings.iter().filter(|it| it.code == WarningCode::OverlapOverdue);
+        let overdue = overdue
+            .map(|it| (IncidentKind::OverlapOverdue, it.subject.clone(), it.message.clone()));
+        Look {
+            checkpoints: Checkpoint::ALL.into_iter().zip(findings).collect(),
+            standing: failing.chain(overdue).collect(),
+            moments: Vec::new(),
+            again_at,
+        }
+    }
+
+    fn look_at_revoked(&self, watched: &Watched, revoked_at: Timestamp, now: Timestamp) -> Look {
+        let leaks = self.leaks(watched, revoked_at);
+        let verified = watched.published.as_ref().and_then(|it| it.revocation_verified_at);
+        let what = JournalEvent::Attested(Attestation::PostRevoke);
+        let attested = watched.journal.iter().filter(|entry| entry.event == what);
+        let attested = attested.map(|entry| entry.recorded_at).max();
+        let finding = checkpoints::post_revoke(revoked_at, verified, attested, &leaks, now);
+        let name = &watched.rotation.declaration.old_key.name;
+        let moments = leaks.iter().map(|leak| {
+            let message = format!(
+                "{name} was revoked at {revoked_at} and accepted from {} at {}; find the server that \
+                 still takes it",
+                leak.consumer, leak.first
+            );
+            (IncidentKind::RevocationLeak, leak.consumer.to_owned(), message)
+        });
+        let unverified = revoked_at.plus(checkpoints::UNVERIFIED_AFTER);
+        Look {
+            moments: moments.collect(),
+            checkpoints: vec![(Checkpoint::PostRevoke, finding)],
+            standing: Vec::new(),
+            again_at: Some(unverified).filter(|at| *at > now),
+        }
+    }
+
+    fn leaks(&self, watched: &Watched, revoked_at: Timestamp) -> Vec<Leak<'_>> {
+        let (policy, _) = self.policy_of(&watched.rotation);
+        let bound = revoked_at.plus(policy.propagation_bound);
+        let until = self.used_again_at(&watched.rotation);
+        incident::leaks(&self.ledger, &watched.rotation.declaration.old_key, bound, until)
+    }
+
+    /// Returns when a later rotation took the old key into use again.
+    pub(super) fn used_again_at(&self, rotation: &Rotation) -> Option<Timestamp> {
+        let key = rotation.declaration.old_key.fingerprint;
+        let Phase::Revoked(revoked_at) = rotation.phase else { return None };
+        let others = self.rotations.values().map(|watched| &watched.rotation);
+        let again = others.filter(|other| {
+            let told = &other.declaration;
+            let keys = [told.old_key.fingerprint, told.new_key.fingerprint];
+            told.id != rotation.declaration.id && keys.contains(&key)
+        });
+        again.map(|other| other.started_at).filter(|at| *at >= revoked_at).min()
+    }
+
+    fn note_checkpoint(
+        &mut self,
+        id: &RotationId,
+        checkpoint: Checkpoint,
+        finding: Finding,
+        now: Timestamp,
+    ) {
+        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
+        let place =
+            watched.milestones.checkpoints.iter().position(|it| it.checkpoint == checkpoint);
+        let before = place.map(|place| &watched.milestones.checkpoints[place]);
+        let same = before.filter(|before| before.status == finding.status);
+        let record = CheckpointRecord {
+            rotation: id.clone(),
+            checkpoint,
+            status: finding.status,
+            at: same.map_or(now, |before| before.at),
+            reasons: finding.reasons,
+            judged_from: finding.judged_from,
+        };
+        if before == Some(&record) {
+            return;
+        }
+        let from = before.map(|before| before.status);
+        // That a new rotation waits is no news.
+        let changed = from.unwrap_or(CheckpointStatus::Pending) != record.status;
+        match place {
+            Some(place) => watched.milestones.checkpoints[place] = record.clone(),
+            None => watched.milestones.checkpoints.push(record.clone()),
+        }
+        self.commit.checkpoints.push(record.clone());
+        if changed {
+            self.events.push_back(Event::CheckpointChanged { record, from });
+        }
+    }
+
+    /// Notes an incident that goes on; one that was over for a short time is the same.
+    fn note_standing(
+        &mut self,
+        id: &RotationId,
+        kind: IncidentKind,
+        subject: &str,
+        message: &str,
+        now: Timestamp,
+    ) {
+        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
+        let mut known = watched.milestones.incidents.iter_mut().rev();
+        let last = known.find(|it| it.kind == kind && it.subject == subject);
+        match last {
+            Some(Incident { ended_at: None, .. }) => {}
+            Some(last) if last.ended_at.is_some_and(|at| now.since(at) <= SAME_OCCURRENCE) => {
+                last.ended_at = None;
+                self.commit.incidents.push(last.clone());
+            }
+            _ => {
+                let (subject, message) = (subject.to_owned(), message.to_owned());
+                let rotation = id.clone();
+                self.begin_incident(Incident {
+                    rotation,
+                    kind,
+                    subject,
+                    at: now,
+                    ended_at: None,
+                    message,
+                });
+            }
+        }
+    }
+
+    /// Notes an incident of a moment, once for its subject.
+    fn note_moment(
+        &mut self,
+        id: &RotationId,
+        kind: IncidentKind,
+        subject: String,
+        message: String,
+        now: Timestamp,
+    ) {
+        let mut known = self.rotations[id].milestones.incidents.iter();
+        if !known.any(|it| it.kind == kind && it.subject == subject) {
+            let (rotation, ended_at) = (id.clone(), Some(now));
+            self.begin_incident(Incident { rotation, kind, subject, at: now, ended_at, message });
+        }
+    }
+
+    fn begin_incident(&mut self, incident: Incident) {
+        let watched = self.rotations.get_mut(&incident.rotation).expect("made for its rotation");
+        watched.milestones.incidents.push(incident.clone());
+        self.commit.incidents.push(incident.clone());
+        self.events.push_back(Event::IncidentBegan(incident));
+    }
+
+    fn end_incidents(
+        &mut self,
+        id: &RotationId,
+        standing: &[(IncidentKind, String, String)],
+        now: Timestamp,
+    ) {
+        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
+        for incident in watched.milestones.incidents.iter_mut().filter(|it| it.ended_at.is_none()) {
+            let stands = standing
+                .iter()
+                .any(|(kind, subject, _)| *kind == incident.kind && *subject == incident.subject);
+            if !stands {
+                incident.ended_at = Some(now);
+                self.commit.incidents.push(incident.clone());
+            }
+        }
+    }
+
+    fn summarise(&self, watched: &Watched, ended_at: Timestamp, now: Timestamp) -> RotationSummary {
+        self.with_facts(watched, |facts| {
+            let case = Case::new(facts, now);
+            let rotation = facts.rotation;
+            let began = case.overlap_began();
+            let uses =
+                case.migrants.iter().filter_map(|it| last_until(&it.old?.accepted, ended_at));
+            let states = [
+                ConsumerState::OnOld,
+                ConsumerState::Mixed,
+                ConsumerState::Moved,
+                ConsumerState::Regressed,
+                ConsumerState::Silent,
+                ConsumerState::NewOnly,
+            ];
+            // Who is only known for the new key had nothing to move from.
+            let moving = case.expected_to_move(&states);
+            let moving: Vec<_> =
+                moving.filter(|it| it.old.is_some() || it.roster.is_some()).collect();
+            let arrived = [ConsumerState::Moved, ConsumerState::NewOnly];
+            let arrived = moving.iter().filter(|it| arrived.contains(&it.state));
+            let moved_at: Vec<Timestamp> = arrived.filter_map(|it| it.moved_at()).collect();
+            let since = rotation.notified_at.or(began).unwrap_or(rotation.started_at);
+            RotationSummary {
+                rotation: rotation.declaration.id.clone(),
+                dual_accept_at: began,
+                last_use: uses.max(),
+                allocated: rotation.declaration.overlap.unwrap_or(facts.policy.max_overlap),
+                velocity: health::velocity(since, moving.len() as u64, &moved_at),
+            }
+        })
+    }
+}
+
+/// Returns the last second with a use at or before `instant`; where bursts were joined, at most
+/// their reach too late.
+fn last_until(uses: &Bursts, instant: Timestamp) -> Option<Timestamp> {
+    let last = uses.last()?;
+    if last <= instant {
+        return Some(last);
+    }
+    let break_after = uses.gaps().find(|(_, after)| *after > instant);
+    let inside = uses.first().filter(|first| *first <= instant).map(|_| instant);
+    break_after.map_or(inside, |(before, _)| inside.map(|instant| before.min(instant)))
+}

@@ -1,0 +1,297 @@
+//! How far a rotation's consumers have moved, how fast, who is left, and when the rest will be.
+//!
+//! ```text
+//! share moved  |            ____---     a step at each moved_at
+//!              |   ____----            t50 t90 t100 count from the notification
+//! share on B   | x x   x x x x         a window in which nothing was seen has no value
+//! ```
+//!
+//! It describes and never decides: nothing here enters a verdict.
+
+mod eta;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::answer::{Blocker, Code};
+use crate::engine::curve::{self, Curve};
+use crate::engine::ledger::{Ledger, Presentations};
+use crate::engine::migration::{self, Migrant};
+use crate::engine::policy::Policy;
+use crate::engine::rotation::{Phase, Rotation};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::view::ConsumerState;
+
+/// What a report rests on, besides `now`.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The rotation as its journal tells it.
+    pub rotation: &'a Rotation,
+    /// What is demanded.
+    pub policy: &'a Policy,
+    /// Who presented which key.
+    pub ledger: &'a Ledger,
+    /// Watermark of the rotation's answer at `now`.
+    pub watermark: Option<Timestamp>,
+    /// Blockers of that answer.
+    pub blockers: &'a [Blocker],
+    /// Spans of which evidence was lost, in any source of the rotation.
+    pub gaps: Vec<Span>,
+    /// Consumers with scheduled jobs: when the next run begins, where that is known.
+    pub next_runs: BTreeMap<Arc<str>, Option<Timestamp>>,
+}
+
+/// Which event the velocity counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The consumers were notified.
+    Notified,
+    /// Nobody recorded a notification: both keys became valid.
+    DualAccept,
+    /// Neither was recorded: the rotation was started.
+    Started,
+}
+
+impl Origin {
+    /// Returns the word used in JSON: the type of the journal's entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notified => "consumers_notified",
+            Self::DualAccept => "dual_accept_enabled",
+            Self::Started => "started",
+        }
+    }
+
+    /// Tells whether it stands in for a notification that nobody recorded.
+    pub const fn is_inferred(self) -> bool {
+        !matches!(self, Self::Notified)
+    }
+}
+
+/// A consumer that must move and has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Straggler {
+    /// Its name, or that of the pool.
+    pub consumer: String,
+    /// Whom to ask about it.
+    pub owner: Option<Arc<str>>,
+    /// Where it stands.
+    pub state: ConsumerState,
+    /// Its last use of the old key.
+    pub old_last_seen: Option<Timestamp>,
+    /// Its last use of the new key.
+    pub new_last_seen: Option<Timestamp>,
+    /// Its sessions on the old key.
+    pub sessions: u64,
+    /// The largest gap between two of its uses of the old key.
+    pub largest_gap: Duration,
+    /// How long its silence must be to mean something; `None`: its silence proves nothing.
+    pub cadence_bound: Option<Duration>,
+    /// What has to happen.
+    pub needs: String,
+    /// When that is over if it does nothing else; `None` if more than time is missing.
+    pub clears_at: Option<Timestamp>,
+}
+
+/// When everybody will have moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eta {
+    /// An estimate with its interval.
+    Told {
+        /// At the pace of the last moves.
+        at: Timestamp,
+        /// Lower limit; never before `now`.
+        earliest: Timestamp,
+        /// Upper limit.
+        latest: Timestamp,
+        /// What it rests on.
+        basis: String,
+    },
+    /// None, and why.
+    None(String),
+}
+
+/// The migration of one rotation at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migration {
+    /// Identifier of the rotation.
+    pub rotation: String,
+    /// Its credential.
+    pub credential: String,
+    /// Name of the old and of the new key.
+    pub keys: [String; 2],
+    /// When this was found.
+    pub evaluated_at: Timestamp,
+    /// What the velocity counts from, and when that was.
+    pub origin: (Origin, Timestamp),
+    /// Consumers that must move: seen on the old key or on the roster, and neither synthetic,
+    /// retired, waived nor gone.
+    pub must_move: u64,
+    /// Those of them that have moved.
+    pub moved: u64,
+    /// Waived consumers, which need not move until a date.
+    pub waived: Vec<String>,
+    /// Unmoved consumers that count as gone: silent for longer than their cadence bound.
+    pub gone: Vec<String>,
+    /// Time from the origin until 50, 90 and 100 % had moved; `None` until then.
+    pub t50: Option<Duration>,
+    /// See [`t50`](Self::t50).
+    pub t90: Option<Duration>,
+    /// See [`t50`](Self::t50).
+    pub t100: Option<Duration>,
+    /// Moves per hour from the origin to the last of all moves, or to now; `None` before the first.
+    pub per_hour: Option<f64>,
+    /// Shares over time.
+    pub curve: Curve,
+    /// Who has not moved, the latest user of the old key first.
+    pub stragglers: Vec<Straggler>,
+    /// When everybody will have moved.
+    pub eta: Eta,
+}
+
+/// Reports on a migration. Pure: the same facts and the same `now` give the same report.
+pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
+    let rotation = facts.rotation;
+    let all = migration::migrants(rotation, facts.policy, facts.ledger, facts.watermark, now);
+    let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
+    let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
+    let must = all.iter().filter(|m| must_move(m));
+    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) = must.partition(|m| is_gone(facts, m, now));
+    let until = match rotation.phase {
+        Phase::Open => now,
+        Phase::Revoked(at) | Phase::RolledBack(at) => at.min(now),
+    };
+    let origin = origin(rotation);
+    let mut moves: Vec<Timestamp> =
+        must.iter().filter(|m| has_moved(m)).filter_map(|m| m.moved_at()).collect();
+    moves.sort_unstable();
+    let total = must.len() as u64;
+    let time_to = |percent| time_to(percent, &moves, total, origin.1);
+    let mut left: Vec<&Migrant<'_>> = must.iter().filter(|m| !has_moved(m)).copied().collect();
+    left.sort_by(|a, b| b.last_old().cmp(&a.last_old()).then(a.name.cmp(b.name)));
+    let window = Span::between(origin.1.min(until), until);
+    let declaration = &rotation.declaration;
+    Migration {
+        rotation: declaration.id.as_str().to_owned(),
+        credential: declaration.credential.as_str().to_owned(),
+        keys: [declaration.old_key.name.to_string(), declaration.new_key.name.to_string()],
+        evaluated_at: now,
+        origin,
+        must_move: total,
+        moved: moves.len() as u64,
+        waived,
+        gone: gone.iter().map(|migrant| migrant.name.to_owned()).collect(),
+        t50: time_to(50),
+        t90: time_to(90),
+        t100: time_to(100),
+        per_hour: per_hour(&moves, total, origin.1, until),
+        curve: curve::draw(declaration, facts.ledger, &moves, total, &facts.gaps, window),
+        stragglers: left.iter().map(|migrant| straggler(facts, migrant)).collect(),
+        eta: eta::eta(facts, &moves, &left, origin.1, now),
+    }
+}
+
+/// Returns the recorded event that comes nearest to the notification.
+fn origin(rotation: &Rotation) -> (Origin, Timestamp) {
+    match (rotation.notified_at, rotation.dual_accept_at) {
+        (Some(at), _) => (Origin::Notified, at),
+        (None, Some(at)) => (Origin::DualAccept, at),
+        (None, None) => (Origin::Started, rotation.started_at),
+    }
+}
+
+/// Tells whether the consumer is expected to come over from the old key.
+fn must_move(migrant: &Migrant<'_>) -> bool {
+    let excused = matches!(migrant.state, ConsumerState::Retired | ConsumerState::Waived);
+    !migrant.is_synthetic() && !excused && (migrant.old.is_some() || migrant.roster.is_some())
+}
+
+/// Tells whether an unmoved consumer stays away for far longer than it ever did.
+fn is_gone(facts: &Facts<'_>, migrant: &Migrant<'_>, now: Timestamp) -> bool {
+    let bound = migrant.old.and_then(|uses| cadence_bound(uses, facts.policy));
+    let seen_until = facts.watermark.map(|watermark| watermark.min(now));
+    let silence = seen_until.zip(migrant.last_old()).map(|(until, last)| until.since(last));
+    let unused = migrant.new.is_none_or(|uses| uses.accepted.is_empty());
+    unused && silence.zip(bound).is_some_and(|(silence, bound)| silence > bound)
+}
+
+fn has_moved(migrant: &Migrant<'_>) -> bool {
+    matches!(migrant.state, ConsumerState::Moved | ConsumerState::NewOnly)
+}
+
+/// Returns the time until `percent` of `total` had moved.
+fn time_to(percent: u64, moves: &[Timestamp], total: u64, from: Timestamp) -> Option<Duration> {
+    let needed = total.saturating_mul(percent).div_ceil(100);
+    let last = usize::try_from(needed).ok()?.checked_sub(1)?;
+    moves.get(last).map(|move_at| move_at.since(from))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of consumers fit 52 bits")]
+fn per_hour(moves: &[Timestamp], total: u64, from: Timestamp, until: Timestamp) -> Option<f64> {
+    let since = moves.partition_point(|move_at| *move_at < from);
+    let last = moves[since..].last()?;
+    let end = if moves.len() as u64 == total { *last } else { until };
+    let hours = end.since(from).as_secs_f64() / 3_600.0;
+    (hours > 0.0).then(|| (moves.len() - since) as f64 / hours)
+}
+
+/// Returns the blockers that say what a consumer needs; that it uses the old key is no need.
+fn needs_of<'a>(facts: &Facts<'a>, migrant: &Migrant<'_>) -> Vec<&'a Blocker> {
+    let codes = [
+        Code::ConsumerRegressed,
+        Code::ConsumerNotMoved,
+        Code::ConsumerMissing,
+        Code::JobNotSeen,
+        Code::JobRunning,
+    ];
+    let blockers = facts.blockers.iter();
+    blockers.filter(|one| codes.contains(&one.code) && one.subject == migrant.name).collect()
+}
+
+/// Returns when the last of them clears if nothing else happens.
+fn clears_at(blockers: &[&Blocker]) -> Option<Timestamp> {
+    let clears: Option<Vec<Timestamp>> = blockers.iter().map(|blocker| blocker.clears_at).collect();
+    clears?.into_iter().max()
+}
+
+fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
+    // The words of the verdict, so that both say the same.
+    let blockers = needs_of(facts, migrant);
+    let needs: Vec<&str> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
+    let needs = if needs.is_empty() {
+        format!(
+            "{} does not stand in the way; a use of {} moves it, or retire it",
+            migrant.name, facts.rotation.declaration.new_key.name
+        )
+    } else {
+        needs.join("; ")
+    };
+    let old = migrant.old;
+    Straggler {
+        consumer: migrant.name.to_owned(),
+        owner: migrant.roster.and_then(|entry| entry.owner.clone()),
+        state: migrant.state,
+        old_last_seen: old.and_then(|uses| uses.last_seen),
+        new_last_seen: migrant.new.and_then(|uses| uses.last_seen),
+        sessions: old.map_or(0, |uses| uses.presented.sessions(facts.policy.session_gap)),
+        largest_gap: old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap()),
+        cadence_bound: old.and_then(|uses| cadence_bound(uses, facts.policy)),
+        needs,
+        clears_at: clears_at(&blockers),
+    }
+}
+
+/// Returns how long a consumer of the key must be silent before that can mean that it is gone.
+///
+/// `None` while fewer than `cadence_min_samples` gaps between its sessions are known.
+pub fn cadence_bound(uses: &Presentations, policy: &Policy) -> Option<Duration> {
+    let gaps = uses.presented.sessions(policy.session_gap).checked_sub(1)?;
+    (gaps >= policy.cadence_min_samples.max(1))
+        .then(|| stretched(uses.presented.largest_gap(), policy.cadence_factor))
+}
+
+/// Multiplies a duration; saturates.
+pub(super) fn stretched(gap: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}

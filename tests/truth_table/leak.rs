@@ -1,0 +1,168 @@
+//! Rows about an old key that still works after its revocation.
+
+use std::time::Duration;
+
+use keydrain::engine::checkpoints::{Checkpoint, CheckpointRecord, CheckpointStatus};
+use keydrain::engine::incident::{Incident, IncidentKind};
+use keydrain::engine::rotation::{Attestation, JournalEvent};
+use keydrain::engine::view::Event;
+
+use crate::log::key_ref;
+use crate::story::{Story, at, moved_over_by};
+use crate::world::{NEW, OLD, World};
+
+/// Revoked at 10:20:00; within ten minutes every server must know.
+fn revoked() -> Story {
+    let story = moved_over_by("11:00:00");
+    let story = story.policy(|policy| policy.propagation_bound = Duration::from_mins(10));
+    story.told("10:20:00", JournalEvent::Revoked)
+}
+
+fn shown(story: &Story, now: &str) -> (Vec<Incident>, CheckpointRecord, World) {
+    let mut world = story.world(at(now));
+    world.answer(at(now));
+    let snapshot = world.drain.snapshot("test", 0, at(now));
+    let view = snapshot
+        .rotations
+        .into_iter()
+        .find(|it| it.rotation.declaration.id.as_str() == "payments-api-1");
+    let view = view.expect("the first rotation is kept");
+    let post_revoke =
+        view.checkpoints.into_iter().find(|it| it.checkpoint == Checkpoint::PostRevoke);
+    (view.incidents, post_revoke.expect("it is always looked at"), world)
+}
+
+fn who(incidents: &[Incident]) -> Vec<&str> {
+    let leaks = incidents.iter().filter(|it| it.kind == IncidentKind::RevocationLeak);
+    leaks.map(|it| it.subject.as_str()).collect()
+}
+
+#[test]
+fn an_accepted_use_after_the_bound_is_a_leak_that_names_who() {
+    let used = |when: &str| revoked().line(when, OLD, "billing", 200);
+    assert!(who(&shown(&used("10:30:00.999"), "10:40:00").0).is_empty(), "the bound's own second");
+    let (incidents, checkpoint, world) = shown(&used("10:30:01"), "10:40:00");
+    assert_eq!(who(&incidents), ["billing"]);
+    let message = &incidents[0].message;
+    for part in [OLD, "billing", "2026-03-02T10:30:01Z", "still takes it"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(checkpoint.status, CheckpointStatus::Fail);
+    assert_eq!(checkpoint.reasons, ["revocation_leak: billing"]);
+    assert!(world.events.contains(&Event::IncidentBegan(incidents[0].clone())));
+}
+
+#[test]
+fn a_denied_or_failed_use_is_no_leak() {
+    for status in [401, 403, 503] {
+        let story = revoked().line("10:35:00", OLD, "billing", status);
+        assert!(who(&shown(&story, "10:40:00").0).is_empty(), "{status}");
+    }
+}
+
+#[test]
+fn each_consumer_that_leaks_is_one_incident_however_often_it_comes() {
+    let story = revoked()
+        .line("10:35:00", OLD, "billing", 200)
+        .asked("10:35:30")
+        .line("10:36:00", OLD, "billing", 200)
+        .restarted("10:36:30")
+        .line("10:37:00", OLD, "checkout", 200)
+        .line("10:38:00", OLD, "billing", 200);
+    let (incidents, checkpoint, world) = shown(&story, "10:40:00");
+    assert_eq!(who(&incidents), ["billing", "checkout"]);
+    assert_eq!(incidents[0].at, at("10:35:30"));
+    assert_eq!(checkpoint.reasons, ["revocation_leak: billing", "revocation_leak: checkout"]);
+    let began = |event: &&Event| matches!(event, Event::IncidentBegan(_));
+    assert_eq!(world.events.iter().filter(began).count(), 2);
+}
+
+#[test]
+fn neither_waiver_nor_retirement_nor_override_excuses_a_leak() {
+    let waived = JournalEvent::ConsumerWaived("billing".into(), at("30 10:00:00"));
+    let retired = JournalEvent::ConsumerRetired("billing".into());
+    for excuse in [waived, retired] {
+        let story = moved_over_by("11:00:00")
+            .policy(|policy| policy.propagation_bound = Duration::from_mins(10))
+            .told("10:10:00", excuse)
+            .told("10:20:00", JournalEvent::Override)
+            .line("10:30:01", OLD, "billing", 200);
+        assert_eq!(who(&shown(&story, "10:40:00").0), ["billing"]);
+    }
+}
+
+#[test]
+fn a_use_from_before_the_revocation_that_is_read_late_is_no_leak() {
+    let story = revoked().line_read("10:10:00", "10:40:00", OLD, "billing", 200);
+    assert!(who(&shown(&story, "10:41:00").0).is_empty());
+}
+
+#[test]
+fn a_rotation_that_was_rolled_back_leaks_nothing() {
+    let story = moved_over_by("11:00:00")
+        .told("10:20:00", JournalEvent::RolledBack)
+        .line("11:30:00", OLD, "billing", 200);
+    let mut world = story.world(at("11:31:00"));
+    world.answer(at("11:31:00"));
+    let snapshot = world.drain.snapshot("test", 0, at("11:31:00"));
+    assert!(snapshot.rotations[0].incidents.is_empty());
+}
+
+#[test]
+fn a_key_that_a_later_rotation_uses_again_leaks_no_more() {
+    let again = revoked().then("10:40:00", |world| {
+        world.start(key_ref(NEW), key_ref(OLD), at("10:40:00"));
+    });
+    let after = again.clone().line("10:45:00", OLD, "billing", 200);
+    let (incidents, checkpoint, _) = shown(&after, "10:46:00");
+    assert!(who(&incidents).is_empty());
+    assert_eq!(checkpoint.status, CheckpointStatus::Pending);
+    let before = again.clone().line("10:39:00", OLD, "billing", 200);
+    assert_eq!(who(&shown(&before, "10:46:00").0), ["billing"]);
+    // Nor does a denial that the later one saw prove the earlier revocation.
+    let denied = again.line("10:45:00", OLD, "probe", 401);
+    assert_eq!(shown(&denied, "10:46:00").1.status, CheckpointStatus::Pending);
+}
+
+#[test]
+fn a_denied_line_after_the_bound_passes_post_revoke() {
+    let denied = |when: &str| shown(&revoked().line(when, OLD, "probe", 401), "10:40:00").1;
+    assert_eq!(denied("10:30:00").status, CheckpointStatus::Pending);
+    let passed = denied("10:30:01");
+    assert_eq!(passed.status, CheckpointStatus::Pass);
+    assert_eq!(passed.reasons, ["seen: the old key was denied at 2026-03-02T10:30:01Z"]);
+}
+
+#[test]
+fn a_denial_by_one_server_does_not_outweigh_a_use_that_another_accepts() {
+    let story = revoked()
+        .line("10:31:00", OLD, "probe", 401)
+        .asked("10:32:00")
+        .line("10:33:00", OLD, "billing", 200)
+        .line("10:34:00", OLD, "probe", 401);
+    assert_eq!(shown(&story, "10:40:00").1.status, CheckpointStatus::Fail);
+}
+
+#[test]
+fn what_nothing_proves_for_a_day_is_unknown() {
+    let story = revoked();
+    let pending = shown(&story, "3 10:19:59.999999999");
+    assert_eq!(pending.1.status, CheckpointStatus::Pending);
+    assert!(pending.1.reasons[0].contains("send one request with the old key"));
+    assert_eq!(pending.2.drain.next_deadline(at("3 10:19:59")), Some(at("3 10:20:00")));
+    assert_eq!(shown(&story, "3 10:20:00").1.status, CheckpointStatus::Unknown);
+    let late = story.line("3 12:00:00", OLD, "probe", 401);
+    assert_eq!(shown(&late, "3 12:01:00").1.status, CheckpointStatus::Pass);
+}
+
+#[test]
+fn an_attested_revocation_passes_until_the_key_is_accepted_again() {
+    let attested = || JournalEvent::Attested(Attestation::PostRevoke);
+    let story = revoked().told("10:25:00", attested());
+    let passed = shown(&story, "10:40:00").1;
+    assert_eq!((passed.status, passed.reasons), (CheckpointStatus::Pass, vec!["attested".into()]));
+    let leaked = story.line("10:35:00", OLD, "billing", 200);
+    assert_eq!(shown(&leaked, "10:40:00").1.status, CheckpointStatus::Fail);
+    let mended = leaked.told("10:35:00.000000001", attested());
+    assert_eq!(shown(&mended, "10:40:00").1.status, CheckpointStatus::Pass);
+}
