@@ -62,7 +62,7 @@ fn deltas(tailer: &mut Tailer, after: u64) -> Vec<UsageDelta> {
     let mut reports = Vec::new();
     while tailer.poll(NOW.plus(Duration::from_secs(after)), &mut reports).more {}
     let deltas = reports.into_iter().filter_map(|report| match report {
-        Report::Delta(delta) => Some(delta),
+        Report::Delta(delta) => Some(*delta),
         _ => None,
     });
     deltas.collect()

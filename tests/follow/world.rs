@@ -333,7 +333,7 @@ impl World {
 
     pub fn deltas(&self) -> impl Iterator<Item = &UsageDelta> {
         self.reports.iter().filter_map(|report| match report {
-            Report::Delta(delta) => Some(delta),
+            Report::Delta(delta) => Some(&**delta),
             _ => None,
         })
     }

@@ -49,7 +49,7 @@ pub struct FileSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// What a stretch of a generation adds.
-    Delta(UsageDelta),
+    Delta(Box<UsageDelta>),
     /// A generation was found, renamed, moved to another file, finished or resumed.
     Generation(GenerationRecord),
     /// Evidence was lost.
