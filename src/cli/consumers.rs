@@ -94,6 +94,8 @@ fn as_csv(consumers: &[Value]) -> String {
         "moved_at",
         "largest_gap_seconds",
         "sessions",
+        "owner",
+        "third_party",
     ];
     let field = |consumer: &Value, name: &str| match name.split_once('_') {
         Some((key @ ("old" | "new"), rest)) => csv_cell(&consumer[key][rest]),

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::engine::policy::Policy;
 use crate::engine::time::{Minute, Timestamp};
 use crate::engine::usage::Seconds;
 
@@ -15,6 +16,31 @@ use crate::engine::usage::Seconds;
 /// 512 bursts are 8 KiB. A consumer that uses the key every minute fills them in 8.5 hours and
 /// becomes a single burst with a reach of 64 s; its first and last use stay exact.
 pub const MAX_BURSTS: usize = 512;
+
+/// What is known of how long a consumer stays away between two sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Cadence {
+    /// Gaps between sessions that were seen: never too many.
+    pub gaps: u64,
+    /// The largest of them: never too small.
+    pub largest: Duration,
+}
+
+impl Cadence {
+    /// Returns the silence after which it counts as gone; `None` if too little is known of it.
+    ///
+    /// With n gaps seen, and any order of them as likely as any other, the chance that the next one is larger than
+    /// the largest so far is at most 1/(n+1). The factor allows for what is not so even.
+    pub fn bound(self, policy: &Policy) -> Option<Duration> {
+        let known = self.gaps > 0 && self.gaps >= policy.cadence_min_samples;
+        known.then(|| stretched(self.largest, policy.cadence_factor))
+    }
+}
+
+/// Multiplies a duration; saturates.
+pub fn stretched(gap: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
 
 /// The instants of a consumer's uses as disjoint bursts in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,13 +129,21 @@ impl Bursts {
         kept.unwrap_or_default().max(hidden)
     }
 
-    /// Returns the number of sessions: bursts with at least `session_gap` between them.
+    /// Returns what is known of the gaps between sessions: uses at least `session_gap` apart.
     ///
-    /// A lower bound once bursts were joined.
+    /// Instants are known to a second, so a gap that only may be as long is none. Once bursts were
+    /// joined over more than `session_gap`, the gaps inside them are not counted.
+    pub fn cadence(&self, session_gap: Duration) -> Cadence {
+        let gaps = self.gaps().filter(|(before, after)| after.since(*before) > session_gap);
+        match gaps.count() as u64 {
+            0 => Cadence::default(),
+            gaps => Cadence { gaps, largest: self.largest_gap() },
+        }
+    }
+
+    /// Returns the number of sessions: never too many.
     pub fn sessions(&self, session_gap: Duration) -> u64 {
-        let breaks =
-            self.gaps().filter(|(before, after)| after.since(*before) > session_gap).count();
-        if self.is_empty() { 0 } else { 1 + breaks as u64 }
+        if self.is_empty() { 0 } else { 1 + self.cadence(session_gap).gaps }
     }
 
     /// Returns the first second with a use that begins after `instant`.

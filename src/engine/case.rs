@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::answer::{
-    Blocker, Code, Epoch, KeyCounts, RequiredWindow, SourceSummary, Verdict,
+    Blocker, Code, Epoch, KeyCounts, RequiredWindow, Silence, SourceSummary, Verdict,
 };
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::evidence::Source;
@@ -16,6 +16,7 @@ use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
 use crate::engine::time::{Span, Timestamp};
+use crate::engine::tolerance::{self, Tolerance};
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
 use crate::engine::wording::{hex, humane};
@@ -36,34 +37,117 @@ pub struct Case<'a> {
     pub observing_since: Option<Timestamp>,
     /// Longest lateness allowed by a source or seen in a stream: from event time to processing time.
     pub lateness: Duration,
+    /// What is known of the consumers that the threshold is about, where they are not tolerated.
+    over_threshold: Option<Tolerance>,
 }
 
 impl<'a> Case<'a> {
     pub fn new(facts: &'a Facts<'a>, now: Timestamp) -> Self {
+        Self::build(facts, now, false)
+    }
+
+    /// Makes the case; with `tolerant`, as if those whom the threshold is about stayed under it.
+    fn build(facts: &'a Facts<'a>, now: Timestamp, tolerant: bool) -> Self {
         let rotation = facts.rotation;
+        let policy = facts.policy;
         let mut sources = facts.sources.clone();
         sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
         let watermark = watermark::least(sources.iter().map(|(name, source)| {
             let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
             source.and_then(|source| standing::source_watermark(source, counts))
         }));
-        let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
-        let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
-        let last_old = counted.filter_map(Migrant::last_old).max();
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
         let lateness = known
             .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
-        Self {
+        let mut case = Self {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, watermark),
-            last_old,
+            window: RequiredWindow { span: None, terms: Vec::new(), required: Duration::ZERO },
+            last_old: None,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
-            migrants,
+            migrants: migration::migrants(rotation, policy, facts.ledger, watermark, now),
+            over_threshold: None,
             sources,
+        };
+        case.tolerate(tolerant);
+        let cadence = case.demanding().map(|(bound, _)| bound).max().unwrap_or_default();
+        case.window = required_window(policy, cadence, watermark);
+        let counted = case.migrants.iter().filter(|migrant| !migrant.is_excused(rotation, now));
+        case.last_old = counted.filter_map(Migrant::last_old).max();
+        case
+    }
+
+    /// Marks whom the threshold is about as tolerated, if they stayed under it.
+    fn tolerate(&mut self, tolerant: bool) {
+        let Facts { rotation, policy, .. } = *self.facts;
+        let now = self.now;
+        let is_about = |m: &Migrant<'_>| tolerance::is_about(m, rotation, policy, now);
+        let about: Vec<_> =
+            self.migrants.iter().filter(|m| is_about(m)).filter_map(|m| m.old).collect();
+        let Some(known) = Tolerance::of(&about, policy) else { return };
+        // The cadence of the others is what their window is made of.
+        self.migrants.iter_mut().for_each(|m| m.tolerated = is_about(m));
+        let until = self.watermark.map_or(now, |watermark| watermark.min(now));
+        let cadence = self.demanding().map(|(bound, _)| bound).max().unwrap_or_default();
+        let (_, window) = required_quiet(policy, cadence.max(known.cadence));
+        if !tolerant && known.under_since.plus(window) > until {
+            self.migrants.iter_mut().for_each(|m| m.tolerated = false);
+            self.over_threshold = Some(known);
         }
+    }
+
+    /// Returns the case as it will be once those whom the threshold is about have stayed under it
+    /// for long enough, and when that is if nothing else happens; `None` if they are tolerated now.
+    pub fn once_tolerated(&self) -> Option<(Timestamp, Self)> {
+        let known = self.over_threshold?;
+        let then = Self::build(self.facts, self.now, true);
+        let under = then.soonest(|cadence| {
+            let (_, window) = required_quiet(self.facts.policy, cadence.max(known.cadence));
+            known.under_since.plus(window)
+        });
+        Some((self.reached_at(under), then))
+    }
+
+    /// Returns the cadence bounds that enter the required quiet, each with when its consumer has
+    /// moved by silence alone, if it does.
+    fn demanding(&self) -> impl Iterator<Item = (Duration, Option<Timestamp>)> {
+        let Facts { rotation, policy, .. } = *self.facts;
+        let unmoved = self.migrants.iter().filter(move |migrant| {
+            let counts = !migrant.is_synthetic() && !migrant.is_excused(rotation, self.now);
+            migrant.is_unmoved() && counts
+        });
+        unmoved.filter_map(move |migrant| {
+            let moved = migrant.moves_by_silence_after(policy);
+            // Moved is who was silent for longer than that.
+            let moved = moved.map(|after| after.plus(Duration::from_nanos(1)));
+            Some((migrant.cadence.bound(policy)?, moved))
+        })
+    }
+
+    /// Returns the event time at which `demand` is met if nothing else happens.
+    ///
+    /// `demand` tells it for a cadence that is demanded: a consumer that has moved by then demands
+    /// nothing any more.
+    fn soonest(&self, demand: impl Fn(Duration) -> Timestamp) -> Timestamp {
+        let mut bounds: Vec<_> = self.demanding().collect();
+        bounds.sort_unstable_by_key(|(bound, _)| std::cmp::Reverse(*bound));
+        let longest = |from: usize| bounds.get(from).map_or(Duration::ZERO, |(bound, _)| *bound);
+        let mut soonest = demand(longest(0));
+        let mut all_moved = Timestamp::MIN;
+        for (at, (_, moved)) in bounds.iter().enumerate() {
+            let Some(moved) = moved else { break };
+            all_moved = all_moved.max(*moved);
+            soonest = soonest.min(demand(longest(at + 1)).max(all_moved));
+        }
+        soonest
+    }
+
+    /// Returns the processing time at which the required quiet since `from` can be over.
+    pub fn quiet_since(&self, from: Timestamp) -> Timestamp {
+        let policy = self.facts.policy;
+        self.reached_at(self.soonest(|cadence| from.plus(required_quiet(policy, cadence).1)))
     }
 
     pub fn old_key(&self) -> Fingerprint {
@@ -123,15 +207,39 @@ impl<'a> Case<'a> {
     /// Returns the processing time at which silence alone can have made a consumer moved.
     pub fn moved_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
         let silent_until = migrant.moves_by_silence_after(self.facts.policy)?;
-        // Moved is who was silent for longer than that.
-        Some(self.reached_at(silent_until.plus(Duration::from_nanos(1))))
+        Some(self.passed_at(silent_until))
+    }
+
+    /// Returns the processing time at which silence alone can have made a consumer moved or gone.
+    pub fn settled_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
+        let gone = migrant.gone_after(self.facts.policy).map(|after| self.passed_at(after));
+        self.moved_after(migrant).into_iter().chain(gone).min()
+    }
+
+    /// Returns the processing time at which the watermark can have passed `event_at`.
+    fn passed_at(&self, event_at: Timestamp) -> Timestamp {
+        self.reached_at(event_at.plus(Duration::from_nanos(1)))
+    }
+
+    /// Returns the latest move of a consumer that is waited for, as the log shows it.
+    pub fn last_move(&self) -> Option<Timestamp> {
+        let moving = self.migrants.iter().filter(|migrant| {
+            let expected = migrant.old.is_some() || migrant.roster.is_some();
+            !migrant.is_out_of_account() && expected
+        });
+        moving.filter_map(Migrant::moved_at).max()
+    }
+
+    /// Returns what the silence so far proves alone.
+    pub fn silence(&self) -> Option<Silence> {
+        let quiet = self.watermark?.min(self.now).since(self.quiet_from()?);
+        (!quiet.is_zero()).then_some(Silence { quiet })
     }
 
     /// Returns when it is ready if nothing else happens; `None` if more than time is missing.
     pub fn earliest_ready_at(&self, blockers: &[Blocker]) -> Option<Timestamp> {
         // A recent use is listed alone; the quiet that must follow it is longer.
-        let quiet = self.watermark.and(self.quiet_from());
-        let quiet = quiet.map(|from| self.reached_at(from.plus(self.window.required)));
+        let quiet = self.watermark.and(self.quiet_from()).map(|from| self.quiet_since(from));
         let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
         Some(clears?.into_iter().chain(quiet).fold(self.now, Timestamp::max))
     }
@@ -140,7 +248,7 @@ impl<'a> Case<'a> {
         &'s self,
         states: &'s [ConsumerState],
     ) -> impl Iterator<Item = &'s Migrant<'a>> {
-        let all = self.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+        let all = self.migrants.iter().filter(|m| !m.is_synthetic() && !m.tolerated);
         all.filter(move |migrant| states.contains(&migrant.state))
     }
 
@@ -149,7 +257,7 @@ impl<'a> Case<'a> {
         let mut recent: Vec<(Timestamp, &Migrant<'_>)> = self
             .migrants
             .iter()
-            .filter(|migrant| !migrant.is_waived(self.facts.rotation, self.now))
+            .filter(|migrant| !migrant.is_excused(self.facts.rotation, self.now))
             .filter_map(|migrant| Some((migrant.old?.latest(outcomes)?, migrant)))
             .filter(|(last, _)| *last > self.recent_edge())
             .collect();
@@ -159,7 +267,7 @@ impl<'a> Case<'a> {
             let message = format!(
                 "{} {how} {ago} ago by {}; quiet period {quiet} not begun",
                 self.old_name(),
-                migrant.name
+                migrant.shown()
             );
             let standing = Blocker::new(code, migrant.name, message).since(Some(last));
             out.push(standing.clears(self.reached_at(last.plus(self.facts.policy.quiet_period))));
@@ -171,8 +279,13 @@ impl<'a> Case<'a> {
             || {
                 let quiet = self.watermark.zip(self.quiet_from());
                 let quiet = quiet.map_or(Duration::ZERO, |(mark, from)| mark.since(from));
+                let used = |migrant: &Migrant<'_>| migrant.tolerated && migrant.is_unmoved();
+                let but = match self.migrants.iter().filter(|migrant| used(migrant)).count() {
+                    0 => "",
+                    _ => " but for tolerated uses",
+                };
                 format!(
-                    "{} quiet for {}, {} required; every source observed",
+                    "{} quiet{but} for {}, {} required; every source observed",
                     self.old_name(),
                     humane(quiet),
                     humane(self.window.required)
@@ -231,21 +344,32 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Returns the required quiet, itemised, and the window it spans.
-fn required_window(policy: &Policy, watermark: Option<Timestamp>) -> RequiredWindow {
-    let longest = policy.quiet_period.max(policy.monitoring_cycle);
+/// Returns the required quiet and its terms, in the order they are compared or added.
+///
+/// `cadence` is the longest that a consumer may stay away which has not moved.
+fn required_quiet(policy: &Policy, cadence: Duration) -> (Vec<(&'static str, Duration)>, Duration) {
+    let longest = policy.quiet_period.max(policy.monitoring_cycle).max(cadence);
     let required =
         longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
-    RequiredWindow {
-        span: watermark.map(|to| Span { from: to.minus(required), to }),
-        terms: vec![
-            ("quiet_period", policy.quiet_period),
-            ("monitoring_cycle", policy.monitoring_cycle),
-            ("max_session_lifetime", policy.max_session_lifetime),
-            ("clock_skew", policy.clock_skew),
-        ],
-        required,
-    }
+    let terms = vec![
+        ("quiet_period", policy.quiet_period),
+        ("monitoring_cycle", policy.monitoring_cycle),
+        ("cadence", cadence),
+        ("max_session_lifetime", policy.max_session_lifetime),
+        ("clock_skew", policy.clock_skew),
+    ];
+    (terms, required)
+}
+
+/// Returns the required quiet, itemised, and the window it spans.
+fn required_window(
+    policy: &Policy,
+    cadence: Duration,
+    watermark: Option<Timestamp>,
+) -> RequiredWindow {
+    let (terms, required) = required_quiet(policy, cadence);
+    let span = watermark.map(|to| Span { from: to.minus(required), to });
+    RequiredWindow { span, terms, required }
 }
 
 /// Returns since when every stream of every source has been observed; `None` if one has not.

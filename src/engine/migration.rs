@@ -3,12 +3,15 @@
 //! A consumer has *moved* when it was seen on the new key (accepted) after its last use of the
 //! old one, and has been silent on the old one for longer than it ever was before. Ten pods that
 //! share a name share its cadence: one pod's new key does not speak for the others.
+//!
+//! One that has not moved and stays away for far longer than it ever did between two sessions is
+//! taken for *gone* ([`Cadence::bound`]): it is shown as silent, as one that was never seen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
-use crate::engine::cadence::Bursts;
+use crate::engine::cadence::{Bursts, Cadence, stretched};
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
@@ -29,8 +32,12 @@ pub struct Migrant<'a> {
     pub old: Option<&'a Presentations>,
     /// Its presentations of the new key.
     pub new: Option<&'a Presentations>,
+    /// What is known of the gaps between its sessions on the old key.
+    pub cadence: Cadence,
     /// Where it stands.
     pub state: ConsumerState,
+    /// Whether its presentations of the old key are so few that they are tolerated: see `tolerance.rs`.
+    pub tolerated: bool,
 }
 
 /// Returns every consumer of the roster and every one that presented either key, by name.
@@ -52,7 +59,9 @@ pub fn migrants<'a>(
             roster: None,
             old: None,
             new: None,
+            cadence: Cadence::default(),
             state: ConsumerState::Silent,
+            tolerated: false,
         }));
     };
     for entry in &declaration.roster {
@@ -66,7 +75,11 @@ pub fn migrants<'a>(
         meet(consumer.as_str(), consumer.is_named(), &|migrant| migrant.new = Some(uses));
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
+    // A watermark from a clock that was ahead proves no silence.
+    let watermark = watermark.map(|watermark| watermark.min(now));
     for migrant in &mut all {
+        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap));
+        migrant.cadence = presented.unwrap_or_default();
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
@@ -76,6 +89,33 @@ impl Migrant<'_> {
     /// Tells whether its presentations of the old key are excused at `now`.
     pub fn is_waived(&self, rotation: &Rotation, now: Timestamp) -> bool {
         self.may_be_named() && rotation.waived.get(self.name).is_some_and(|until| now < *until)
+    }
+
+    /// Tells whether its presentations of the old key count for nothing at `now`: waived or tolerated.
+    pub fn is_excused(&self, rotation: &Rotation, now: Timestamp) -> bool {
+        self.tolerated || self.is_waived(rotation, now)
+    }
+
+    /// Tells whether it is out of account with everything that it may hold.
+    pub fn is_out_of_account(&self) -> bool {
+        self.tolerated || matches!(self.state, ConsumerState::Waived | ConsumerState::Retired)
+    }
+
+    /// Tells whether it was not seen to move, whether or not it is waited for.
+    pub fn is_unmoved(&self) -> bool {
+        match self.state {
+            ConsumerState::OnOld | ConsumerState::Mixed | ConsumerState::Regressed => true,
+            ConsumerState::Silent => self.old.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns its name as messages say it: with whom to ask about it, where that is declared.
+    pub fn shown(&self) -> String {
+        match self.roster.and_then(|entry| entry.owner.as_deref()) {
+            Some(owner) => format!("{} (owner {owner})", self.name),
+            None => self.name.to_owned(),
+        }
     }
 
     /// Tells whether it is declared not to exist any more, and has not shown the contrary since.
@@ -121,21 +161,21 @@ impl Migrant<'_> {
         if self.is_waived(rotation, now) {
             return ConsumerState::Waived;
         }
-        match (self.old, self.new) {
-            (None, Some(new)) if !new.accepted.is_empty() => ConsumerState::NewOnly,
-            (None, _) => ConsumerState::Silent,
-            (Some(_), None) => ConsumerState::OnOld,
-            (Some(old), Some(new)) => {
-                if self.has_moved(old, policy, watermark) {
-                    ConsumerState::Moved
-                } else if self.has_regressed(old, new, policy) {
-                    ConsumerState::Regressed
-                } else if new.accepted.is_empty() {
-                    ConsumerState::OnOld
-                } else {
-                    ConsumerState::Mixed
-                }
-            }
+        let Some(old) = self.old else {
+            let used = self.new.is_some_and(|new| !new.accepted.is_empty());
+            return if used { ConsumerState::NewOnly } else { ConsumerState::Silent };
+        };
+        let accepted = self.new.filter(|new| !new.accepted.is_empty());
+        if self.has_moved(old, policy, watermark) {
+            ConsumerState::Moved
+        } else if accepted.is_some_and(|new| self.has_regressed(old, new, policy)) {
+            ConsumerState::Regressed
+        } else if self.gone_after(policy).is_some_and(|after| watermark > Some(after)) {
+            ConsumerState::Silent
+        } else if accepted.is_some() {
+            ConsumerState::Mixed
+        } else {
+            ConsumerState::OnOld
         }
     }
 
@@ -161,6 +201,11 @@ impl Migrant<'_> {
     pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
         self.moved_at()?;
         Some(self.last_old()?.plus(self.silence_to_move(policy)))
+    }
+
+    /// Returns the event time after which silence alone makes it gone; `None` if it never does.
+    pub fn gone_after(&self, policy: &Policy) -> Option<Timestamp> {
+        Some(self.last_old()?.plus(self.cadence.bound(policy)?))
     }
 
     /// Returns how long it must be silent on the old key before it counts as moved.
@@ -207,6 +252,8 @@ impl Migrant<'_> {
         ConsumerView {
             consumer: self.name.to_owned(),
             named: self.named,
+            owner: self.roster.and_then(|entry| entry.owner.as_deref()).map(str::to_owned),
+            third_party: self.roster.is_some_and(|entry| entry.third_party),
             state: self.state,
             old: used(self.old),
             new: used(self.new),
@@ -215,11 +262,6 @@ impl Migrant<'_> {
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
         }
     }
-}
-
-/// Multiplies a duration; saturates.
-fn stretched(gap: Duration, factor: f64) -> Duration {
-    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 /// Counts consumers by state.

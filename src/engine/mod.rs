@@ -45,6 +45,8 @@ pub mod rotation;
 
 pub mod migration;
 
+mod tolerance;
+
 pub mod standing;
 
 pub mod readiness;

@@ -62,17 +62,24 @@ impl Recent {
         sums
     }
 
+    /// Tells whether nothing that was seen at or after `from` is forgotten at every level.
+    pub fn reaches(&self, from: Timestamp) -> bool {
+        (0..LEVELS.len()).any(|level| self.level_reaches(level, from))
+    }
+
+    fn level_reaches(&self, level: usize, from: Timestamp) -> bool {
+        let (width, kept) = LEVELS[level];
+        let newest = self.0[level].keys().next_back().copied().unwrap_or(i64::MAX);
+        from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
+    }
+
     /// Iterates over the windows of the finest level that reaches back to `from`, in ascending
     /// order: start, width and counts of each that is not empty.
     pub fn windows(
         &self,
         from: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, Duration, [u64; 4])> {
-        let reaches = |level: &usize| {
-            let (width, kept) = LEVELS[*level];
-            let newest = self.0[*level].keys().next_back().copied().unwrap_or(i64::MAX);
-            from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
-        };
+        let reaches = |level: &usize| self.level_reaches(*level, from);
         let level = (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1);
         let width = LEVELS[level].0;
         let span = Duration::from_secs(60 * width.unsigned_abs());

@@ -184,7 +184,7 @@ pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 gap.span.to,
                 gap.reason.as_str()
             );
-            let clears = case.reached_at(gap.span.to.plus(case.window.required));
+            let clears = case.quiet_since(gap.span.to);
             let standing = Blocker::new(Code::CoverageGap, stream.as_str(), message);
             out.push(standing.since(Some(gap.span.from)).clears(clears));
         }
@@ -215,7 +215,7 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 "a line of source {name} holds {} and was not understood; see keydrain explain",
                 case.old_name()
             );
-            let clears = case.reached_at(rejected.at.plus(case.window.required));
+            let clears = case.quiet_since(rejected.at);
             let standing = Blocker::new(Code::Rejects, case.old_name(), message);
             out.push(standing.since(Some(rejected.at)).clears(clears));
         }
@@ -246,7 +246,7 @@ pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let message = "the clock stepped, or lines came from the future, within the window; check \
                        time synchronisation of this host and of the log's writer"
             .to_owned();
-        let clears = case.reached_at(span.to.plus(case.window.required));
+        let clears = case.quiet_since(span.to);
         out.push(
             Blocker::new(Code::ClockSuspect, "*", message).since(Some(span.from)).clears(clears),
         );
