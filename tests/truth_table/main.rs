@@ -16,6 +16,12 @@ mod usage;
 
 mod consumers;
 
+mod cadence;
+
+mod threshold;
+
+mod earliest;
+
 mod sources;
 
 mod coverage;
