@@ -62,6 +62,7 @@ pub(super) fn read(
     let context = policy::Context {
         sources: declared.iter().filter(|source| sources.contains(&source.name)).collect(),
         has_roster: !roster.is_empty(),
+        third_party: roster.iter().any(|entry| entry.third_party),
     };
     let policy = policy::read(policy, &context, report);
     table.finish(report);

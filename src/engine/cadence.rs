@@ -232,7 +232,50 @@ mod tests {
         assert_eq!(uses.first_after(Timestamp::from_seconds(30)), None);
     }
 
+    #[test]
+    fn too_few_gaps_give_no_bound() {
+        let policy = Policy { cadence_min_samples: 2, cadence_factor: 1.5, ..Policy::default() };
+        let bound = |gaps| Cadence { gaps, largest: Duration::from_secs(40) }.bound(&policy);
+        assert_eq!((bound(1), bound(2)), (None, Some(Duration::from_secs(60))));
+        // A policy that never passed the configuration.
+        let careless = Policy { cadence_min_samples: 0, ..policy };
+        assert_eq!(Cadence::default().bound(&careless), None);
+    }
+
+    #[test]
+    fn sessions_closer_than_the_reach_of_joined_bursts_are_not_counted() {
+        // Every 20 min: joined at a reach of 2048 s.
+        let uses = bursts(&(0..600).map(|n| 1_200 * n).collect::<Vec<_>>());
+        assert_eq!(uses.cadence(Duration::from_mins(15)), Cadence::default());
+        // Every 20 min as long as there is room.
+        let uses = bursts(&(0..512).map(|n| 1_200 * n).collect::<Vec<_>>());
+        let said = Cadence { gaps: 511, largest: Duration::from_mins(20) };
+        assert_eq!(uses.cadence(Duration::from_mins(15)), said);
+    }
+
     proptest! {
+        #[test]
+        fn a_cadence_errs_to_the_strict_side_whatever_was_joined(
+            gaps in prop::collection::vec(prop_oneof![1_i64..4, 1_i64..2_000, 800_i64..90_000], 1..3 * MAX_BURSTS),
+            session_gap in 1_u64..3_000,
+            turn in any::<prop::sample::Index>(),
+        ) {
+            let mut seconds: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let first = turn.index(seconds.len());
+            seconds.rotate_left(first);
+            let said = bursts(&seconds).cadence(Duration::from_secs(session_gap));
+            seconds.sort_unstable();
+            let between = seconds.windows(2).map(|w| u64::try_from(w[1] - w[0]).unwrap());
+            let sessions = between.clone().filter(|gap| *gap > session_gap).count() as u64;
+            prop_assert!(said.gaps <= sessions);
+            if said.gaps > 0 {
+                prop_assert!(said.largest.as_secs() >= between.max().unwrap());
+            }
+            if seconds.len() <= MAX_BURSTS {
+                prop_assert_eq!(said.gaps, sessions);
+            }
+        }
+
         #[test]
         fn bursts_do_not_depend_on_the_order_of_uses(mut seconds in prop::collection::vec(0_i64..400, 1..60)) {
             let shuffled = bursts(&seconds);

@@ -22,6 +22,10 @@ mod threshold;
 
 mod earliest;
 
+mod exposure;
+
+mod remarks;
+
 mod sources;
 
 mod coverage;
