@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::engine::policy::Policy;
-use crate::engine::time::{Minute, Timestamp};
+use crate::engine::time::{Minute, Span, Timestamp};
 use crate::engine::usage::Seconds;
 
 /// Most bursts that are kept; beyond that, bursts further and further apart are joined.
@@ -131,10 +131,18 @@ impl Bursts {
 
     /// Returns what is known of the gaps between sessions: uses at least `session_gap` apart.
     ///
-    /// Instants are known to a second, so a gap that only may be as long is none. Once bursts were
-    /// joined over more than `session_gap`, the gaps inside them are not counted.
-    pub fn cadence(&self, session_gap: Duration) -> Cadence {
-        let gaps = self.gaps().filter(|(before, after)| after.since(*before) > session_gap);
+    /// Instants are known to a second, so a gap that only may be as long is none. A gap in which
+    /// evidence was `lost` (spans in ascending order that do not meet) may hold uses that nobody saw:
+    /// it is not counted, although it may be the largest. Once bursts were joined over more than
+    /// `session_gap`, the gaps inside them are not counted either.
+    pub fn cadence(&self, session_gap: Duration, lost: &[Span]) -> Cadence {
+        let whole = |before: Timestamp, after: Timestamp| {
+            let next = lost.partition_point(|span| span.to < before);
+            lost.get(next).is_none_or(|span| !span.meets(Span { from: before, to: after }))
+        };
+        let gaps = self
+            .gaps()
+            .filter(|(before, after)| after.since(*before) > session_gap && whole(*before, *after));
         match gaps.count() as u64 {
             0 => Cadence::default(),
             gaps => Cadence { gaps, largest: self.largest_gap() },
@@ -143,7 +151,7 @@ impl Bursts {
 
     /// Returns the number of sessions: never too many.
     pub fn sessions(&self, session_gap: Duration) -> u64 {
-        if self.is_empty() { 0 } else { 1 + self.cadence(session_gap).gaps }
+        if self.is_empty() { 0 } else { 1 + self.cadence(session_gap, &[]).gaps }
     }
 
     /// Returns the first second with a use that begins after `instant`.
@@ -243,14 +251,31 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_in_which_evidence_was_lost_is_not_counted() {
+        let t = Timestamp::from_seconds;
+        let uses = bursts(&[0, 2_000, 4_000, 9_000]);
+        let gaps = |lost: &[(i64, i64)]| {
+            let lost: Vec<Span> =
+                lost.iter().map(|(from, to)| Span { from: t(*from), to: t(*to) }).collect();
+            uses.cadence(Duration::from_mins(15), &lost)
+        };
+        let said = |gaps| Cadence { gaps, largest: Duration::from_secs(5_000) };
+        assert_eq!(gaps(&[]), said(3));
+        assert_eq!(gaps(&[(-900, -1), (9_001, 10_000)]), said(3));
+        assert_eq!(gaps(&[(5_000, 5_000)]), said(2), "and its length counts all the same");
+        assert_eq!(gaps(&[(100, 200), (2_500, 2_600)]), said(1));
+        assert_eq!(gaps(&[(1_000, 5_000)]), Cadence::default());
+    }
+
+    #[test]
     fn sessions_closer_than_the_reach_of_joined_bursts_are_not_counted() {
         // Every 20 min: joined at a reach of 2048 s.
         let uses = bursts(&(0..600).map(|n| 1_200 * n).collect::<Vec<_>>());
-        assert_eq!(uses.cadence(Duration::from_mins(15)), Cadence::default());
+        assert_eq!(uses.cadence(Duration::from_mins(15), &[]), Cadence::default());
         // Every 20 min as long as there is room.
         let uses = bursts(&(0..512).map(|n| 1_200 * n).collect::<Vec<_>>());
         let said = Cadence { gaps: 511, largest: Duration::from_mins(20) };
-        assert_eq!(uses.cadence(Duration::from_mins(15)), said);
+        assert_eq!(uses.cadence(Duration::from_mins(15), &[]), said);
     }
 
     proptest! {
@@ -263,7 +288,7 @@ mod tests {
             let mut seconds: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
             let first = turn.index(seconds.len());
             seconds.rotate_left(first);
-            let said = bursts(&seconds).cadence(Duration::from_secs(session_gap));
+            let said = bursts(&seconds).cadence(Duration::from_secs(session_gap), &[]);
             seconds.sort_unstable();
             let between = seconds.windows(2).map(|w| u64::try_from(w[1] - w[0]).unwrap());
             let sessions = between.clone().filter(|gap| *gap > session_gap).count() as u64;

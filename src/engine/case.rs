@@ -16,7 +16,7 @@ use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::tolerance::{self, Tolerance};
+use crate::engine::tolerance::Tolerance;
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
 use crate::engine::wording::{hex, humane};
@@ -38,7 +38,7 @@ pub struct Case<'a> {
     /// Longest lateness allowed by a source or seen in a stream: from event time to processing time.
     pub lateness: Duration,
     /// What is known of the consumers that the threshold is about, where they are not tolerated.
-    over_threshold: Option<Tolerance>,
+    pub over_threshold: Option<Tolerance<'a>>,
 }
 
 impl<'a> Case<'a> {
@@ -47,7 +47,7 @@ impl<'a> Case<'a> {
     }
 
     /// Makes the case; with `tolerant`, as if those whom the threshold is about stayed under it.
-    fn build(facts: &'a Facts<'a>, now: Timestamp, tolerant: bool) -> Self {
+    pub fn build(facts: &'a Facts<'a>, now: Timestamp, tolerant: bool) -> Self {
         let rotation = facts.rotation;
         let policy = facts.policy;
         let mut sources = facts.sources.clone();
@@ -59,6 +59,8 @@ impl<'a> Case<'a> {
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
         let lateness = known
             .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
+        let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
+        let lost = migration::lost_spans(rotation, known);
         let mut case = Self {
             facts,
             now,
@@ -67,7 +69,7 @@ impl<'a> Case<'a> {
             last_old: None,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
-            migrants: migration::migrants(rotation, policy, facts.ledger, watermark, now),
+            migrants: migration::migrants(rotation, policy, facts.ledger, &lost, watermark, now),
             over_threshold: None,
             sources,
         };
@@ -79,40 +81,9 @@ impl<'a> Case<'a> {
         case
     }
 
-    /// Marks whom the threshold is about as tolerated, if they stayed under it.
-    fn tolerate(&mut self, tolerant: bool) {
-        let Facts { rotation, policy, .. } = *self.facts;
-        let now = self.now;
-        let is_about = |m: &Migrant<'_>| tolerance::is_about(m, rotation, policy, now);
-        let about: Vec<_> =
-            self.migrants.iter().filter(|m| is_about(m)).filter_map(|m| m.old).collect();
-        let Some(known) = Tolerance::of(&about, policy) else { return };
-        // The cadence of the others is what their window is made of.
-        self.migrants.iter_mut().for_each(|m| m.tolerated = is_about(m));
-        let until = self.watermark.map_or(now, |watermark| watermark.min(now));
-        let cadence = self.demanding().map(|(bound, _)| bound).max().unwrap_or_default();
-        let (_, window) = required_quiet(policy, cadence.max(known.cadence));
-        if !tolerant && known.under_since.plus(window) > until {
-            self.migrants.iter_mut().for_each(|m| m.tolerated = false);
-            self.over_threshold = Some(known);
-        }
-    }
-
-    /// Returns the case as it will be once those whom the threshold is about have stayed under it
-    /// for long enough, and when that is if nothing else happens; `None` if they are tolerated now.
-    pub fn once_tolerated(&self) -> Option<(Timestamp, Self)> {
-        let known = self.over_threshold?;
-        let then = Self::build(self.facts, self.now, true);
-        let under = then.soonest(|cadence| {
-            let (_, window) = required_quiet(self.facts.policy, cadence.max(known.cadence));
-            known.under_since.plus(window)
-        });
-        Some((self.reached_at(under), then))
-    }
-
     /// Returns the cadence bounds that enter the required quiet, each with when its consumer has
     /// moved by silence alone, if it does.
-    fn demanding(&self) -> impl Iterator<Item = (Duration, Option<Timestamp>)> {
+    pub fn demanding(&self) -> impl Iterator<Item = (Duration, Option<Timestamp>)> {
         let Facts { rotation, policy, .. } = *self.facts;
         let unmoved = self.migrants.iter().filter(move |migrant| {
             let counts = !migrant.is_synthetic() && !migrant.is_excused(rotation, self.now);
@@ -124,30 +95,6 @@ impl<'a> Case<'a> {
             let moved = moved.map(|after| after.plus(Duration::from_nanos(1)));
             Some((migrant.cadence.bound(policy)?, moved))
         })
-    }
-
-    /// Returns the event time at which `demand` is met if nothing else happens.
-    ///
-    /// `demand` tells it for a cadence that is demanded: a consumer that has moved by then demands
-    /// nothing any more.
-    fn soonest(&self, demand: impl Fn(Duration) -> Timestamp) -> Timestamp {
-        let mut bounds: Vec<_> = self.demanding().collect();
-        bounds.sort_unstable_by_key(|(bound, _)| std::cmp::Reverse(*bound));
-        let longest = |from: usize| bounds.get(from).map_or(Duration::ZERO, |(bound, _)| *bound);
-        let mut soonest = demand(longest(0));
-        let mut all_moved = Timestamp::MIN;
-        for (at, (_, moved)) in bounds.iter().enumerate() {
-            let Some(moved) = moved else { break };
-            all_moved = all_moved.max(*moved);
-            soonest = soonest.min(demand(longest(at + 1)).max(all_moved));
-        }
-        soonest
-    }
-
-    /// Returns the processing time at which the required quiet since `from` can be over.
-    pub fn quiet_since(&self, from: Timestamp) -> Timestamp {
-        let policy = self.facts.policy;
-        self.reached_at(self.soonest(|cadence| from.plus(required_quiet(policy, cadence).1)))
     }
 
     pub fn old_key(&self) -> Fingerprint {
@@ -199,28 +146,6 @@ impl<'a> Case<'a> {
             .map(|from| self.last_old.map_or(from, |last| from.max(last)))
     }
 
-    /// Returns the processing time at which the watermark can have reached `event_at`.
-    pub fn reached_at(&self, event_at: Timestamp) -> Timestamp {
-        event_at.plus(self.lateness).max(self.now)
-    }
-
-    /// Returns the processing time at which silence alone can have made a consumer moved.
-    pub fn moved_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
-        let silent_until = migrant.moves_by_silence_after(self.facts.policy)?;
-        Some(self.passed_at(silent_until))
-    }
-
-    /// Returns the processing time at which silence alone can have made a consumer moved or gone.
-    pub fn settled_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
-        let gone = migrant.gone_after(self.facts.policy).map(|after| self.passed_at(after));
-        self.moved_after(migrant).into_iter().chain(gone).min()
-    }
-
-    /// Returns the processing time at which the watermark can have passed `event_at`.
-    fn passed_at(&self, event_at: Timestamp) -> Timestamp {
-        self.reached_at(event_at.plus(Duration::from_nanos(1)))
-    }
-
     /// Returns the latest move of a consumer that is waited for, as the log shows it.
     pub fn last_move(&self) -> Option<Timestamp> {
         let moving = self.migrants.iter().filter(|migrant| {
@@ -234,14 +159,6 @@ impl<'a> Case<'a> {
     pub fn silence(&self) -> Option<Silence> {
         let quiet = self.watermark?.min(self.now).since(self.quiet_from()?);
         (!quiet.is_zero()).then_some(Silence { quiet })
-    }
-
-    /// Returns when it is ready if nothing else happens; `None` if more than time is missing.
-    pub fn earliest_ready_at(&self, blockers: &[Blocker]) -> Option<Timestamp> {
-        // A recent use is listed alone; the quiet that must follow it is longer.
-        let quiet = self.watermark.and(self.quiet_from()).map(|from| self.quiet_since(from));
-        let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
-        Some(clears?.into_iter().chain(quiet).fold(self.now, Timestamp::max))
     }
 
     pub fn expected_to_move<'s>(
@@ -347,7 +264,10 @@ impl<'a> Case<'a> {
 /// Returns the required quiet and its terms, in the order they are compared or added.
 ///
 /// `cadence` is the longest that a consumer may stay away which has not moved.
-fn required_quiet(policy: &Policy, cadence: Duration) -> (Vec<(&'static str, Duration)>, Duration) {
+pub fn required_quiet(
+    policy: &Policy,
+    cadence: Duration,
+) -> (Vec<(&'static str, Duration)>, Duration) {
     let longest = policy.quiet_period.max(policy.monitoring_cycle).max(cadence);
     let required =
         longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);

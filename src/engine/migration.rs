@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
 use crate::engine::cadence::{Bursts, Cadence, stretched};
+use crate::engine::credential::SourceName;
+use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
-use crate::engine::time::Timestamp;
+use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{Consumer, Outcome};
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
@@ -41,10 +43,13 @@ pub struct Migrant<'a> {
 }
 
 /// Returns every consumer of the roster and every one that presented either key, by name.
+///
+/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
     ledger: &'a Ledger,
+    lost: &[Span],
     watermark: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<Migrant<'a>> {
@@ -78,11 +83,30 @@ pub fn migrants<'a>(
     // A watermark from a clock that was ahead proves no silence.
     let watermark = watermark.map(|watermark| watermark.min(now));
     for migrant in &mut all {
-        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap));
+        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
+}
+
+/// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
+pub fn lost_spans<'s>(
+    rotation: &Rotation,
+    sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
+) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for (name, source) in sources {
+        let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
+        spans.extend(gaps.map(|gap| gap.span));
+    }
+    spans.sort_unstable_by_key(|span| (span.from, span.to));
+    spans.dedup_by(|later, span| {
+        let joined = span.meets(*later);
+        span.to = if joined { span.to.max(later.to) } else { span.to };
+        joined
+    });
+    spans
 }
 
 impl Migrant<'_> {

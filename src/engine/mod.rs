@@ -45,13 +45,15 @@ pub mod rotation;
 
 pub mod migration;
 
-mod tolerance;
-
 pub mod standing;
 
 pub mod readiness;
 
 mod case;
+
+mod forecast;
+
+mod tolerance;
 
 mod warnings;
 

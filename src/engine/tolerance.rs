@@ -17,18 +17,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::cadence::stretched;
+use crate::engine::case::{Case, required_quiet};
 use crate::engine::ledger::Presentations;
 use crate::engine::migration::Migrant;
 use crate::engine::policy::{Policy, ThresholdOf};
+use crate::engine::readiness::Facts;
 use crate::engine::rotation::Rotation;
 use crate::engine::time::{Minute, Timestamp};
 
-/// What is known of the consumers that a threshold is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tolerance {
-    /// Since when no span as long as the quiet period held more than the threshold: a whole minute,
-    /// or the beginning of time.
-    pub under_since: Timestamp,
+/// The presentations of those whom a threshold is about.
+#[derive(Clone, Debug)]
+pub struct Tolerance<'a> {
+    consumers: Vec<&'a Presentations>,
+    length: Duration,
+    threshold: u64,
     /// For how long they must have stayed under it at least: what the longest stay away demands.
     pub cadence: Duration,
 }
@@ -36,67 +38,113 @@ pub struct Tolerance {
 /// Tells whether the policy's threshold is about `migrant`.
 ///
 /// A health check is none of those that are cut off: the key that it presents is in use.
-pub fn is_about(
-    migrant: &Migrant<'_>,
-    rotation: &Rotation,
-    policy: &Policy,
-    now: Timestamp,
-) -> bool {
+fn is_about(migrant: &Migrant<'_>, rotation: &Rotation, policy: &Policy, now: Timestamp) -> bool {
     let whose = policy.threshold_of == ThresholdOf::All || !migrant.named;
     let presents = migrant.old.is_some() && !migrant.is_synthetic();
     policy.threshold > 0 && whose && presents && !migrant.is_waived(rotation, now)
 }
 
-impl Tolerance {
-    /// Returns what is known of `consumers`; `None` if there is none.
-    pub fn of(consumers: &[&Presentations], policy: &Policy) -> Option<Self> {
-        let newest = consumers.iter().filter_map(|uses| uses.counts_until).max()?;
-        let oldest = consumers.iter().filter_map(|uses| uses.presented.first()).min()?;
+impl<'a> Tolerance<'a> {
+    /// Takes the presentations of those whom the threshold is about.
+    pub fn of(consumers: Vec<&'a Presentations>, policy: &Policy) -> Self {
         let gaps = consumers.iter().map(|uses| uses.presented.largest_gap());
-        // Later beginnings hold less: the first good one is found by halving.
-        let oldest = oldest.minute().number();
-        let (mut bad, mut good) = (oldest - 1, newest.minute().number() + 1);
+        Self {
+            cadence: stretched(gaps.max().unwrap_or_default(), policy.cadence_factor),
+            length: policy.quiet_period,
+            threshold: policy.threshold,
+            consumers,
+        }
+    }
+
+    /// Tells whether they stayed under the threshold since `from`. What holds since one instant
+    /// holds since every later one.
+    pub fn holds_since(&self, from: Timestamp) -> bool {
+        self.most_since(from) <= self.threshold
+    }
+
+    /// Returns the first minute after `from` since which they stayed under the threshold.
+    pub fn under_since(&self, from: Timestamp) -> Timestamp {
+        let newest = self.consumers.iter().filter_map(|uses| uses.counts_until).max();
+        let mut bad = from.minute().number();
+        let mut good = newest.unwrap_or(from).max(from).minute().number() + 1;
         while good - bad > 1 {
             let middle = bad + (good - bad) / 2;
-            let from = Minute::from_number(middle).start();
-            if most_in(policy.quiet_period, consumers, from) <= policy.threshold {
+            if self.holds_since(Minute::from_number(middle).start()) {
                 good = middle;
             } else {
                 bad = middle;
             }
         }
-        // Before the first there was none.
-        let always = good == oldest;
-        Some(Self {
-            under_since: if always { Timestamp::MIN } else { Minute::from_number(good).start() },
-            cadence: stretched(gaps.max().unwrap_or_default(), policy.cadence_factor),
-        })
+        Minute::from_number(good).start()
+    }
+
+    /// Returns the most presentations that a span as long as the quiet period can hold after
+    /// `from`: never too few.
+    fn most_since(&self, from: Timestamp) -> u64 {
+        let mut windows: BTreeMap<(Timestamp, Timestamp), u64> = BTreeMap::new();
+        let is_over = |until: Timestamp| until.minute() < from.minute();
+        for uses in self.consumers.iter().filter(|uses| !uses.counts_until.is_none_or(is_over)) {
+            if !uses.recent.reaches(from) {
+                // What was forgotten may have been any number.
+                return u64::MAX;
+            }
+            for (start, width, counts) in uses.recent.windows(from) {
+                let end = start.plus(width);
+                if end > from {
+                    let sum = windows.entry((start, end)).or_default();
+                    *sum = counts.iter().fold(*sum, |sum, more| sum.saturating_add(*more));
+                }
+            }
+        }
+        // The fullest span is one that has just reached the start of a window.
+        let spans = windows.keys().map(|(last, _)| {
+            let met = windows.iter().take_while(|((start, _), _)| start <= last);
+            let met = met.filter(|((_, end), _)| *end > last.minus(self.length));
+            met.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count))
+        });
+        spans.max().unwrap_or(0)
     }
 }
 
-/// Returns the most presentations that a span of `length` after `from` can hold: never too few.
-fn most_in(length: Duration, consumers: &[&Presentations], from: Timestamp) -> u64 {
-    let mut windows: BTreeMap<(Timestamp, Timestamp), u64> = BTreeMap::new();
-    for uses in consumers {
-        if !uses.recent.reaches(from) {
-            // What was forgotten may have been any number.
-            return u64::MAX;
+impl<'a> Case<'a> {
+    /// Marks whom the threshold is about as tolerated, if they stayed under it.
+    pub fn tolerate(&mut self, tolerant: bool) {
+        let Facts { rotation, policy, .. } = *self.facts;
+        let now = self.now;
+        let is_about = |m: &Migrant<'_>| is_about(m, rotation, policy, now);
+        let about: Vec<_> =
+            self.migrants.iter().filter(|m| is_about(m)).filter_map(|m| m.old).collect();
+        if about.is_empty() {
+            return;
         }
-        for (start, width, counts) in uses.recent.windows(from) {
-            let end = start.plus(width);
-            if end > from {
-                let sum = windows.entry((start, end)).or_default();
-                *sum = counts.iter().fold(*sum, |sum, more| sum.saturating_add(*more));
-            }
+        let known = Tolerance::of(about, policy);
+        // The cadence of the others is what their window is made of.
+        self.migrants.iter_mut().for_each(|m| m.tolerated = is_about(m));
+        if !tolerant && !known.holds_since(self.tested_since(&known)) {
+            self.migrants.iter_mut().for_each(|m| m.tolerated = false);
+            self.over_threshold = Some(known);
         }
     }
-    // The fullest span is one that has just reached the start of a window.
-    let spans = windows.keys().map(|(last, _)| {
-        let met = windows.iter().take_while(|((start, _), _)| start <= last);
-        let met = met.filter(|((_, end), _)| *end > last.minus(length));
-        met.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count))
-    });
-    spans.max().unwrap_or(0)
+
+    /// Returns since when those whom the threshold is about must have stayed under it, once they
+    /// are marked as tolerated.
+    fn tested_since(&self, known: &Tolerance<'_>) -> Timestamp {
+        let until = self.watermark.map_or(self.now, |watermark| watermark.min(self.now));
+        let cadence = self.demanding().map(|(bound, _)| bound).max().unwrap_or_default();
+        until.minus(required_quiet(self.facts.policy, cadence.max(known.cadence)).1)
+    }
+
+    /// Returns the case as it will be once those whom the threshold is about have stayed under it
+    /// for long enough, and when that is if nothing else happens; `None` if they are tolerated now.
+    pub fn once_tolerated(&self) -> Option<(Timestamp, Self)> {
+        let known = self.over_threshold.as_ref()?;
+        let then = Self::build(self.facts, self.now, true);
+        let since = known.under_since(then.tested_since(known));
+        let under = then.soonest(|cadence| {
+            since.plus(required_quiet(self.facts.policy, cadence.max(known.cadence)).1)
+        });
+        Some((self.reached_at(under), then))
+    }
 }
 
 #[cfg(test)]
@@ -122,27 +170,37 @@ mod tests {
         ledger
     }
 
-    fn tolerance(seconds: &[i64], threshold: u64) -> Tolerance {
+    /// Returns the first minute from that of second 0 on since which `threshold` holds.
+    fn under_since(seconds: &[i64], threshold: u64) -> i64 {
         let ledger = ledger(seconds);
         let uses = ledger.of_key(Fingerprint::from_bytes([1; 16])).expect("it was presented");
         let policy = Policy { threshold, ..Policy::default() };
-        Tolerance::of(&uses.values().collect::<Vec<_>>(), &policy).expect("it was presented")
+        let tolerance = Tolerance::of(uses.values().collect(), &policy);
+        let since = tolerance.under_since(Timestamp::from_seconds(-60));
+        assert!(tolerance.holds_since(since));
+        since.as_seconds()
     }
 
     #[test]
     fn a_burst_is_over_the_threshold_until_the_end_of_its_minute() {
         // Three in minute 1000, then one every 20 minutes.
         let uses = [60_000, 60_001, 60_002, 61_200, 62_400];
-        assert_eq!(tolerance(&uses, 2).under_since, Timestamp::from_seconds(60_060));
-        assert_eq!(tolerance(&uses, 3).under_since, Timestamp::MIN);
-        assert_eq!(tolerance(&uses, 3).cadence, Duration::from_mins(40));
+        assert_eq!(under_since(&uses, 2), 60_060);
+        // By the hour alone, which answers for what is older, all of them may be close together.
+        assert_eq!((under_since(&uses, 3), under_since(&uses, 5)), (62_400 - 3_600, 0));
+    }
+
+    #[test]
+    fn minutes_that_a_quiet_period_cannot_both_meet_are_not_added_up() {
+        // The first minute ends when the 16th begins; 15 min reach from one into the other.
+        assert_eq!((under_since(&[0, 15 * 60], 1), under_since(&[0, 16 * 60], 1)), (60, 0));
     }
 
     #[test]
     fn what_was_forgotten_is_over_every_threshold() {
         let day = 86_400;
-        let uses = [0, 40 * day];
-        assert!(tolerance(&uses, 1_000).under_since > Timestamp::from_seconds(day));
+        assert_eq!(under_since(&[day / 2, 40 * day], 1_000), 8 * day);
+        assert_eq!(under_since(&[day / 2, 32 * day], 1_000), 0);
     }
 
     proptest! {
@@ -151,9 +209,9 @@ mod tests {
             mut seconds in prop::collection::vec(0_i64..400_000, 1..80),
             threshold in 1_u64..6,
         ) {
-            let said = tolerance(&seconds, threshold).under_since;
+            let said = under_since(&seconds, threshold);
             seconds.sort_unstable();
-            let seen: Vec<i64> = seconds.iter().copied().filter(|s| *s >= said.as_seconds()).collect();
+            let seen: Vec<i64> = seconds.iter().copied().filter(|s| *s >= said).collect();
             let most = seen.iter().map(|first| seen.iter().filter(|s| (*first..first + 900).contains(*s)).count());
             prop_assert!(most.max().unwrap_or(0) as u64 <= threshold);
         }

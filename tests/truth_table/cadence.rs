@@ -174,6 +174,38 @@ fn a_gap_within_the_quiet_that_a_cadence_demands_is_missing_evidence() {
 }
 
 #[test]
+fn a_gap_between_sessions_in_which_evidence_was_lost_is_none() {
+    // The pattern seems to be the same, and one of the five stays away was not observed.
+    let story = batch(&SESSIONS).lost("07:50:00").uses(NEW, "other", ["07:50:30"]);
+    let answer = story.busy("10:00:00");
+    check(&answer, NotReady, [("consumer_not_moved", "batch")]);
+    says(&answer, "consumer_not_moved", "batch", &["4 of 5 gaps"]);
+    let again = story.uses(OLD, "batch", ["09:00:00"]);
+    stands_until(&again, "consumer_not_moved", "batch", "09:40:30.000000001");
+    // A stream that was retired is no evidence that could be missing.
+    let stream = keydrain::engine::credential::StreamName::new("/old.log");
+    let retired = JournalEvent::SourceRetired(
+        keydrain::engine::credential::SourceName::new("edge"),
+        Some(stream),
+    );
+    let other = batch(&SESSIONS).on("edge", "/old.log").heartbeats("06:00:00", "07:50:00");
+    let other = other.uses(NEW, "other", ["06:10:00"]).lost("07:50:30").told("08:00:00", retired);
+    let story = other.on("edge", ACCESS_LOG);
+    assert!(!standing(&story.busy("09:20:35")).contains(&("consumer_not_moved", "batch")));
+}
+
+#[test]
+fn a_watermark_ahead_of_the_clock_proves_no_silence() {
+    // The clock was 20 minutes ahead, and is set back.
+    let mut world = batch(&SESSIONS).world(at("09:30:00"));
+    assert!(!standing(&world.answer(at("09:30:00"))).contains(&("consumer_not_moved", "batch")));
+    let answer = world.answer(at("09:10:00"));
+    assert_eq!(answer.watermark, Some(at("09:29:30")));
+    assert!(standing(&answer).contains(&("consumer_not_moved", "batch")));
+    assert_eq!(answer.silence.expect("since 08:40:00").quiet, minutes(30));
+}
+
+#[test]
 fn no_evidence_is_no_silence() {
     let story = Story::new()
         .started("06:00:00")
