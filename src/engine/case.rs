@@ -39,6 +39,8 @@ pub struct Case<'a> {
     pub lateness: Duration,
     /// What is known of the consumers that the threshold is about, where they are not tolerated.
     pub over_threshold: Option<Tolerance<'a>>,
+    /// The cadence over which evidence shows that those who are tolerated stayed under it.
+    pub tolerated: Option<Duration>,
 }
 
 impl<'a> Case<'a> {
@@ -71,6 +73,7 @@ impl<'a> Case<'a> {
             lateness: lateness.max().unwrap_or_default(),
             migrants: migration::migrants(rotation, policy, facts.ledger, &lost, watermark, now),
             over_threshold: None,
+            tolerated: None,
             sources,
         };
         case.tolerate(tolerant);
@@ -146,6 +149,18 @@ impl<'a> Case<'a> {
             .map(|from| self.last_old.map_or(from, |last| from.max(last)))
     }
 
+    /// Returns for how long evidence must be whole: the required quiet, or longer if somebody is
+    /// tolerated for what was seen of them.
+    pub fn evidence_window(&self) -> Duration {
+        let tolerated = self.tolerated.map(|cadence| required_quiet(self.facts.policy, cadence).1);
+        self.window.required.max(tolerated.unwrap_or_default())
+    }
+
+    /// Returns since when evidence must be whole.
+    pub fn evidence_from(&self) -> Timestamp {
+        self.watermark.unwrap_or(self.now).minus(self.evidence_window())
+    }
+
     /// Returns the latest move of a consumer that is waited for, as the log shows it.
     pub fn last_move(&self) -> Option<Timestamp> {
         let moving = self.migrants.iter().filter(|migrant| {
@@ -196,11 +211,7 @@ impl<'a> Case<'a> {
             || {
                 let quiet = self.watermark.zip(self.quiet_from());
                 let quiet = quiet.map_or(Duration::ZERO, |(mark, from)| mark.since(from));
-                let used = |migrant: &Migrant<'_>| migrant.tolerated && migrant.is_unmoved();
-                let but = match self.migrants.iter().filter(|migrant| used(migrant)).count() {
-                    0 => "",
-                    _ => " but for tolerated uses",
-                };
+                let but = self.tolerated.map_or("", |_| " but for tolerated uses");
                 format!(
                     "{} quiet{but} for {}, {} required; every source observed",
                     self.old_name(),

@@ -65,4 +65,12 @@ impl Case<'_> {
         let policy = self.facts.policy;
         self.reached_at(self.soonest(|cadence| from.plus(required_quiet(policy, cadence).1)))
     }
+
+    /// Returns the processing time at which the evidence since `from` can be all that is needed.
+    pub fn whole_since(&self, from: Timestamp) -> Timestamp {
+        let policy = self.facts.policy;
+        let least = self.tolerated.unwrap_or_default();
+        let demand = |cadence| from.plus(required_quiet(policy, least.max(cadence)).1);
+        self.reached_at(self.soonest(demand))
+    }
 }

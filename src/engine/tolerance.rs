@@ -10,6 +10,8 @@
 //! presentations  3|    1   1      1        1 1         never more than 2 within a quiet period
 //! ```
 //!
+//! What was not observed may have held any number: evidence must be whole over that window, too.
+//!
 //! Counts are kept by minute, hour and day: a span counts each of these windows that it meets as a
 //! whole, which is never too few.
 
@@ -21,9 +23,8 @@ use crate::engine::case::{Case, required_quiet};
 use crate::engine::ledger::Presentations;
 use crate::engine::migration::Migrant;
 use crate::engine::policy::{Policy, ThresholdOf};
-use crate::engine::readiness::Facts;
-use crate::engine::rotation::Rotation;
 use crate::engine::time::{Minute, Timestamp};
+use crate::engine::view::ConsumerState;
 
 /// The presentations of those whom a threshold is about.
 #[derive(Clone, Debug)]
@@ -35,13 +36,14 @@ pub struct Tolerance<'a> {
     pub cadence: Duration,
 }
 
-/// Tells whether the policy's threshold is about `migrant`.
+/// Tells whether the policy's threshold is about `migrant`: one that would be cut off.
 ///
-/// A health check is none of those that are cut off: the key that it presents is in use.
-fn is_about(migrant: &Migrant<'_>, rotation: &Rotation, policy: &Policy, now: Timestamp) -> bool {
+/// Who has moved or is gone needs no tolerance. A health check is none of those that are cut off:
+/// the key that it presents is in use.
+fn is_about(migrant: &Migrant<'_>, policy: &Policy) -> bool {
     let whose = policy.threshold_of == ThresholdOf::All || !migrant.named;
-    let presents = migrant.old.is_some() && !migrant.is_synthetic();
-    policy.threshold > 0 && whose && presents && !migrant.is_waived(rotation, now)
+    let stays = [ConsumerState::OnOld, ConsumerState::Mixed, ConsumerState::Regressed];
+    policy.threshold > 0 && whose && stays.contains(&migrant.state) && !migrant.is_synthetic()
 }
 
 impl<'a> Tolerance<'a> {
@@ -106,21 +108,21 @@ impl<'a> Tolerance<'a> {
     }
 }
 
-impl<'a> Case<'a> {
+impl Case<'_> {
     /// Marks whom the threshold is about as tolerated, if they stayed under it.
     pub fn tolerate(&mut self, tolerant: bool) {
-        let Facts { rotation, policy, .. } = *self.facts;
-        let now = self.now;
-        let is_about = |m: &Migrant<'_>| is_about(m, rotation, policy, now);
-        let about: Vec<_> =
-            self.migrants.iter().filter(|m| is_about(m)).filter_map(|m| m.old).collect();
+        let policy = self.facts.policy;
+        let about = self.migrants.iter().filter(|m| is_about(m, policy));
+        let about: Vec<_> = about.filter_map(|m| m.old).collect();
         if about.is_empty() {
             return;
         }
         let known = Tolerance::of(about, policy);
         // The cadence of the others is what their window is made of.
-        self.migrants.iter_mut().for_each(|m| m.tolerated = is_about(m));
-        if !tolerant && !known.holds_since(self.tested_since(&known)) {
+        self.migrants.iter_mut().for_each(|m| m.tolerated = is_about(m, policy));
+        if tolerant || known.holds_since(self.tested_since(&known)) {
+            self.tolerated = Some(known.cadence);
+        } else {
             self.migrants.iter_mut().for_each(|m| m.tolerated = false);
             self.over_threshold = Some(known);
         }

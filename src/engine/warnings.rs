@@ -6,7 +6,6 @@ use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
 use crate::engine::rotation::Phase;
 use crate::engine::usage::Outcome;
-use crate::engine::view::ConsumerState;
 use crate::engine::wording::humane;
 
 /// Returns all warnings of a case, without repeats, in order of code and subject.
@@ -94,12 +93,11 @@ fn sparse(case: &Case<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-/// Whom the revocation would cut off: who is tolerated, and neither moved nor gone.
+/// Whom the revocation would cut off: who is tolerated.
 fn threshold(case: &Case<'_>, found: &mut Vec<Warning>) {
     let policy = case.facts.policy;
     for migrant in case.migrants.iter().filter(|migrant| migrant.tolerated) {
-        let stays = [ConsumerState::OnOld, ConsumerState::Mixed, ConsumerState::Regressed];
-        let Some(old) = migrant.old.filter(|_| stays.contains(&migrant.state)) else { continue };
+        let Some(old) = migrant.old else { continue };
         let all: u64 = Outcome::ALL.map(|outcome| old.counts[outcome as usize]).iter().sum();
         let last = old.counts_until.map_or(Duration::ZERO, |last| case.now.since(last));
         let message = format!(
@@ -116,7 +114,7 @@ fn threshold(case: &Case<'_>, found: &mut Vec<Warning>) {
 }
 
 fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)))
     {
         for gap in source.gaps.iter().filter(|gap| gap.span.to <= from) {

@@ -1,7 +1,7 @@
 //! Rows about the threshold: whose presentations of the old key are few enough to be tolerated.
 
 use keydrain::engine::answer::Answer;
-use keydrain::engine::answer::Verdict::{NotReady, Ready};
+use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 use keydrain::engine::policy::ThresholdOf;
 use keydrain::engine::rotation::{JournalEvent, RosterEntry};
 use keydrain::engine::view::Event;
@@ -9,7 +9,7 @@ use keydrain::engine::view::Event;
 use crate::story::{
     Story, at, blocker, check, minutes, moved_over, on_roster, says, standing, stands_until,
 };
-use crate::world::{NEW, OLD};
+use crate::world::{ACCESS_LOG, NEW, OLD};
 
 /// Everybody moved at 10:01:00; two presentations within a quiet period are tolerated.
 fn tolerant() -> Story {
@@ -170,8 +170,8 @@ fn health_checks_are_not_tolerated_and_the_waived_are_not_counted() {
         ["10:20:00", "10:21:00"],
     );
     assert_eq!(story.busy("10:30:00").verdict, NotReady);
-    let waiver = JournalEvent::ConsumerWaived("partner".into(), at("10:35:00"));
-    let waived = story.told("10:25:00", waiver);
+    let excused = JournalEvent::ConsumerWaived("partner".into(), at("10:35:00"));
+    let waived = story.told("10:25:00", excused);
     let answer = waived.busy("10:34:59");
     check(&answer, Ready, []);
     assert_eq!(cut_off(&answer), ["batch"]);
@@ -223,6 +223,14 @@ fn what_is_tolerated_enters_no_exposure_and_no_quiet() {
     // As without it: from the move of the other consumer at 10:01:00.
     stands_until(&story, "exposure_running", "*", "10:31:30");
     check(&story.busy("10:31:30"), Ready, []);
+    // Over the threshold it does, until they are tolerated.
+    let over = tolerant().uses(OLD, "-", ["10:20:00", "10:20:10", "10:20:20"]);
+    let over = over.policy(|policy| policy.max_cache_ttl = minutes(20));
+    for now in ["10:21:00", "10:30:00"] {
+        let clears = blocker(&over.busy(now), "exposure_running", "*").clears_at;
+        assert_eq!(clears, Some(at("10:36:35")), "at {now}");
+    }
+    check(&over.busy("10:36:35"), Ready, []);
 }
 
 #[test]
@@ -257,6 +265,42 @@ fn the_window_that_others_demand_is_the_one_in_which_they_must_stay_under_it() {
         .uses(OLD, "-", ["08:55:00", "08:55:10", "08:55:20"]);
     stands_until(&story, "consumer_not_moved", "anonymous", "09:36:35");
     check(&story.busy("09:36:35"), Ready, []);
+}
+
+#[test]
+fn lost_evidence_within_the_window_of_the_tolerated_is_missing_and_no_use() {
+    // A burst an hour ago may have been lost: it was away for up to 40 min, so 80 min 5 s count.
+    // That long ago is counted by the hour.
+    let story = tolerant().policy(|policy| policy.threshold = 3);
+    let story = story.uses(OLD, "-", ["09:20:00", "10:00:00", "10:35:00"]);
+    check(&story.busy("10:50:00"), Ready, []);
+    let lost = story.lost("09:45:30").uses(NEW, "checkout", ["09:46:00"]);
+    check(
+        &lost.busy("10:50:00"),
+        Unknown,
+        [("coverage_gap", ACCESS_LOG), ("observation_too_short", "*")],
+    );
+    stands_until(&lost, "coverage_gap", ACCESS_LOG, "11:06:05");
+    let longer = lost.heartbeats("11:01:00", "11:30:00");
+    stands_until(&longer, "observation_too_short", "*", "11:06:35");
+    check(&longer.busy("11:06:35"), Ready, []);
+    // Without the pool it would be long over.
+    let without = moved_over().lost("09:45:30").uses(NEW, "checkout", ["09:46:00"]);
+    check(&without.busy("10:50:00"), Ready, []);
+}
+
+#[test]
+fn those_who_moved_or_are_gone_are_not_counted_with_those_who_stay() {
+    // Three uses by one that moved to the new key with its next use.
+    let single = RosterEntry { single: true, ..on_roster("weekly") };
+    let story = tolerant_of_all()
+        .roster([single])
+        .uses(OLD, "weekly", ["10:10:00", "10:10:10", "10:10:20"])
+        .uses(NEW, "weekly", ["10:11:00"])
+        .uses(OLD, "batch", ["10:12:00"]);
+    check(&story.busy("10:25:55"), Ready, []);
+    // And theirs is a use of the old key as any other.
+    check(&story.busy("10:25:49"), NotReady, [("old_key_in_use", "weekly")]);
 }
 
 #[test]
