@@ -303,3 +303,33 @@ fn a_restart_changes_nothing_about_who_is_gone() {
     assert_eq!(story.busy_at(at("09:20:35").minus(INSTANT)).verdict, NotReady);
     check(&story.busy("09:20:35"), Ready, []);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn gone_is_who_was_silent_for_longer_than_an_oracle_over_all_uses_allows(
+        gaps in proptest::collection::vec(proptest::prop_oneof![1_u64..30, 600..1_200_u64, 900..2_400_u64], 4..14),
+        silence in 600_u64..6_000,
+    ) {
+        let mut times = vec![at("06:00:00")];
+        for gap in &gaps {
+            times.push(times[times.len() - 1].plus(Duration::from_secs(*gap)));
+        }
+        let clock = |at: keydrain::engine::time::Timestamp| at.to_string()[11..19].to_owned();
+        let mut story = Story::new().started("06:00:00").uses(NEW, "other", ["06:00:00"]);
+        for time in &times {
+            story = story.uses(OLD, "batch", [&*clock(*time)]);
+        }
+        // The watermark is 30 s behind.
+        let last = times[times.len() - 1];
+        let answer = story.busy_at(last.plus(Duration::from_secs(silence + 30)));
+        let sessions = gaps.iter().filter(|gap| **gap > 900).count();
+        let gone = sessions >= 5 && silence > 2 * gaps.iter().max().expect("there are gaps");
+        proptest::prop_assert_eq!(answer.consumers.silent == 1, gone);
+        proptest::prop_assert_eq!(
+            !gone,
+            standing(&answer).contains(&("consumer_not_moved", "batch"))
+        );
+    }
+}
