@@ -100,13 +100,7 @@ pub fn lost_spans<'s>(
         let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
         spans.extend(gaps.map(|gap| gap.span));
     }
-    spans.sort_unstable_by_key(|span| (span.from, span.to));
-    spans.dedup_by(|later, span| {
-        let joined = span.meets(*later);
-        span.to = if joined { span.to.max(later.to) } else { span.to };
-        joined
-    });
-    spans
+    Span::joined(spans)
 }
 
 impl Migrant<'_> {
