@@ -18,7 +18,16 @@ mod consumers;
 
 mod places;
 
+mod cadence;
 mod probes;
+
+mod threshold;
+
+mod earliest;
+
+mod exposure;
+
+mod remarks;
 
 mod sources;
 
