@@ -131,6 +131,11 @@ fn a_new_key_that_only_fails_moves_nobody() {
 }
 
 #[test]
+fn a_nightly_job_runs_in_the_night_that_lacks_its_hour() {
+    tell("a_nightly_job_runs_in_the_night_that_lacks_its_hour");
+}
+
+#[test]
 fn a_quiet_night_with_a_heartbeat_is_ready_on_time() {
     tell("a_quiet_night_with_a_heartbeat_is_ready_on_time");
 }
@@ -198,6 +203,11 @@ fn a_waiver_expires_and_its_consumer_blocks_again() {
 #[test]
 fn a_weekly_job_of_one_process_moves_with_its_first_run() {
     tell("a_weekly_job_of_one_process_moves_with_its_first_run");
+}
+
+#[test]
+fn addresses_kept_apart_move_one_by_one() {
+    tell("addresses_kept_apart_move_one_by_one");
 }
 
 #[test]
