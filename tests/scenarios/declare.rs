@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use keydrain::config::{Config, KeyIdentity};
+use keydrain::engine::credential::SourceName;
 use keydrain::engine::drain::{CredentialDecl, Declared};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser};
+use keydrain::engine::policy::SourcePolicy;
+use keydrain::engine::probe::Probe;
 use keydrain::engine::rotation::KeyRef;
 
 use crate::log::fingerprint;
@@ -32,11 +35,14 @@ pub fn wire(text: &str) -> Wiring {
         let parser = LineParser::compile(&source.layout).expect("the config was read");
         let shown_in = config.credentials.iter().filter(|c| c.sources.contains(&source.name));
         let keys = shown_in.flat_map(|credential| &credential.keys);
+        let probes: Vec<Probe> = probes_of(&config, &source.name).collect();
+        let tracked = keys.map(|key| fingerprint(id_of(&key.identity)));
         declared.sources.push(SourceDecl {
             name: source.name.clone(),
             layout: parser.layout_digest(),
-            policy: source.policy.clone(),
-            tracked: keys.map(|key| fingerprint(id_of(&key.identity))).collect(),
+            places: parser.places().to_vec(),
+            tracked: tracked.chain(probes.iter().map(|probe| probe.key)).collect(),
+            policy: SourcePolicy { probes, ..source.policy.clone() },
         });
         layouts.insert(source.name.as_str().to_owned(), source.layout.clone());
     }
@@ -55,6 +61,17 @@ pub fn wire(text: &str) -> Wiring {
         });
     }
     Wiring { declared, layouts, config }
+}
+
+/// Returns the probes that must show up in a source.
+fn probes_of(config: &Config, source: &SourceName) -> impl Iterator<Item = Probe> {
+    let own = config.probes.iter().filter(|probe| probe.sources.contains(source));
+    own.map(|probe| Probe {
+        name: probe.key.name.clone(),
+        key: fingerprint(id_of(&probe.key.identity)),
+        every: probe.every,
+        within: probe.within,
+    })
 }
 
 /// Returns the directive that the servers of a source log with, as its config has it.

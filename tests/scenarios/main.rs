@@ -181,6 +181,11 @@ fn a_slow_disk_is_behind_and_catches_up() {
 }
 
 #[test]
+fn a_standby_host_proves_itself_by_a_probe() {
+    tell("a_standby_host_proves_itself_by_a_probe");
+}
+
+#[test]
 fn a_steady_api_is_ready_an_hour_after_its_first_use_of_the_new_key() {
     tell("a_steady_api_is_ready_an_hour_after_its_first_use_of_the_new_key");
 }
