@@ -179,6 +179,26 @@ fn mismatches(story: &Story, expect: &Expect, look: &Look, restarted: bool) -> V
     if expect.revocation_verified.is_some_and(|expected| expected != verified) {
         wrong.push(format!("expected revocation_verified to be {}", !verified));
     }
+    wrong.extend(milestones(expect, look));
+    wrong
+}
+
+/// Compares checkpoints and incidents.
+fn milestones(expect: &Expect, look: &Look) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, status) in &expect.checkpoints {
+        let found = look.view.checkpoints.iter().find(|it| it.checkpoint.as_str() == name);
+        let found = found.map_or("unknown to the daemon", |it| it.status.as_str());
+        if found != status {
+            wrong.push(format!("expected checkpoint {name} to be {status}, it is {found}"));
+        }
+    }
+    let incidents = look.view.incidents.iter();
+    let shown: Vec<String> =
+        incidents.map(|it| format!("{} {}", it.kind.as_str(), it.subject)).collect();
+    if expect.incidents.as_ref().is_some_and(|told| *told != shown) {
+        wrong.push(format!("expected other incidents than {shown:?}"));
+    }
     wrong
 }
 

@@ -265,6 +265,11 @@ pub struct Expect {
     pub violations: Option<usize>,
     /// Whether a denied line proved the revocation.
     pub revocation_verified: Option<bool>,
+    /// Statuses of checkpoints.
+    #[serde(default)]
+    pub checkpoints: BTreeMap<String, String>,
+    /// Incidents by the log's own word, all of them: `kind subject`.
+    pub incidents: Option<Vec<String>>,
 }
 
 /// Returns the folder of the stories.
