@@ -770,6 +770,14 @@ fn contradictions_are_refused_with_the_way_out() {
         &["10:15: `max_overlap` is shorter than the default `min_overlap` (72h); \
            raise `max_overlap`, or write a lower `min_overlap`"],
     );
+    let partner = "consumers = [{ name = \"partner-x\", third_party = true }]\n";
+    check(
+        &credential(&format!("{partner}[credential.policy]\nmax_overlap = \"71h\"\n")),
+        &["10:15: `max_overlap` is shorter than the default `min_overlap` (72h); \
+           raise `max_overlap`, or write a lower `min_overlap`"],
+    );
+    let told = "[credential.policy]\nmin_overlap = \"0s\"\nmax_overlap = \"71h\"\n";
+    check(&credential(&format!("{partner}{told}")), &[]);
     let zero = "of zero would make no answer safe to act on; write a longer one, or remove it for the default";
     check(&policy("quiet_period = \"0s\"\n"), &[&format!("9:16: `quiet_period` {zero}")]);
     check(&policy("lease = \"0s\"\n"), &[&format!("9:9: `lease` {zero}")]);

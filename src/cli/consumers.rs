@@ -154,6 +154,8 @@ fn as_csv(consumers: &[Value]) -> String {
         "largest_gap_seconds",
         "sessions",
         "cadence_bound_seconds",
+        "owner",
+        "third_party",
     ];
     let field = |consumer: &Value, name: &str| match name.split_once('_') {
         Some((key @ ("old" | "new"), rest)) => csv_cell(&consumer[key][rest]),

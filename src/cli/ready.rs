@@ -14,6 +14,7 @@ use super::columns::{printable, put, table, text};
 use super::{Exit, Failure, Output};
 use crate::clock;
 use crate::engine::time::Timestamp;
+use crate::engine::wording::humane;
 
 /// Wait that is asked of the daemon in one request.
 const POLL: Duration = Duration::from_secs(30);
@@ -238,6 +239,14 @@ fn describe(answer: &Value) -> String {
         page += &table(&["WARNING", "SUBJECT", "REMARK"], &rows);
     }
     page.push('\n');
+    if let (Some(seconds), Some(rate)) =
+        (answer["silence"]["seconds"].as_f64(), answer["silence"]["excludes_per_hour"].as_f64())
+    {
+        let quiet = humane(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        let line =
+            format!("no use for {quiet} excludes a steady rate above {rate:.1} an hour, at 95 %");
+        writeln!(page, "{line}").expect("writing to a String cannot fail");
+    }
     let waiting = answer["ready"] == false;
     if let Some(at) = answer["earliest_ready_at"].as_str().filter(|_| waiting) {
         writeln!(page, "earliest ready at {} if nothing else happens", printable(at))

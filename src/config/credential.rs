@@ -67,6 +67,7 @@ pub(super) fn read(
             .filter(|source| source.policy.completeness == Completeness::Complete)
             .collect(),
         has_roster: !roster.is_empty(),
+        third_party: roster.iter().any(|entry| entry.third_party),
     };
     let policy = policy::read(policy, &context, report);
     table.finish(report);

@@ -17,6 +17,8 @@ pub(super) struct Context<'c> {
     pub(super) sources: Vec<&'c Source>,
     /// Whether it names its consumers.
     pub(super) has_roster: bool,
+    /// Whether one of them is of another organisation.
+    pub(super) third_party: bool,
 }
 
 /// Reads the policy of one credential; without a table, its defaults.
@@ -27,7 +29,7 @@ pub(super) fn read(table: Option<Table<'_>>, context: &Context<'_>, report: &mut
         policy.min_history = Duration::ZERO;
     }
     let Some(mut table) = table else { return policy };
-    read_demands(&mut table, &mut policy, report);
+    read_demands(&mut table, &mut policy, context, report);
     read_bounds(&mut table, &mut policy, context, report);
     read_consumers(&mut table, &mut policy, report);
     read_health(&mut table, &mut policy, report);
@@ -74,7 +76,12 @@ fn read_health(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) 
 }
 
 /// Reads how long what must hold before a key may go.
-fn read_demands(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) {
+fn read_demands(
+    table: &mut Table<'_>,
+    policy: &mut Policy,
+    context: &Context<'_>,
+    report: &mut Report,
+) {
     let quiet = table.duration("quiet_period", &mut policy.quiet_period, report);
     refuse_zero("quiet_period", policy.quiet_period, quiet, report);
     table.duration("monitoring_cycle", &mut policy.monitoring_cycle, report);
@@ -86,10 +93,16 @@ fn read_demands(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report)
     table.duration("session_gap", &mut policy.session_gap, report);
     table.duration("propagation_bound", &mut policy.propagation_bound, report);
     policy.third_party = table.flag("third_party", report);
-    read_overlap(table, policy, report);
+    let third_party = policy.third_party || context.third_party;
+    read_overlap(table, policy, third_party, report);
 }
 
-fn read_overlap(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report) {
+fn read_overlap(
+    table: &mut Table<'_>,
+    policy: &mut Policy,
+    third_party: bool,
+    report: &mut Report,
+) {
     let mut min_overlap = Duration::ZERO;
     let min = table.duration("min_overlap", &mut min_overlap, report);
     let max = table.duration("max_overlap", &mut policy.max_overlap, report);
@@ -103,7 +116,7 @@ fn read_overlap(table: &mut Table<'_>, policy: &mut Policy, report: &mut Report)
         }
         return;
     }
-    let default = Duration::from_hours(if policy.third_party { 72 } else { 1 });
+    let default = Duration::from_hours(if third_party { 72 } else { 1 });
     if let Some(span) = max.filter(|_| policy.max_overlap < default) {
         let default = show(default);
         let message =

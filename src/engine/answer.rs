@@ -135,7 +135,7 @@ pub struct ConsumerCounts {
     pub mixed: u64,
     /// Moved, then back on the old key.
     pub regressed: u64,
-    /// On the roster, never seen.
+    /// On the roster and never seen, or gone.
     pub silent: u64,
     /// Seen on the new key only.
     pub new_only: u64,
@@ -143,6 +143,23 @@ pub struct ConsumerCounts {
     pub retired: u64,
     /// Excused until a date.
     pub waived: u64,
+}
+
+/// What silence alone would prove, were uses to come at a steady rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Observed event time without a presentation that counts, up to the watermark; never zero.
+    pub quiet: Duration,
+}
+
+impl Silence {
+    /// Returns the least steady rate, in uses per hour, that it excludes at 95 %.
+    ///
+    /// Rule of three: no use in time T excludes a rate above 3/T, as e⁻³ is just below 5 %
+    /// (Hanley and Lippman-Hand, JAMA 249, 1983).
+    pub fn excludes_per_hour(self) -> f64 {
+        3.0 * 3_600.0 / self.quiet.as_secs_f64()
+    }
 }
 
 /// The whole answer for one rotation at one moment.
@@ -174,6 +191,8 @@ pub struct Answer {
     pub sources: Vec<SourceSummary>,
     /// Consumers by state.
     pub consumers: ConsumerCounts,
+    /// What the silence so far would prove alone; `None` while there is none.
+    pub silence: Option<Silence>,
     /// When it would be ready if nothing else happens; `None` if more than time is missing.
     pub earliest_ready_at: Option<Timestamp>,
     /// Processing time of the decision.

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use crate::engine::time::{Minute, Timestamp};
+use crate::engine::policy::Policy;
+use crate::engine::time::{Minute, Span, Timestamp};
 use crate::engine::usage::Seconds;
 
 /// Most bursts that are kept; beyond that, bursts further and further apart are joined.
@@ -15,6 +16,31 @@ use crate::engine::usage::Seconds;
 /// 512 bursts are 8 KiB. A consumer that uses the key every minute fills them in 8.5 hours and
 /// becomes a single burst with a reach of 64 s; its first and last use stay exact.
 pub const MAX_BURSTS: usize = 512;
+
+/// What is known of how long a consumer stays away between two sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Cadence {
+    /// Gaps between sessions that were seen: never too many.
+    pub gaps: u64,
+    /// The largest of them: never too small.
+    pub largest: Duration,
+}
+
+impl Cadence {
+    /// Returns the silence after which it counts as gone; `None` if too little is known of it.
+    ///
+    /// With n gaps seen, and any order of them as likely as any other, the chance that the next one is larger than
+    /// the largest so far is at most 1/(n+1). The factor allows for what is not so even.
+    pub fn bound(self, policy: &Policy) -> Option<Duration> {
+        let known = self.gaps > 0 && self.gaps >= policy.cadence_min_samples;
+        known.then(|| stretched(self.largest, policy.cadence_factor))
+    }
+}
+
+/// Multiplies a duration; saturates.
+pub fn stretched(gap: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
 
 /// The instants of a consumer's uses as disjoint bursts in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,13 +164,29 @@ impl Bursts {
         kept.unwrap_or_default().max(hidden)
     }
 
-    /// Returns the number of sessions: bursts with at least `session_gap` between them.
+    /// Returns what is known of the gaps between sessions: uses at least `session_gap` apart.
     ///
-    /// A lower bound once bursts were joined.
+    /// Instants are known to a second, so a gap that only may be as long is none. A gap in which
+    /// evidence was `lost` (spans in ascending order that do not meet) may hold uses that nobody saw:
+    /// it is not counted, although it may be the largest. Once bursts were joined over more than
+    /// `session_gap`, the gaps inside them are not counted either.
+    pub fn cadence(&self, session_gap: Duration, lost: &[Span]) -> Cadence {
+        let whole = |before: Timestamp, after: Timestamp| {
+            let next = lost.partition_point(|span| span.to < before);
+            lost.get(next).is_none_or(|span| !span.meets(Span { from: before, to: after }))
+        };
+        let gaps = self
+            .gaps()
+            .filter(|(before, after)| after.since(*before) > session_gap && whole(*before, *after));
+        match gaps.count() as u64 {
+            0 => Cadence::default(),
+            gaps => Cadence { gaps, largest: self.largest_gap() },
+        }
+    }
+
+    /// Returns the number of sessions: never too many.
     pub fn sessions(&self, session_gap: Duration) -> u64 {
-        let breaks =
-            self.gaps().filter(|(before, after)| after.since(*before) > session_gap).count();
-        if self.is_empty() { 0 } else { 1 + breaks as u64 }
+        if self.is_empty() { 0 } else { 1 + self.cadence(session_gap, &[]).gaps }
     }
 
     /// Returns the first second with a use that begins after `instant`.
@@ -233,7 +275,67 @@ mod tests {
         assert_eq!(uses.first_after(Timestamp::from_seconds(30)), None);
     }
 
+    #[test]
+    fn too_few_gaps_give_no_bound() {
+        let policy = Policy { cadence_min_samples: 2, cadence_factor: 1.5, ..Policy::default() };
+        let bound = |gaps| Cadence { gaps, largest: Duration::from_secs(40) }.bound(&policy);
+        assert_eq!((bound(1), bound(2)), (None, Some(Duration::from_secs(60))));
+        // A policy that never passed the configuration.
+        let careless = Policy { cadence_min_samples: 0, ..policy };
+        assert_eq!(Cadence::default().bound(&careless), None);
+    }
+
+    #[test]
+    fn a_gap_in_which_evidence_was_lost_is_not_counted() {
+        let t = Timestamp::from_seconds;
+        let uses = bursts(&[0, 2_000, 4_000, 9_000]);
+        let gaps = |lost: &[(i64, i64)]| {
+            let lost: Vec<Span> =
+                lost.iter().map(|(from, to)| Span { from: t(*from), to: t(*to) }).collect();
+            uses.cadence(Duration::from_mins(15), &lost)
+        };
+        let said = |gaps| Cadence { gaps, largest: Duration::from_secs(5_000) };
+        assert_eq!(gaps(&[]), said(3));
+        assert_eq!(gaps(&[(-900, -1), (9_001, 10_000)]), said(3));
+        assert_eq!(gaps(&[(5_000, 5_000)]), said(2), "and its length counts all the same");
+        assert_eq!(gaps(&[(100, 200), (2_500, 2_600)]), said(1));
+        assert_eq!(gaps(&[(1_000, 5_000)]), Cadence::default());
+    }
+
+    #[test]
+    fn sessions_closer_than_the_reach_of_joined_bursts_are_not_counted() {
+        // Every 20 min: joined at a reach of 2048 s.
+        let uses = bursts(&(0..600).map(|n| 1_200 * n).collect::<Vec<_>>());
+        assert_eq!(uses.cadence(Duration::from_mins(15), &[]), Cadence::default());
+        // Every 20 min as long as there is room.
+        let uses = bursts(&(0..512).map(|n| 1_200 * n).collect::<Vec<_>>());
+        let said = Cadence { gaps: 511, largest: Duration::from_mins(20) };
+        assert_eq!(uses.cadence(Duration::from_mins(15), &[]), said);
+    }
+
     proptest! {
+        #[test]
+        fn a_cadence_errs_to_the_strict_side_whatever_was_joined(
+            gaps in prop::collection::vec(prop_oneof![1_i64..4, 1_i64..2_000, 800_i64..90_000], 1..3 * MAX_BURSTS),
+            session_gap in 1_u64..3_000,
+            turn in any::<prop::sample::Index>(),
+        ) {
+            let mut seconds: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let first = turn.index(seconds.len());
+            seconds.rotate_left(first);
+            let said = bursts(&seconds).cadence(Duration::from_secs(session_gap), &[]);
+            seconds.sort_unstable();
+            let between = seconds.windows(2).map(|w| u64::try_from(w[1] - w[0]).unwrap());
+            let sessions = between.clone().filter(|gap| *gap > session_gap).count() as u64;
+            prop_assert!(said.gaps <= sessions);
+            if said.gaps > 0 {
+                prop_assert!(said.largest.as_secs() >= between.max().unwrap());
+            }
+            if seconds.len() <= MAX_BURSTS {
+                prop_assert_eq!(said.gaps, sessions);
+            }
+        }
+
         #[test]
         fn bursts_do_not_depend_on_the_order_of_uses(mut seconds in prop::collection::vec(0_i64..400, 1..60)) {
             let shuffled = bursts(&seconds);

@@ -7,17 +7,17 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::answer::{
-    Blocker, Code, Epoch, KeyCounts, RequiredWindow, SourceSummary, Verdict,
+    Blocker, Code, Epoch, KeyCounts, RequiredWindow, Silence, SourceSummary, Verdict,
 };
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::evidence::Source;
 use crate::engine::ledger::Issues;
 use crate::engine::migration::{self, Migrant};
-use crate::engine::policy::Policy;
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
 use crate::engine::runs::{self, JobStanding};
 use crate::engine::time::{Span, Timestamp};
+use crate::engine::tolerance::Tolerance;
 use crate::engine::usage::Outcome;
 use crate::engine::view::ConsumerState;
 use crate::engine::wording::{hex, humane};
@@ -44,10 +44,19 @@ pub struct Case<'a> {
     pub observing_since: Option<Timestamp>,
     /// Longest lateness allowed by a source or seen in a stream: from event time to processing time.
     pub lateness: Duration,
+    /// What is known of the consumers that the threshold is about, where they are not tolerated.
+    pub over_threshold: Option<Tolerance<'a>>,
+    /// The cadence over which evidence shows that those who are tolerated stayed under it.
+    pub tolerated: Option<Duration>,
 }
 
 impl<'a> Case<'a> {
     pub fn new(facts: &'a Facts<'a>, now: Timestamp) -> Self {
+        Self::build(facts, now, false)
+    }
+
+    /// Makes the case; with `tolerant`, as if those whom the threshold is about stayed under it.
+    pub fn build(facts: &'a Facts<'a>, now: Timestamp, tolerant: bool) -> Self {
         let rotation = facts.rotation;
         let mut sources = facts.sources.clone();
         sources.retain(|(name, _)| !rotation.retired_sources.contains(*name));
@@ -61,27 +70,77 @@ impl<'a> Case<'a> {
         }));
         let old_key = rotation.declaration.old_key.fingerprint;
         let issues = facts.ledger.key(old_key).and_then(|used| used.issues);
-        let migrants = migration::migrants(rotation, facts.policy, facts.ledger, watermark, now);
-        let jobs = runs::standings(facts, &migrants);
-        let counted = migrants.iter().filter(|migrant| !migrant.is_waived(rotation, now));
-        let last_old = counted.filter_map(Migrant::last_old).max();
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
         let lateness = known
             .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
-        Self {
+        let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
+        let lost = migration::lost_spans(rotation, known);
+        let migrants =
+            migration::migrants(rotation, facts.policy, facts.ledger, &lost, watermark, now);
+        let mut case = Self {
             facts,
             now,
             watermark,
-            window: required_window(facts.policy, &jobs, watermark, issues),
+            window: RequiredWindow { span: None, terms: Vec::new(), required: Duration::ZERO },
             issues,
-            last_old,
+            last_old: None,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
+            jobs: runs::standings(facts, &migrants),
             migrants,
-            jobs,
+            over_threshold: None,
+            tolerated: None,
             sources,
             best_effort,
-        }
+        };
+        case.tolerate(tolerant);
+        let cadence = case.demanding().map(|(bound, _)| bound).max().unwrap_or_default();
+        let (terms, required) = case.required_quiet(cadence);
+        let span = watermark.map(|to| Span { from: to.minus(required), to });
+        case.window = RequiredWindow { span, terms, required };
+        let counted = case.migrants.iter().filter(|migrant| !migrant.is_excused(rotation, now));
+        case.last_old = counted.filter_map(Migrant::last_old).max();
+        case
+    }
+
+    /// Returns the required quiet and its terms, in the order they are compared or added.
+    ///
+    /// `cadence` is the longest that a consumer may stay away which has not moved.
+    pub fn required_quiet(&self, cadence: Duration) -> (Vec<(&'static str, Duration)>, Duration) {
+        let policy = self.facts.policy;
+        let awaited = self.jobs.iter().filter(|job| job.is_awaited()).map(|job| job.scheduled);
+        let jobs = awaited.map(|it| it.longest_interval.saturating_add(it.job.max_runtime)).max();
+        let jobs = jobs.unwrap_or_default();
+        let longest = policy.quiet_period.max(policy.monitoring_cycle).max(cadence).max(jobs);
+        // While a session lives A looks quiet, and whoever holds one comes back to A when it ends.
+        let sessions = self.issues.map_or(Duration::ZERO, |issues| issues.lifetime);
+        let sessions = policy.max_session_lifetime.max(sessions);
+        let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
+        let terms = vec![
+            ("quiet_period", policy.quiet_period),
+            ("monitoring_cycle", policy.monitoring_cycle),
+            ("cadence", cadence),
+            ("jobs", jobs),
+            ("max_session_lifetime", sessions),
+            ("clock_skew", policy.clock_skew),
+        ];
+        (terms, required)
+    }
+
+    /// Returns the cadence bounds that enter the required quiet, each with when its consumer has
+    /// moved by silence alone, if it does.
+    pub fn demanding(&self) -> impl Iterator<Item = (Duration, Option<Timestamp>)> {
+        let Facts { rotation, policy, .. } = *self.facts;
+        let unmoved = self.migrants.iter().filter(move |migrant| {
+            let counts = !migrant.is_synthetic() && !migrant.is_excused(rotation, self.now);
+            migrant.is_unmoved() && counts
+        });
+        unmoved.filter_map(move |migrant| {
+            let moved = migrant.moves_by_silence_after(policy);
+            // Moved is who was silent for longer than that.
+            let moved = moved.map(|after| after.plus(Duration::from_nanos(1)));
+            Some((migrant.cadence.bound(policy)?, moved))
+        })
     }
 
     pub fn old_key(&self) -> Fingerprint {
@@ -133,32 +192,38 @@ impl<'a> Case<'a> {
             .map(|from| self.last_old.map_or(from, |last| from.max(last)))
     }
 
-    /// Returns the processing time at which the watermark can have reached `event_at`.
-    pub fn reached_at(&self, event_at: Timestamp) -> Timestamp {
-        event_at.plus(self.lateness).max(self.now)
+    /// Returns for how long evidence must be whole: the required quiet, or longer if somebody is
+    /// tolerated for what was seen of them.
+    pub fn evidence_window(&self) -> Duration {
+        let tolerated = self.tolerated.map(|cadence| self.required_quiet(cadence).1);
+        self.window.required.max(tolerated.unwrap_or_default())
     }
 
-    /// Returns the processing time at which silence alone can have made a consumer moved.
-    pub fn moved_after(&self, migrant: &Migrant<'_>) -> Option<Timestamp> {
-        let silent_until = migrant.moves_by_silence_after(self.facts.policy)?;
-        // Moved is who was silent for longer than that.
-        Some(self.reached_at(silent_until.plus(Duration::from_nanos(1))))
+    /// Returns since when evidence must be whole.
+    pub fn evidence_from(&self) -> Timestamp {
+        self.watermark.unwrap_or(self.now).minus(self.evidence_window())
     }
 
-    /// Returns when it is ready if nothing else happens; `None` if more than time is missing.
-    pub fn earliest_ready_at(&self, blockers: &[Blocker]) -> Option<Timestamp> {
-        // A recent use is listed alone; the quiet that must follow it is longer.
-        let quiet = self.watermark.and(self.quiet_from());
-        let quiet = quiet.map(|from| self.reached_at(from.plus(self.window.required)));
-        let clears: Option<Vec<Timestamp>> = blockers.iter().map(|b| b.clears_at).collect();
-        Some(clears?.into_iter().chain(quiet).fold(self.now, Timestamp::max))
+    /// Returns the latest move of a consumer that is waited for, as the log shows it.
+    pub fn last_move(&self) -> Option<Timestamp> {
+        let moving = self.migrants.iter().filter(|migrant| {
+            let expected = migrant.old.is_some() || migrant.roster.is_some();
+            !migrant.is_out_of_account() && expected
+        });
+        moving.filter_map(Migrant::moved_at).max()
+    }
+
+    /// Returns what the silence so far proves alone.
+    pub fn silence(&self) -> Option<Silence> {
+        let quiet = self.watermark?.min(self.now).since(self.quiet_from()?);
+        (!quiet.is_zero()).then_some(Silence { quiet })
     }
 
     pub fn expected_to_move<'s>(
         &'s self,
         states: &'s [ConsumerState],
     ) -> impl Iterator<Item = &'s Migrant<'a>> {
-        let all = self.migrants.iter().filter(|migrant| !migrant.is_synthetic());
+        let all = self.migrants.iter().filter(|m| !m.is_synthetic() && !m.tolerated);
         all.filter(move |migrant| states.contains(&migrant.state))
     }
 
@@ -167,7 +232,7 @@ impl<'a> Case<'a> {
         let mut recent: Vec<(Timestamp, &Migrant<'_>)> = self
             .migrants
             .iter()
-            .filter(|migrant| !migrant.is_waived(self.facts.rotation, self.now))
+            .filter(|migrant| !migrant.is_excused(self.facts.rotation, self.now))
             .filter_map(|migrant| Some((migrant.old?.latest(outcomes)?, migrant)))
             .filter(|(last, _)| *last > self.recent_edge())
             .collect();
@@ -177,7 +242,7 @@ impl<'a> Case<'a> {
             let message = format!(
                 "{} {how} {ago} ago by {}; quiet period {quiet} not begun",
                 self.old_name(),
-                migrant.name
+                migrant.shown()
             );
             let standing = Blocker::new(code, migrant.name, message).since(Some(last));
             out.push(standing.clears(self.reached_at(last.plus(self.facts.policy.quiet_period))));
@@ -189,8 +254,9 @@ impl<'a> Case<'a> {
             || {
                 let quiet = self.watermark.zip(self.quiet_from());
                 let quiet = quiet.map_or(Duration::ZERO, |(mark, from)| mark.since(from));
+                let but = self.tolerated.map_or("", |_| " but for tolerated uses");
                 format!(
-                    "{} quiet for {}, {} required; every source observed",
+                    "{} quiet{but} for {}, {} required; every source observed",
                     self.old_name(),
                     humane(quiet),
                     humane(self.window.required)
@@ -248,36 +314,6 @@ impl<'a> Case<'a> {
         )
         .expect("to a String");
         Epoch::new(hex(&Sha256::digest(text.as_bytes())[..8]))
-    }
-}
-
-/// Returns the required quiet, itemised, and the window it spans.
-///
-/// `issues`: what A was seen to issue. While a session lives A looks quiet, and whoever holds one
-/// comes back to A when it ends.
-fn required_window(
-    policy: &Policy,
-    jobs: &[JobStanding<'_>],
-    watermark: Option<Timestamp>,
-    issues: Option<Issues>,
-) -> RequiredWindow {
-    let awaited = jobs.iter().filter(|job| job.is_awaited()).map(|job| job.scheduled);
-    let jobs = awaited.map(|job| job.longest_interval.saturating_add(job.job.max_runtime)).max();
-    let jobs = jobs.unwrap_or_default();
-    let longest = policy.quiet_period.max(policy.monitoring_cycle).max(jobs);
-    let sessions = issues.map_or(Duration::ZERO, |issues| issues.lifetime);
-    let sessions = policy.max_session_lifetime.max(sessions);
-    let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
-    RequiredWindow {
-        span: watermark.map(|to| Span { from: to.minus(required), to }),
-        terms: vec![
-            ("quiet_period", policy.quiet_period),
-            ("monitoring_cycle", policy.monitoring_cycle),
-            ("jobs", jobs),
-            ("max_session_lifetime", sessions),
-            ("clock_skew", policy.clock_skew),
-        ],
-        required,
     }
 }
 

@@ -203,7 +203,7 @@ fn canary(case: &Case<'_>, answer: &Answer, before: Option<&CheckpointRecord>) -
         return Finding { status, reasons, judged_from: Some(judged_from) };
     }
     let Some(canary) = new_key::canary(case) else {
-        let reason = format!("waiting: {} was not accepted yet", case.new_name());
+        let reason = format!("waiting: {} was not presented yet", case.new_name());
         return unless_unseen(answer, Finding::one(CheckpointStatus::Pending, reason));
     };
     if let Some((status, reason)) = judge(case, &canary) {

@@ -3,20 +3,23 @@
 //! A consumer has *moved* when it was seen on the new key (accepted) after its last use of the
 //! old one, and has been silent on the old one for longer than it ever was before. Ten pods that
 //! share a name share its cadence: one pod's new key does not speak for the others.
+//!
+//! One that has not moved and stays away for far longer than it ever did between two sessions is
+//! taken for *gone* ([`Cadence::bound`]): it is shown as silent, as one that was never seen.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
-use crate::engine::cadence::Bursts;
-use crate::engine::credential::ConsumerName;
+use crate::engine::cadence::{Bursts, Cadence, stretched};
+use crate::engine::credential::{ConsumerName, SourceName};
+use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
-use crate::engine::time::Timestamp;
+use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
-use crate::engine::velocity;
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
 /// One consumer of a rotation, with what the log shows of it.
@@ -32,16 +35,23 @@ pub struct Migrant<'a> {
     pub old: Option<&'a Presentations>,
     /// Its presentations of the new key.
     pub new: Option<&'a Presentations>,
+    /// What is known of the gaps between its sessions on the old key.
+    pub cadence: Cadence,
     /// Where it stands.
     pub state: ConsumerState,
+    /// Whether its presentations of the old key are so few that they are tolerated: see `tolerance.rs`.
+    pub tolerated: bool,
 }
 
 /// Returns every consumer of the roster or of a job and every one that presented either key, by
 /// name.
+///
+/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
     ledger: &'a Ledger,
+    lost: &[Span],
     watermark: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<Migrant<'a>> {
@@ -61,14 +71,7 @@ pub fn migrants<'a>(
     };
     let mut all: BTreeMap<(&str, ConsumerKind), Migrant<'a>> = BTreeMap::new();
     let mut meet = |name: &'a str, kind: ConsumerKind, note: &dyn Fn(&mut Migrant<'a>)| {
-        note(all.entry((name, kind)).or_insert(Migrant {
-            name,
-            kind,
-            roster: None,
-            old: None,
-            new: None,
-            state: ConsumerState::Silent,
-        }));
+        note(all.entry((name, kind)).or_insert(Migrant::unseen(name, kind)));
     };
     for entry in &declaration.roster {
         meet(&entry.name, kind_of(&entry.name), &|migrant| migrant.roster = Some(entry));
@@ -83,16 +86,73 @@ pub fn migrants<'a>(
         meet(&job.consumer, kind_of(&job.consumer), &|_| {});
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
+    // A watermark from a clock that was ahead proves no silence.
+    let watermark = watermark.map(|watermark| watermark.min(now));
     for migrant in &mut all {
+        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
+        migrant.cadence = presented.unwrap_or_default();
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
 }
 
-impl Migrant<'_> {
+/// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
+pub fn lost_spans<'s>(
+    rotation: &Rotation,
+    sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
+) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for (name, source) in sources {
+        let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
+        spans.extend(gaps.map(|gap| gap.span));
+    }
+    Span::joined(spans)
+}
+
+impl<'a> Migrant<'a> {
+    /// Makes a consumer of which nothing was seen.
+    fn unseen(name: &'a str, kind: ConsumerKind) -> Self {
+        Self {
+            name,
+            kind,
+            roster: None,
+            old: None,
+            new: None,
+            cadence: Cadence::default(),
+            state: ConsumerState::Silent,
+            tolerated: false,
+        }
+    }
     /// Tells whether its presentations of the old key are excused at `now`.
     pub fn is_waived(&self, rotation: &Rotation, now: Timestamp) -> bool {
         self.may_be_named() && rotation.waived.get(self.name).is_some_and(|until| now < *until)
+    }
+
+    /// Tells whether its presentations of the old key count for nothing at `now`: waived or tolerated.
+    pub fn is_excused(&self, rotation: &Rotation, now: Timestamp) -> bool {
+        self.tolerated || self.is_waived(rotation, now)
+    }
+
+    /// Tells whether it is out of account with everything that it may hold.
+    pub fn is_out_of_account(&self) -> bool {
+        self.tolerated || matches!(self.state, ConsumerState::Waived | ConsumerState::Retired)
+    }
+
+    /// Tells whether it was not seen to move, whether or not it is waited for.
+    pub fn is_unmoved(&self) -> bool {
+        match self.state {
+            ConsumerState::OnOld | ConsumerState::Mixed | ConsumerState::Regressed => true,
+            ConsumerState::Silent => self.old.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns its name as messages say it: with whom to ask about it, where that is declared.
+    pub fn shown(&self) -> String {
+        match self.roster.and_then(|entry| entry.owner.as_deref()) {
+            Some(owner) => format!("{} (owner {owner})", self.name),
+            None => self.name.to_owned(),
+        }
     }
 
     /// Tells whether it is declared not to exist any more, and has not shown the contrary since.
@@ -147,21 +207,21 @@ impl Migrant<'_> {
         if self.is_waived(rotation, now) {
             return ConsumerState::Waived;
         }
-        match (self.old, self.new) {
-            (None, Some(new)) if !new.accepted.is_empty() => ConsumerState::NewOnly,
-            (None, _) => ConsumerState::Silent,
-            (Some(_), None) => ConsumerState::OnOld,
-            (Some(old), Some(new)) => {
-                if self.has_moved(old, policy, watermark) {
-                    ConsumerState::Moved
-                } else if self.has_regressed(old, new, policy) {
-                    ConsumerState::Regressed
-                } else if new.accepted.is_empty() {
-                    ConsumerState::OnOld
-                } else {
-                    ConsumerState::Mixed
-                }
-            }
+        let Some(old) = self.old else {
+            let used = self.new.is_some_and(|new| !new.accepted.is_empty());
+            return if used { ConsumerState::NewOnly } else { ConsumerState::Silent };
+        };
+        let accepted = self.new.filter(|new| !new.accepted.is_empty());
+        if self.has_moved(old, policy, watermark) {
+            ConsumerState::Moved
+        } else if accepted.is_some_and(|new| self.has_regressed(old, new, policy)) {
+            ConsumerState::Regressed
+        } else if self.gone_after(policy).is_some_and(|after| watermark > Some(after)) {
+            ConsumerState::Silent
+        } else if accepted.is_some() {
+            ConsumerState::Mixed
+        } else {
+            ConsumerState::OnOld
         }
     }
 
@@ -187,6 +247,11 @@ impl Migrant<'_> {
     pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
         self.moved_at()?;
         Some(self.last_old()?.plus(self.silence_to_move(policy)))
+    }
+
+    /// Returns the event time after which silence alone makes it gone; `None` if it never does.
+    pub fn gone_after(&self, policy: &Policy) -> Option<Timestamp> {
+        Some(self.last_old()?.plus(self.cadence.bound(policy)?))
     }
 
     /// Returns how long it must be silent on the old key before it counts as moved.
@@ -233,20 +298,17 @@ impl Migrant<'_> {
         ConsumerView {
             consumer: self.name.to_owned(),
             named: self.kind == ConsumerKind::Named,
+            owner: self.roster.and_then(|entry| entry.owner.as_deref()).map(str::to_owned),
+            third_party: self.roster.is_some_and(|entry| entry.third_party),
             state: self.state,
             old: used(self.old),
             new: used(self.new),
             moved_at: self.moved_at(),
             largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
-            cadence_bound: self.old.and_then(|old| velocity::cadence_bound(old, policy)),
+            cadence_bound: self.cadence.bound(policy),
         }
     }
-}
-
-/// Multiplies a duration; saturates.
-fn stretched(gap: Duration, factor: f64) -> Duration {
-    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 /// Counts consumers by state.

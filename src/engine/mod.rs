@@ -81,7 +81,10 @@ pub mod checkpoints;
 
 pub mod summary;
 
+mod forecast;
 pub mod health;
+
+mod tolerance;
 
 mod warnings;
 

@@ -202,13 +202,13 @@ pub struct Canary {
     pub blurred: bool,
 }
 
-/// Returns the observation period of the canary; `None` before the first accepted use of the new
-/// key.
+/// Returns the observation period of the canary, which begins with the first presentation of the
+/// new key, denied or not; `None` before that.
 pub fn canary_period(case: &Case<'_>) -> Option<(Timestamp, Timestamp)> {
     let after = case.facts.rotation.dual_accept_at.max(case.facts.keys_free_since);
     let first = |migrant: &Migrant<'_>| {
-        let accepted = &migrant.new?.accepted;
-        after.map_or(accepted.first(), |after| accepted.first_after(after))
+        let presented = &migrant.new?.presented;
+        after.map_or(presented.first(), |after| presented.first_after(after))
     };
     let from = real(case).filter_map(first).min()?;
     Some((from, from.plus(case.facts.policy.canary_period)))
@@ -219,7 +219,7 @@ fn real<'c, 'a>(case: &'c Case<'a>) -> impl Iterator<Item = &'c Migrant<'a>> {
     case.migrants.iter().filter(|migrant| !migrant.is_synthetic())
 }
 
-/// Returns the canary of a case; `None` before the first accepted use of the new key.
+/// Returns the canary of a case; `None` before the first presentation of the new key.
 pub fn canary(case: &Case<'_>) -> Option<Canary> {
     let policy = case.facts.policy;
     let (from, to) = canary_period(case)?;

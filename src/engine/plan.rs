@@ -10,12 +10,12 @@
 
 use std::time::Duration;
 
+use crate::engine::cadence::stretched;
 use crate::engine::declaration::{Job, RosterEntry};
 use crate::engine::ledger::{KeyUse, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Consumer;
-use crate::engine::velocity::{cadence_bound, stretched};
 use crate::engine::wording::{humane, several};
 
 /// What a plan rests on, besides `now`.
@@ -139,7 +139,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
 fn of_consumer(name: &str, uses: &Presentations, policy: &Policy) -> (ConsumerPlan, Duration) {
     let sessions = uses.presented.sessions(policy.session_gap);
     let largest_gap = uses.presented.largest_gap();
-    let bound = cadence_bound(uses, policy);
+    let bound = uses.presented.cadence(policy.session_gap, &[]).bound(policy);
     // A gap inside a session is ordinary whatever is known of the gaps between sessions.
     let inside = uses.presented.gaps().map(|(before, after)| after.since(before));
     let inside = inside.filter(|gap| *gap <= policy.session_gap).max().unwrap_or_default();

@@ -59,14 +59,21 @@ pub struct Facts<'a> {
 /// Decides. Pure: the same facts and the same `now` give the same answer. O(consumers + streams).
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     let case = Case::new(facts, now);
-    let mut blockers = Vec::new();
-    for (_, rule) in RULES {
-        rule(&case, &mut blockers);
+    let mut blockers = standing(&case);
+    let mut earliest_ready_at = case.earliest_ready_at(&blockers);
+    if let Some((at, then)) = case.once_tolerated() {
+        let lasting = standing(&then);
+        clear_when_tolerated(&mut blockers, at, &lasting);
+        let earliest = then.earliest_ready_at(&lasting).map(|earliest| earliest.max(at));
+        earliest_ready_at = earliest_ready_at.into_iter().chain(earliest).min();
     }
     let verdict = verdict_of(&blockers);
     let declaration = &facts.rotation.declaration;
     let waiver_ends = case.migrants.iter().filter(|m| m.is_waived(facts.rotation, now));
     let waiver_ends = waiver_ends.filter_map(|m| facts.rotation.waived.get(m.name)).min().copied();
+    // Who is waived blocks again after that.
+    let earliest_ready_at =
+        earliest_ready_at.filter(|earliest| waiver_ends.is_none_or(|ends| *earliest < ends));
     let lease_end = now.plus(facts.policy.lease);
     Answer {
         rotation: declaration.id.clone(),
@@ -80,12 +87,35 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
         observing_since: case.observing_since,
         sources: case.summaries(),
         consumers: migration::count(&case.migrants),
-        earliest_ready_at: case.earliest_ready_at(&blockers),
+        silence: case.silence(),
+        earliest_ready_at,
         evaluated_at: now,
         valid_until: waiver_ends.map_or(lease_end, |ends| lease_end.min(ends)),
         epoch: case.epoch(verdict, &blockers),
         window: case.window,
         blockers,
+    }
+}
+
+/// Returns every blocker that stands.
+fn standing(case: &Case<'_>) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    for (_, rule) in RULES {
+        rule(case, &mut blockers);
+    }
+    blockers
+}
+
+/// Says when blockers clear that do not stand, or for a shorter time, once the threshold tolerates
+/// at `at` what it is about: then those of `lasting` stand.
+fn clear_when_tolerated(blockers: &mut [Blocker], at: Timestamp, lasting: &[Blocker]) {
+    for blocker in blockers {
+        let same = |then: &&Blocker| (then.code, &then.subject) == (blocker.code, &blocker.subject);
+        let clears = match lasting.iter().find(same) {
+            Some(then) => then.clears_at.map(|clears| clears.max(at)),
+            None => Some(at),
+        };
+        blocker.clears_at = blocker.clears_at.into_iter().chain(clears).min();
     }
 }
 

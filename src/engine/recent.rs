@@ -68,6 +68,17 @@ impl Recent {
         sums
     }
 
+    /// Tells whether nothing that was seen at or after `from` is forgotten at every level.
+    pub fn reaches(&self, from: Timestamp) -> bool {
+        (0..LEVELS.len()).any(|level| self.level_reaches(level, from))
+    }
+
+    fn level_reaches(&self, level: usize, from: Timestamp) -> bool {
+        let (width, kept) = LEVELS[level];
+        let newest = self.0[level].keys().next_back().copied().unwrap_or(i64::MAX);
+        from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
+    }
+
     /// Iterates over the windows of the finest level that reaches back to `from`, in ascending
     /// order: start, width and counts of each that is not empty.
     pub fn windows(
@@ -79,11 +90,7 @@ impl Recent {
 
     /// Returns the finest level that reaches back to `from`, else the coarsest.
     pub fn level(&self, from: Timestamp) -> usize {
-        let reaches = |level: &usize| {
-            let (width, kept) = LEVELS[*level];
-            let newest = self.0[*level].keys().next_back().copied().unwrap_or(i64::MAX);
-            from.minute().number().div_euclid(width) > newest.saturating_sub(kept)
-        };
+        let reaches = |level: &usize| self.level_reaches(*level, from);
         (0..LEVELS.len()).find(reaches).unwrap_or(LEVELS.len() - 1)
     }
 

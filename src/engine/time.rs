@@ -180,6 +180,19 @@ impl Span {
         Self { from: a.min(b), to: a.max(b) }
     }
 
+    /// Makes one span of those that meet; returns them in ascending order.
+    pub fn joined(mut spans: Vec<Self>) -> Vec<Self> {
+        spans.sort_unstable_by_key(|span| (span.from, span.to));
+        spans.dedup_by(|later, span| {
+            let meets = span.meets(*later);
+            if meets {
+                span.to = span.to.max(later.to);
+            }
+            meets
+        });
+        spans
+    }
+
     /// Tells whether some instant lies in both spans. An empty span counts as its one instant.
     pub fn meets(self, other: Self) -> bool {
         self.from <= other.to && other.from <= self.to
@@ -201,6 +214,16 @@ mod tests {
     fn a_minute_before_1970_starts_before_its_instants() {
         let at = Timestamp::from_seconds(-1);
         assert_eq!(at.minute().start(), Timestamp::from_seconds(-60));
+    }
+
+    #[test]
+    fn spans_that_meet_are_joined_whatever_their_order() {
+        let span =
+            |from, to| Span::between(Timestamp::from_seconds(from), Timestamp::from_seconds(to));
+        let joined =
+            Span::joined(vec![span(7, 9), span(1, 5), span(2, 3), span(9, 12), span(4, 6)]);
+        assert_eq!(joined, [span(1, 6), span(7, 12)]);
+        assert_eq!(Span::joined(Vec::new()), []);
     }
 
     #[test]

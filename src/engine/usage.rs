@@ -208,7 +208,7 @@ pub struct UsageCell {
 /// Lines of one minute of a source, whatever they carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineCount {
-    /// Minute of event time; of a reject, the latest event time read before it.
+    /// Minute of event time; of a reject, its arrival.
     pub minute: Minute,
     /// All lines, rejects included.
     pub lines: u64,
@@ -258,7 +258,7 @@ pub struct ByteRange {
 pub struct RejectedKey {
     /// The key found in the raw line.
     pub key: Fingerprint,
-    /// Latest event time read before it in its generation, else its arrival.
+    /// When it was read: when it was written is not known.
     pub at: Timestamp,
 }
 

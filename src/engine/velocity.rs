@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::curve::{self, Curve};
-use crate::engine::ledger::{Ledger, Presentations};
+use crate::engine::ledger::Ledger;
 use crate::engine::migration::{self, Migrant};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
@@ -153,11 +153,12 @@ pub struct Migration {
 /// Reports on a migration. Pure: the same facts and the same `now` give the same report.
 pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     let rotation = facts.rotation;
-    let all = migration::migrants(rotation, facts.policy, facts.ledger, facts.watermark, now);
+    let (ledger, lost) = (facts.ledger, &facts.gaps);
+    let all = migration::migrants(rotation, facts.policy, ledger, lost, facts.watermark, now);
     let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
     let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
     let must = all.iter().filter(|m| must_move(m));
-    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) = must.partition(|m| is_gone(facts, m, now));
+    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) = must.partition(|m| is_gone(m));
     let until = match rotation.phase {
         Phase::Open => now,
         Phase::Revoked(at) | Phase::RolledBack(at) => at.min(now),
@@ -208,12 +209,8 @@ fn must_move(migrant: &Migrant<'_>) -> bool {
 }
 
 /// Tells whether an unmoved consumer stays away for far longer than it ever did.
-fn is_gone(facts: &Facts<'_>, migrant: &Migrant<'_>, now: Timestamp) -> bool {
-    let bound = migrant.old.and_then(|uses| cadence_bound(uses, facts.policy));
-    let seen_until = facts.watermark.map(|watermark| watermark.min(now));
-    let silence = seen_until.zip(migrant.last_old()).map(|(until, last)| until.since(last));
-    let unused = migrant.new.is_none_or(|uses| uses.accepted.is_empty());
-    unused && silence.zip(bound).is_some_and(|(silence, bound)| silence > bound)
+fn is_gone(migrant: &Migrant<'_>) -> bool {
+    migrant.state == ConsumerState::Silent && migrant.old.is_some()
 }
 
 fn has_moved(migrant: &Migrant<'_>) -> bool {
@@ -276,22 +273,8 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
         new_last_seen: migrant.new.and_then(|uses| uses.last_seen),
         sessions: old.map_or(0, |uses| uses.presented.sessions(facts.policy.session_gap)),
         largest_gap: old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap()),
-        cadence_bound: old.and_then(|uses| cadence_bound(uses, facts.policy)),
+        cadence_bound: migrant.cadence.bound(facts.policy),
         needs,
         clears_at: clears_at(&blockers),
     }
-}
-
-/// Returns how long a consumer of the key must be silent before that can mean that it is gone.
-///
-/// `None` while fewer than `cadence_min_samples` gaps between its sessions are known.
-pub fn cadence_bound(uses: &Presentations, policy: &Policy) -> Option<Duration> {
-    let gaps = uses.presented.sessions(policy.session_gap).checked_sub(1)?;
-    (gaps >= policy.cadence_min_samples.max(1))
-        .then(|| stretched(uses.presented.largest_gap(), policy.cadence_factor))
-}
-
-/// Multiplies a duration; saturates.
-pub(super) fn stretched(gap: Duration, factor: f64) -> Duration {
-    Duration::try_from_secs_f64(gap.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }

@@ -23,7 +23,7 @@ pub enum ConsumerState {
     Moved,
     /// Moved, then back on the old key.
     Regressed,
-    /// On the roster, never seen.
+    /// On the roster and never seen, or gone: away for far longer than it ever was.
     Silent,
     /// Seen on the new key only.
     NewOnly,
@@ -71,6 +71,10 @@ pub struct ConsumerView {
     pub consumer: String,
     /// Whether it is known by more than its address.
     pub named: bool,
+    /// Whom to ask about it, if declared.
+    pub owner: Option<String>,
+    /// Whether it is declared to belong to another organisation.
+    pub third_party: bool,
     /// Where it stands.
     pub state: ConsumerState,
     /// Its presentations of the old key.

@@ -1,6 +1,7 @@
 //! The remarks beside a verdict: they never block.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
@@ -10,14 +11,17 @@ use crate::engine::evidence::Source;
 use crate::engine::ledger::KeyUse;
 use crate::engine::rotation::Phase;
 use crate::engine::standing;
-use crate::engine::usage::{Consumer, ConsumerKind};
+use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
 use crate::engine::wording::humane;
 
 /// Returns all warnings of a case, without repeats, in order of code and subject.
 pub(super) fn warnings(case: &Case<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     overlap(case, &mut found);
+    inferred(case, &mut found);
     sources(case, &mut found);
+    sparse(case, &mut found);
+    threshold(case, &mut found);
     unidentified(case, &mut found);
     consumer_limit(case, &mut found);
     found.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
@@ -83,15 +87,82 @@ fn overlap(case: &Case<'_>, found: &mut Vec<Warning>) {
         );
         found.push(warning(WarningCode::OverlapOverdue, "*", message));
     }
-    if rotation.dual_accept_at.is_none() && began.is_some() {
+}
+
+/// Phases that nobody told: taken from the log.
+fn inferred(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let rotation = case.facts.rotation;
+    if rotation.dual_accept_at.is_none() && case.overlap_began().is_some() {
         let message = "dual_accept_enabled was not recorded: taken from the first accepted use of the \
                        new key";
         found.push(warning(WarningCode::InferredFact, "dual_accept_enabled", message.to_owned()));
     }
+    let policy = case.facts.policy;
+    let holds = |ttl: Duration, connection: Duration| !ttl.is_zero() || !connection.is_zero();
+    let exposed = holds(policy.max_cache_ttl, policy.max_connection_lifetime)
+        || (rotation.declaration.roster.iter())
+            .any(|entry| holds(entry.max_cache_ttl, entry.max_connection_lifetime));
+    if let Some(last) = case.last_move().filter(|_| exposed && rotation.propagated_at.is_none()) {
+        let message = format!(
+            "propagated was not recorded: exposure counts from the last move of a consumer that the log \
+             shows, at {last}"
+        );
+        found.push(warning(WarningCode::InferredFact, "propagated", message));
+    }
+}
+
+/// The silence says little: uses as rare as before could be absent by chance.
+///
+/// Before it fell silent the key was presented n times in a time S. At that rate fewer than three
+/// presentations would be expected in the required quiet (or in the quiet so far, where that is
+/// longer): then silence does not exclude, at 95 %, that nothing has changed (rule of three). Where
+/// less was observed than the quiet lasts, S counts as that long: two uses in a minute are no rate.
+fn sparse(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let (Some(watermark), Some(began)) = (case.watermark, case.observing_since) else { return };
+    let (rotation, now) = (case.facts.rotation, case.now);
+    let uses = case.migrants.iter().filter(|m| !m.is_excused(rotation, now)).filter_map(|m| m.old);
+    let (mut seen, mut first) = (0_u64, began);
+    for uses in uses {
+        seen = uses.counts.iter().fold(seen, |sum, count| sum.saturating_add(*count));
+        first = first.min(uses.first_seen.unwrap_or(first));
+    }
+    let quiet = case.quiet_from().map_or(Duration::ZERO, |from| watermark.since(from));
+    let quiet = quiet.max(case.window.required);
+    let before = case.last_old.map_or(Duration::ZERO, |last| last.since(first)).max(quiet);
+    if u128::from(seen) * quiet.as_nanos() < 3 * before.as_nanos() {
+        let message = format!(
+            "{} was presented {seen} times in {} before it fell silent: at that rate fewer than 3 times \
+             in {}, so silence alone says little; a longer quiet_period says more",
+            case.old_name(),
+            humane(before),
+            humane(quiet)
+        );
+        found.push(warning(WarningCode::SparseEvidence, case.old_name(), message));
+    }
+}
+
+/// Whom the revocation would cut off: who is tolerated.
+fn threshold(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let policy = case.facts.policy;
+    for migrant in case.migrants.iter().filter(|migrant| migrant.tolerated) {
+        let Some(old) = migrant.old else { continue };
+        let all: u64 = Outcome::ALL.map(|outcome| old.counts[outcome as usize]).iter().sum();
+        let last = old.counts_until.map_or(Duration::ZERO, |last| case.now.since(last));
+        let message = format!(
+            "revoking {} would cut off {}: {all} presentations, the last {} ago; up to {} in {} are \
+             tolerated",
+            case.old_name(),
+            migrant.shown(),
+            humane(last),
+            policy.threshold,
+            humane(policy.quiet_period)
+        );
+        found.push(warning(WarningCode::ThresholdUsed, migrant.name, message));
+    }
 }
 
 fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.sources.iter().filter_map(|(name, source)| Some((name, (*source)?)))
     {
         unproved_places(case, name, source, found);

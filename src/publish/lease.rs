@@ -82,6 +82,7 @@ mod tests {
             observing_since: None,
             sources: Vec::new(),
             consumers: ConsumerCounts::default(),
+            silence: None,
             earliest_ready_at: Some(valid_until),
             evaluated_at: Timestamp::from_seconds(0),
             valid_until,

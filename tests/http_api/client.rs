@@ -212,6 +212,19 @@ async fn wait_survives_a_restart_of_the_daemon() {
 }
 
 #[tokio::test]
+async fn ready_says_what_the_silence_alone_would_prove() {
+    let mut shown = fresh(answer(Verdict::Ready, "e"));
+    let daemon = Daemon::live(open(shown.clone())).await;
+    let ran = run(&daemon.base, "ready payments-api", Output::Table).await;
+    let line = "\nno use for 15 min excludes a steady rate above 12.0 an hour, at 95 %\n";
+    assert!(ran.out.contains(line), "{}", ran.out);
+    shown.silence = None;
+    daemon.show(open(shown));
+    let ran = run(&daemon.base, "ready payments-api", Output::Table).await;
+    assert!(!ran.out.contains("steady rate"), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn consumers_on_the_old_key_come_first_and_cannot_drive_the_terminal() {
     let daemon = Daemon::live(open(fresh(answer(Verdict::NotReady, "e")))).await;
     let ran = run(&daemon.base, "consumers payments-api", Output::Table).await;

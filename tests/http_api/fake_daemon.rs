@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keydrain::engine::answer::{
-    Answer, Blocker, Code, ConsumerCounts, Epoch, KeyCounts, RequiredWindow, SourceSummary,
-    StreamSummary, Verdict, Warning, WarningCode,
+    Answer, Blocker, Code, ConsumerCounts, Epoch, KeyCounts, RequiredWindow, Silence,
+    SourceSummary, StreamSummary, Verdict, Warning, WarningCode,
 };
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
@@ -88,6 +88,7 @@ pub fn answer(verdict: Verdict, epoch: &str) -> Answer {
         observing_since: Some(noon(-3600)),
         sources: vec![source_summary()],
         consumers: ConsumerCounts { total: 4, moved: 3, on_old: 1, ..ConsumerCounts::default() },
+        silence: Some(Silence { quiet: Duration::from_mins(15) }),
         earliest_ready_at: None,
         evaluated_at: noon(0),
         valid_until: noon(60),
@@ -337,9 +338,11 @@ fn started(start: &StartRotation) -> Result<RotationId, Refusal> {
 }
 
 fn consumers() -> Vec<ConsumerView> {
-    let consumer = |name: &str, state, moved_at| ConsumerView {
+    let consumer = |name: &str, state, moved_at: Option<Timestamp>| ConsumerView {
         consumer: name.to_owned(),
         named: true,
+        owner: moved_at.map(|_| "team shop".to_owned()),
+        third_party: false,
         state,
         old: ConsumerUse { last_seen: Some(noon(-14)), accepted: 3, ..ConsumerUse::default() },
         new: ConsumerUse::default(),

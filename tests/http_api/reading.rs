@@ -61,6 +61,7 @@ async fn readiness_has_every_field_of_the_contract() {
             "total": 4, "moved": 3, "on_old": 1, "mixed": 0, "regressed": 0, "silent": 0,
             "retired": 0, "waived": 0, "new_only": 0,
         },
+        "silence": {"seconds": 900, "excludes_per_hour": 12.0},
         "earliest_ready_at": null,
         "evaluated_at": "2026-11-23T12:00:00Z",
         "valid_until": "2026-11-23T12:01:00Z",
@@ -81,11 +82,13 @@ async fn readiness_has_every_field_of_the_contract() {
 async fn what_is_not_known_is_null_and_a_ready_answer_says_so_twice() {
     let mut unsure = answer(Verdict::Ready, "e");
     unsure.watermark = None;
+    unsure.silence = None;
     unsure.window.span = None;
     unsure.sources[0].watermark = None;
     let daemon = Daemon::start(open(unsure)).await;
     let shown = json_of(&daemon, "/v1/rotations/r-1/readiness").await;
     assert_eq!(shown["window"]["from"], Value::Null);
+    assert_eq!(shown.get("silence"), Some(&Value::Null));
     assert_eq!(shown["evidence"]["watermark"], Value::Null);
     assert_eq!(shown["evidence"]["sources"][0]["lag_seconds"], Value::Null);
     assert_eq!((&shown["ready"], &shown["verdict"]), (&json!(true), &json!("ready")));
@@ -162,7 +165,8 @@ async fn consumers_and_journal_come_from_the_daemon() {
     let unseen =
         json!({"first_seen": null, "last_seen": null, "accepted": 0, "denied": 0, "failed": 0});
     let expected = json!({
-        "consumer": "checkout", "state": "moved", "named": true,
+        "consumer": "checkout", "state": "moved", "named": true, "owner": "team shop",
+        "third_party": false,
         "old": {
             "first_seen": null, "last_seen": "2026-11-23T11:59:46Z", "accepted": 3, "denied": 0,
             "failed": 0,

@@ -6,7 +6,7 @@ use keydrain::engine::answer::{Answer, Verdict::NotReady, Verdict::Ready};
 use keydrain::engine::credential::{ConsumerName, CredentialName};
 use keydrain::engine::ledger::{Ledger, MAX_CONSUMERS};
 use keydrain::engine::migration::migrants;
-use keydrain::engine::policy::{AnonymousConsumers, Policy};
+use keydrain::engine::policy::{AnonymousConsumers, Policy, ThresholdOf};
 use keydrain::engine::rotation::{Declaration, JournalEvent, Rotation, RotationId};
 use keydrain::engine::usage::{Consumer, ConsumerKind, Outcome, Tally, UsageCell};
 use keydrain::engine::view::ConsumerState;
@@ -147,7 +147,7 @@ fn who_calls_itself_as_a_pool_is_not_the_pool_by_name_or_by_user_agent() {
         );
         rotation.declaration.roster = vec![on_roster(&name)];
         rotation.apply(&retired(&name), at("10:10:00"));
-        let found = migrants(&rotation, &Policy::default(), &ledger, None, at("10:20:00"));
+        let found = migrants(&rotation, &Policy::default(), &ledger, &[], None, at("10:20:00"));
         let mut found: Vec<_> = found
             .iter()
             .map(|one| (one.kind, one.state == ConsumerState::Retired, one.roster.is_some()))
@@ -209,4 +209,17 @@ fn a_job_may_be_that_of_an_address_that_is_kept_apart() {
     // Of an address that is in the pool nothing is seen.
     let pooled = story.policy(|policy| policy.anonymous = AnonymousConsumers::Pooled);
     assert!(not_seen(&pooled.uses(NEW, "192.0.2.7", ["12:00:30"])));
+}
+
+#[test]
+fn a_threshold_for_the_anonymous_pool_tolerates_no_address_that_is_kept_apart() {
+    let story = moved_over_by("15:00:00")
+        .uses(OLD, "192.0.2.7", ["10:25:00"])
+        .policy(|policy| policy.threshold = 5);
+    let in_use = ("old_key_in_use", "192.0.2.7");
+    assert!(!standing(&story.busy("10:30:00")).contains(&("old_key_in_use", "anonymous")));
+    let each = story.policy(|policy| policy.anonymous = AnonymousConsumers::Each);
+    assert!(standing(&each.busy("10:30:00")).contains(&in_use));
+    let all = each.policy(|policy| policy.threshold_of = ThresholdOf::All);
+    assert!(!standing(&all.busy("10:30:00")).contains(&in_use));
 }

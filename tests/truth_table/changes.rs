@@ -38,6 +38,26 @@ fn a_changed_policy_restarts_the_quiet() {
 }
 
 #[test]
+fn a_policy_that_tolerates_more_or_calls_gone_sooner_is_no_greener_at_once() {
+    let pool = moved_over().uses(OLD, "-", ["10:20:00"]).asked("10:29:00");
+    let story = pool.reconfigured("10:30:00", |declared: &mut Declared| {
+        declared.credentials[0].policy.threshold = 3;
+    });
+    check(&story.busy("10:30:01"), NotReady, [("quiet_running", OLD)]);
+    check(&story.busy("10:45:34.999999999"), NotReady, [("quiet_running", OLD)]);
+    check(&story.busy("10:45:35"), Ready, []);
+
+    let times = ["09:00:00", "09:16:00", "09:32:00"];
+    let batch = moved_over().uses(OLD, "batch", times).asked("10:29:00");
+    let story = batch.reconfigured("10:30:00", |declared: &mut Declared| {
+        declared.credentials[0].policy.cadence_min_samples = 2;
+    });
+    // Gone after 32 min, which enter the quiet that begins anew.
+    check(&story.busy("10:30:01"), NotReady, [("quiet_running", OLD)]);
+    check(&story.heartbeats("11:01:00", "11:30:00").busy("11:02:35"), Ready, []);
+}
+
+#[test]
 fn a_policy_that_changes_before_anything_was_decided_restarts_nothing() {
     check(&moved_over().busy("10:15:35"), Ready, []);
 }

@@ -190,6 +190,44 @@ fn a_regressed_consumer_clears_as_a_moved_one_does() {
 }
 
 #[test]
+fn the_new_key_in_the_very_second_of_the_last_old_one_makes_a_consumer_one_of_both() {
+    // Its largest gap is 30 min; twice that if it may have used the old key after the new.
+    let first_new = |when| {
+        let story = Story::new().heartbeats("09:00:00", "11:30:00");
+        let story = story.uses(OLD, "checkout", ["09:20:00", "09:50:00", "10:00:00"]);
+        story.uses(NEW, "checkout", [when, "10:01:00"])
+    };
+    stands_until(&first_new("10:00:00"), "consumer_not_moved", "checkout", "11:00:30.000000001");
+    stands_until(&first_new("10:00:01"), "consumer_not_moved", "checkout", "10:30:30.000000001");
+}
+
+#[test]
+fn one_of_both_keys_has_regressed_only_if_it_was_away_for_longer_than_it_takes_to_move() {
+    let back = |when| {
+        let story = Story::new().heartbeats("09:00:00", "11:30:00");
+        let story = story.uses(OLD, "checkout", ["09:20:00", "09:50:00", "10:00:00", when]);
+        story.uses(NEW, "checkout", ["09:55:00", "10:01:00"]).busy("11:20:00")
+    };
+    // Twice its largest gap of 30 min.
+    assert!(standing(&back("11:00:00")).contains(&("consumer_not_moved", "checkout")));
+    assert!(standing(&back("11:00:01")).contains(&("consumer_regressed", "checkout")));
+}
+
+#[test]
+fn a_single_consumer_regresses_at_once_and_clears_with_its_next_use_of_the_new_key() {
+    let single = RosterEntry { single: true, ..on_roster("weekly") };
+    let story = moved_over().roster([single]).uses(OLD, "weekly", ["09:40:00", "10:05:00"]).uses(
+        NEW,
+        "weekly",
+        ["10:04:00"],
+    );
+    assert!(standing(&story.busy("10:30:00")).contains(&("consumer_regressed", "weekly")));
+    let again = |when| story.clone().uses(NEW, "weekly", [when]).busy("10:30:00");
+    assert!(standing(&again("10:05:00.900")).contains(&("consumer_regressed", "weekly")));
+    check(&again("10:05:01"), Ready, []);
+}
+
+#[test]
 fn a_retired_consumer_need_not_move_and_blocks_when_it_presents_the_old_key() {
     let story = moved_over().uses(OLD, "batch", ["09:30:00"]).told("10:05:00", retired("batch"));
     check(&story.busy("10:15:35"), Ready, []);

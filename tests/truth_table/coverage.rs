@@ -130,9 +130,9 @@ fn a_rejected_line_with_the_old_key_is_unknown_until_the_window_begins_after_it(
     let answer = story.busy("10:31:00");
     check(&answer, Unknown, [("rejects", OLD)]);
     says(&answer, "rejects", OLD, &["a line of source edge holds", OLD, "keydrain explain"]);
-    // It counts from the latest event read before it: the heartbeat of 10:30:00.
-    stands_until(&story, "rejects", OLD, "10:45:35");
-    check(&story.busy("10:45:35"), Ready, []);
+    // It counts from its arrival.
+    stands_until(&story, "rejects", OLD, "10:45:35.5");
+    check(&story.busy("10:45:35.5"), Ready, []);
     check(
         &moved_over()
             .policy(|policy| policy.max_reject_ratio = 0.5)
@@ -141,6 +141,22 @@ fn a_rejected_line_with_the_old_key_is_unknown_until_the_window_begins_after_it(
         Ready,
         [],
     );
+}
+
+#[test]
+fn rejects_after_the_last_line_that_was_understood_stand_although_that_was_long_ago() {
+    // What happened at 10:25 is not known to be older than what was understood at 10:00.
+    let story = |key| {
+        Story::new()
+            .heartbeats("09:00:00", "10:00:00")
+            .uses(OLD, "checkout", ["09:29:00"])
+            .uses(NEW, "checkout", ["09:30:00"])
+            .garbled("10:25:00", key)
+            .heartbeats("10:26:00", "10:50:00")
+    };
+    check(&story("-").busy("10:27:00"), Unknown, [("rejects", EDGE)]);
+    check(&story(OLD).busy("10:27:00"), Unknown, [("rejects", EDGE), ("rejects", OLD)]);
+    check(&story(OLD).busy("10:45:00"), Ready, []);
 }
 
 #[test]

@@ -64,6 +64,46 @@ fn consumers_that_are_owed_a_notice_must_get_it_in_full() {
 }
 
 #[test]
+fn a_consumer_with_a_notice_of_its_own_must_get_it_beside_that_of_all() {
+    let notice = |name: &str, n| RosterEntry { notice_period: Some(minutes(n)), ..on_roster(name) };
+    let entries = [notice("checkout", 80), notice("probe", 0)];
+    let story = moved_over()
+        .policy(|policy| policy.notice_period = minutes(50))
+        .uses(NEW, "probe", ["10:02:00"])
+        .roster(entries);
+    let answer = story.busy("10:30:00");
+    check(&answer, NotReady, [("notice_running", "*"), ("notice_running", "checkout")]);
+    says(&answer, "notice_running", "checkout", &["checkout must have 1 h 20 min of notice"]);
+    let notified = story.told("09:30:00", JournalEvent::ConsumersNotified);
+    stands_until(&notified, "notice_running", "*", "10:20:00");
+    stands_until(&notified, "notice_running", "checkout", "10:50:00");
+    says(&notified.busy("10:49:00"), "notice_running", "checkout", &["checkout ends in 1 min"]);
+    check(&notified.busy("10:50:00"), Ready, []);
+}
+
+#[test]
+fn the_retired_and_the_waived_are_owed_no_notice_of_their_own() {
+    let entry = RosterEntry { notice_period: Some(minutes(80)), ..on_roster("partner") };
+    let story = moved_over().roster([entry]).uses(NEW, "partner", ["09:30:00"]);
+    check(&story.busy("10:30:00"), NotReady, [("notice_running", "partner")]);
+    let retired = story.clone().told("10:20:00", JournalEvent::ConsumerRetired("partner".into()));
+    check(&retired.busy("10:30:00"), Ready, []);
+    let waived = JournalEvent::ConsumerWaived("partner".into(), at("10:40:00"));
+    let waived = story.told("10:20:00", waived);
+    check(&waived.busy("10:39:59.999999999"), Ready, []);
+    check(&waived.busy("10:40:00"), NotReady, [("notice_running", "partner")]);
+}
+
+#[test]
+fn a_minimum_overlap_of_zero_that_is_written_wins_over_a_third_party() {
+    let entry = RosterEntry { third_party: true, ..on_roster("checkout") };
+    let story = moved_over().roster([entry]).policy(|policy| policy.third_party = true);
+    check(&story.clone().busy("10:15:35"), Ready, []);
+    let default = story.policy(|policy| policy.min_overlap = None);
+    stands_until(&default, "min_overlap", "*", "5 10:01:00");
+}
+
+#[test]
 fn a_hold_stands_until_its_release_and_no_policy_overrides_it() {
     let story = moved_over().told("10:20:00", JournalEvent::Hold);
     let answer = story.busy("10:30:00");

@@ -1,7 +1,7 @@
 //! Rows about more consumers than are kept apart.
 
-use keydrain::engine::answer::Answer;
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
+use keydrain::engine::answer::{Answer, Warning, WarningCode};
 use keydrain::engine::rotation::{JournalEvent, RosterEntry};
 use keydrain::engine::view::ConsumerView;
 use proptest::prelude::*;
@@ -185,7 +185,8 @@ fn nearly_as_many_consumers_as_are_kept_apart_are_warned_of_from_four_fifths_on(
         let answer = with(n);
         assert_eq!((answer.verdict, warned(&answer)), (verdict, both.to_vec()), "{n}");
     }
-    let warning = with(4).warnings.into_iter().find(|w| w.subject == OLD).expect("it was found");
+    let near = |w: &Warning| w.code == WarningCode::ConsumerLimitNear && w.subject == OLD;
+    let warning = with(4).warnings.into_iter().find(near).expect("it was found");
     assert_eq!(
         warning.message,
         format!(

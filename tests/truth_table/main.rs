@@ -22,7 +22,16 @@ mod sessions;
 
 mod places;
 
+mod cadence;
 mod probes;
+
+mod threshold;
+
+mod earliest;
+
+mod exposure;
+
+mod remarks;
 
 mod sources;
 

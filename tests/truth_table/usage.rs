@@ -186,6 +186,7 @@ fn the_required_quiet_is_the_larger_of_period_and_cycle_plus_sessions_plus_skew(
         [
             ("quiet_period", minutes(15)),
             ("monitoring_cycle", minutes(20)),
+            ("cadence", Duration::ZERO),
             ("jobs", Duration::ZERO),
             ("max_session_lifetime", minutes(60)),
             ("clock_skew", Duration::from_secs(7)),

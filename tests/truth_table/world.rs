@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
-use keydrain::engine::credential::{
-    CredentialName, Fingerprint, PlaceName, RawKey, SourceName, StreamName,
-};
+use keydrain::engine::credential::{CredentialName, PlaceName, RawKey, SourceName, StreamName};
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::ledger::MAX_CONSUMERS;
-use keydrain::engine::parse::LineParser;
+use keydrain::engine::parse::{Layout, LineParser};
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
@@ -109,6 +107,9 @@ pub struct World {
     pub looking: bool,
     /// Everything the engine told.
     pub events: Vec<Event>,
+    /// What the lines of a source look like where they are not those of `log.rs`; a change takes
+    /// effect at the next restart.
+    pub layouts: BTreeMap<String, Layout>,
     declared: Declared,
     matchers: BTreeMap<String, Matcher>,
     cursors: BTreeMap<(String, String), Cursor>,
@@ -135,6 +136,7 @@ impl World {
             sights,
             looking: true,
             events: Vec::new(),
+            layouts: BTreeMap::new(),
             declared,
             matchers: BTreeMap::new(),
             cursors: BTreeMap::new(),
@@ -149,16 +151,12 @@ impl World {
 
     fn boot(&mut self) {
         let state = self.model.state();
-        let pinned = state
-            .rotations
-            .iter()
-            .flat_map(|rotation| [rotation.old_key.fingerprint, rotation.new_key.fingerprint]);
-        let pinned: Vec<Fingerprint> = pinned.collect();
         self.matchers.clear();
         for source in &mut self.declared.sources {
-            for key in &pinned {
-                if !source.tracked.contains(key) {
-                    source.tracked.push(*key);
+            let pinned = state.rotations.iter().filter(|told| told.sources.contains(&source.name));
+            for key in pinned.flat_map(|told| [&told.old_key, &told.new_key]) {
+                if !source.tracked.contains(&key.fingerprint) {
+                    source.tracked.push(key.fingerprint);
                 }
             }
             let anonymous = self.declared.credentials.first().map(|c| c.policy.anonymous);
@@ -170,7 +168,11 @@ impl World {
                     .find(|name| fingerprint(name) == *key)
                     .map(|name| RawKey::new(name.as_bytes().to_vec())),
             });
-            let layout = if source.layout == TRAIL { trail_layout() } else { layout() };
+            let layout = match self.layouts.get(source.name.as_str()) {
+                Some(layout) => layout.clone(),
+                None if source.layout == TRAIL => trail_layout(),
+                None => layout(),
+            };
             let parser = LineParser::compile(&layout).expect("the layout is a good one");
             let mut matcher = Matcher::new(parser, tracked.collect(), secret());
             state.issued.iter().for_each(|issued| matcher.take_issued(issued));
@@ -244,16 +246,29 @@ impl World {
     /// Reads lines of a stream as one chunk at `now`; the newest was written at `written_at`.
     pub fn read(
         &mut self,
-        (source, stream): (&str, &str),
+        place: (&str, &str),
         lines: &[Line],
+        written_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let is_trail = |decl: &SourceDecl| decl.name.as_str() == place.0 && decl.layout == TRAIL;
+        let form =
+            if self.declared.sources.iter().any(is_trail) { Line::record } else { Line::text };
+        let text: String = lines.iter().map(form).collect();
+        self.read_text(place, &text, written_at, now);
+    }
+
+    /// Reads the text of whole lines of a stream, as [`read`](Self::read) does.
+    pub fn read_text(
+        &mut self,
+        (source, stream): (&str, &str),
+        text: &str,
         written_at: Timestamp,
         now: Timestamp,
     ) {
         self.look(now);
         let decl = self.declared.sources.iter().find(|decl| decl.name.as_str() == source);
         let Some(decl) = decl else { return };
-        let form = if decl.layout == TRAIL { Line::record } else { Line::text };
-        let text: String = lines.iter().map(form).collect();
         let tolerance = self.declared.credentials.first().map(|c| c.policy.future_tolerance);
         let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
         let context = ChunkContext {

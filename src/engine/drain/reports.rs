@@ -5,6 +5,7 @@ use crate::engine::credential::CredentialName;
 use crate::engine::drain::{CredentialDecl, Drain, Unknown, Watched};
 use crate::engine::health;
 use crate::engine::job::ScheduledJob;
+use crate::engine::migration;
 use crate::engine::plan::{self, Plan};
 use crate::engine::preflight::{self, Finding};
 use crate::engine::rotation::{KeyRef, Phase, RotationId};
@@ -21,7 +22,7 @@ impl Drain {
         let rotation = &watched.rotation;
         let (policy, _) = self.policy_of(rotation);
         let pinned = rotation.declaration.sources.iter();
-        let gaps = pinned.filter_map(|name| self.sources.get(name)).flat_map(|source| &source.gaps);
+        let known = pinned.filter_map(|name| Some((name, self.sources.get(name)?)));
         let answer = self.answer(watched, now);
         let jobs = rotation.jobs.iter().map(|scheduled| {
             let next = scheduled.schedule.as_ref().ok().and_then(|known| known.next_after(now));
@@ -33,7 +34,7 @@ impl Drain {
             ledger: &self.ledger,
             watermark: answer.watermark,
             blockers: &answer.blockers,
-            gaps: gaps.map(|gap| gap.span).collect(),
+            gaps: migration::lost_spans(rotation, known),
             next_runs: jobs.collect(),
         };
         velocity::report(&facts, now)

@@ -79,7 +79,11 @@ impl Drain {
         let watched = self.rotations.get(id)?;
         let (policy, _) = self.policy_of(&watched.rotation);
         let watermark = watched.answer.as_ref().and_then(|answer| answer.watermark);
-        let all = migration::migrants(&watched.rotation, &policy, &self.ledger, watermark, now);
+        let pinned = watched.rotation.declaration.sources.iter();
+        let pinned = pinned.filter_map(|name| Some((name, self.sources.get(name)?)));
+        let lost = migration::lost_spans(&watched.rotation, pinned);
+        let all =
+            migration::migrants(&watched.rotation, &policy, &self.ledger, &lost, watermark, now);
         Some(all.iter().map(|migrant| migrant.view(&policy)).collect())
     }
 

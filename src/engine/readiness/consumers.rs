@@ -6,6 +6,7 @@ use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::ledger::MAX_NAME_BYTES;
 use crate::engine::migration::Migrant;
+use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::ConsumerKind;
 use crate::engine::view::ConsumerState;
@@ -15,7 +16,7 @@ pub(super) fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::Regressed]) {
         let message = format!(
             "{} had moved and used {} again; it clears when it has moved anew",
-            migrant.name,
+            migrant.shown(),
             case.old_name()
         );
         let standing = Blocker::new(Code::ConsumerRegressed, migrant.name, message);
@@ -44,16 +45,11 @@ pub(super) fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 out.push(blocker.since(Some(base)).clears(clears));
             }
         };
-    let excused =
-        |m: &Migrant<'_>| matches!(m.state, ConsumerState::Waived | ConsumerState::Retired);
     // Until its first use of the new key a consumer may open connections with the old one.
-    let moving =
-        case.migrants.iter().filter(|m| !excused(m) && (m.old.is_some() || m.roster.is_some()));
-    let last_move = moving.filter_map(Migrant::moved_at).max();
-    let from = case.last_old.max(last_move);
+    let from = case.last_old.max(case.last_move());
     expose("*", from, policy.max_cache_ttl, policy.max_connection_lifetime);
     for migrant in &case.migrants {
-        if let Some(entry) = migrant.roster.filter(|_| !excused(migrant)) {
+        if let Some(entry) = migrant.roster.filter(|_| !migrant.is_out_of_account()) {
             let from = migrant.last_old().max(migrant.moved_at());
             expose(migrant.name, from, entry.max_cache_ttl, entry.max_connection_lifetime);
         }
@@ -62,33 +58,56 @@ pub(super) fn exposure_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
 
 pub(super) fn consumer_not_moved(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::OnOld, ConsumerState::Mixed]) {
+        let known = cadence_in_words(migrant, case.facts.policy);
         let message = match migrant.state {
             ConsumerState::OnOld => format!(
-                "{} was only seen on {}; it clears with its use of {}, or retire or waive it",
-                migrant.name,
+                "{} was only seen on {}; it clears with its use of {}, or retire or waive it; {known}",
+                migrant.shown(),
                 case.old_name(),
                 case.new_name()
             ),
             _ => format!(
-                "{} uses both keys; it counts as moved after {} without {}, or retire or waive it",
-                migrant.name,
+                "{} uses both keys; it counts as moved after {} without {} and a use of {} since, or \
+                 retire or waive it; {known}",
+                migrant.shown(),
                 humane(migrant.silence_to_move(case.facts.policy)),
-                case.old_name()
+                case.old_name(),
+                case.new_name()
             ),
         };
         let standing = Blocker::new(Code::ConsumerNotMoved, migrant.name, message);
-        let clears_at = case.moved_after(migrant);
+        let clears_at = case.settled_after(migrant);
         out.push(Blocker { clears_at, ..standing.since(migrant.last_old()) });
+    }
+}
+
+/// Says what is known of a consumer's cadence, and whether silence alone can mean that it is gone.
+fn cadence_in_words(migrant: &Migrant<'_>, policy: &Policy) -> String {
+    let cadence = migrant.cadence;
+    let most = match cadence.gaps {
+        0 => String::new(),
+        _ => format!(", at most {} long", humane(cadence.largest)),
+    };
+    let seen = format!(
+        "{} of {} gaps between its sessions known{most}",
+        cadence.gaps, policy.cadence_min_samples
+    );
+    match cadence.bound(policy) {
+        Some(bound) => {
+            format!("it counts as gone when silent for more than {} ({seen})", humane(bound))
+        }
+        None => format!("silence cannot mean that it is gone ({seen})"),
     }
 }
 
 pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::Silent]) {
-        if migrant.roster.is_some() {
+        // One that is gone was seen.
+        if migrant.roster.is_some() && migrant.old.is_none() {
             let message = format!(
                 "{} is on the roster and was never seen with an accepted key; it clears with its use of \
                  {}, or retire it",
-                migrant.name,
+                migrant.shown(),
                 case.new_name()
             );
             out.push(Blocker::new(Code::ConsumerMissing, migrant.name, message));

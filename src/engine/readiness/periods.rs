@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
+use crate::engine::migration::Migrant;
+use crate::engine::view::ConsumerState;
 use crate::engine::wording::humane;
 
 pub(super) fn min_overlap(case: &Case<'_>, out: &mut Vec<Blocker>) {
@@ -25,26 +27,32 @@ pub(super) fn min_overlap(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn notice_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let period = case.facts.policy.notice_period;
+    out.extend(notice(case, case.facts.policy.notice_period, "*", "consumers"));
+    for migrant in case.migrants.iter().filter(|m| !is_let_off(m)) {
+        let own = migrant.roster.and_then(|entry| entry.notice_period);
+        out.extend(notice(case, own.unwrap_or_default(), migrant.name, &migrant.shown()));
+    }
+}
+
+/// Tells whether a consumer is owed no notice: declared not to exist, or excused until a date.
+fn is_let_off(migrant: &Migrant<'_>) -> bool {
+    matches!(migrant.state, ConsumerState::Waived | ConsumerState::Retired)
+}
+
+/// Returns what stands as long as the notice of `period` given to `whom` is not over.
+fn notice(case: &Case<'_>, period: Duration, subject: &str, whom: &str) -> Option<Blocker> {
     if period.is_zero() {
-        return;
+        return None;
     }
-    match case.facts.rotation.notified_at {
-        None => {
-            let message = format!(
-                "consumers must have {} of notice and were not notified; record consumers_notified",
-                humane(period)
-            );
-            out.push(Blocker::new(Code::NoticeRunning, "*", message));
-        }
-        Some(notified) if case.now < notified.plus(period) => {
-            let ends = notified.plus(period);
-            let message =
-                format!("the notice given to consumers ends in {}", humane(ends.since(case.now)));
-            out.push(
-                Blocker::new(Code::NoticeRunning, "*", message).since(Some(notified)).clears(ends),
-            );
-        }
-        Some(_) => {}
-    }
+    let Some(notified) = case.facts.rotation.notified_at else {
+        let message = format!(
+            "{whom} must have {} of notice and were not notified; record consumers_notified",
+            humane(period)
+        );
+        return Some(Blocker::new(Code::NoticeRunning, subject, message));
+    };
+    let ends = notified.plus(period);
+    let message = format!("the notice given to {whom} ends in {}", humane(ends.since(case.now)));
+    let standing = Blocker::new(Code::NoticeRunning, subject, message);
+    (case.now < ends).then(|| standing.since(Some(notified)).clears(ends))
 }

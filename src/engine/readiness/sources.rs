@@ -180,7 +180,7 @@ pub(super) fn source_blind(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.known() {
         for (stream, _) in case.streams(name, source) {
             let meets =
@@ -195,7 +195,7 @@ pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 gap.span.to,
                 gap.reason.as_str()
             );
-            let clears = case.reached_at(gap.span.to.plus(case.window.required));
+            let clears = case.whole_since(gap.span.to);
             let standing = Blocker::new(Code::CoverageGap, stream.as_str(), message);
             out.push(standing.since(Some(gap.span.from)).clears(clears));
         }
@@ -203,7 +203,7 @@ pub(super) fn coverage_gap(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.known() {
         let counts = |stream: &StreamName| case.facts.rotation.counts_stream(name, stream);
         let (lines, rejects) = source.lines_since(from, counts);
@@ -230,7 +230,7 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 "a line of source {name} holds {} and was not understood; see keydrain explain",
                 case.old_name()
             );
-            let clears = case.reached_at(rejected.at.plus(case.window.required));
+            let clears = case.whole_since(rejected.at);
             let standing = Blocker::new(Code::Rejects, case.old_name(), message);
             out.push(standing.since(Some(rejected.at)).clears(clears));
         }
@@ -238,7 +238,8 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let required = case.facts.policy.min_history;
+    let tolerated = case.tolerated.map(|_| case.evidence_window()).unwrap_or_default();
+    let required = case.facts.policy.min_history.max(tolerated);
     let short = |message: String| Blocker::new(Code::ObservationTooShort, "*", message);
     match (case.observing_since, case.watermark) {
         (Some(since), Some(watermark)) if watermark.since(since) < required => {
@@ -247,7 +248,8 @@ pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 humane(watermark.since(since)),
                 humane(required)
             );
-            let clears = case.reached_at(since.plus(required));
+            let history = case.reached_at(since.plus(case.facts.policy.min_history));
+            let clears = case.tolerated.map_or(history, |_| history.max(case.whole_since(since)));
             out.push(short(message).since(Some(since)).clears(clears));
         }
         (Some(_), Some(_)) => {}
@@ -256,12 +258,12 @@ pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
         let message = "the clock stepped, or lines came from the future, within the window; check \
                        time synchronisation of this host and of the log's writer"
             .to_owned();
-        let clears = case.reached_at(span.to.plus(case.window.required));
+        let clears = case.whole_since(span.to);
         out.push(
             Blocker::new(Code::ClockSuspect, "*", message).since(Some(span.from)).clears(clears),
         );

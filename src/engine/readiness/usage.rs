@@ -42,7 +42,7 @@ pub(super) fn quiet_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
             humane(watermark.since(quiet_from)),
             humane(case.window.required)
         );
-        let clears = case.reached_at(ends);
+        let clears = case.quiet_since(quiet_from);
         let blocker = Blocker::new(Code::QuietRunning, case.old_name(), message);
         out.push(blocker.since(Some(quiet_from)).clears(clears));
     }

@@ -294,10 +294,11 @@ impl Count {
         }
     }
 
+    /// Counts a line that nobody understood. When it was written is not known, only that it was
+    /// before it was read: it counts from its arrival, as a late line does.
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
-        let at = self.reject_at();
         self.usage.reject_count += 1;
-        let count = self.line(at);
+        let count = self.line(self.context.arrival);
         count.lines += 1;
         count.rejects += 1;
         self.search(line, known);
@@ -305,18 +306,9 @@ impl Count {
 
     /// Looks for tracked keys in bytes of which no event is made.
     fn search(&mut self, bytes: &[u8], known: &KnownKeys) {
-        let at = self.reject_at();
         for key in known.search(bytes) {
-            // A reject before the first event counts from its arrival, later than those behind it.
-            let latest = self.rejected.entry(key).or_insert(at);
-            *latest = at.max(*latest);
+            self.rejected.insert(key, self.context.arrival);
         }
-    }
-
-    /// Returns the time of a reject: the latest event time before it, else its arrival.
-    fn reject_at(&self) -> Timestamp {
-        let arrival = self.context.arrival;
-        self.usage.last_event.map_or(arrival, |last| last.min(arrival))
     }
 
     fn line(&mut self, at: Timestamp) -> &mut LineCount {

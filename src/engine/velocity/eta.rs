@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
+use crate::engine::cadence::stretched;
 use crate::engine::migration::Migrant;
 use crate::engine::pace::{self, Forecast};
 use crate::engine::rotation::Phase;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::ConsumerKind;
-use crate::engine::velocity::{Eta, Facts, clears_at, needs_of, stretched};
+use crate::engine::velocity::{Eta, Facts, clears_at, needs_of};
 use crate::engine::wording::several;
 
 /// What is known of the end of a straggler.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::evidence::{GapView, gaps};
 use super::{At, Seconds, at, text};
-use crate::engine::answer::{Answer, Blocker, KeyCounts, SourceSummary, Verdict, Warning};
+use crate::engine::answer::{Answer, Blocker, KeyCounts, Silence, SourceSummary, Verdict, Warning};
 use crate::engine::time::Timestamp;
 use crate::engine::view::Snapshot;
 
@@ -25,6 +25,7 @@ struct View<'a> {
     window: WindowView,
     evidence: EvidenceView<'a>,
     consumers: ConsumersView,
+    silence: Option<SilenceView>,
     earliest_ready_at: Option<At>,
     evaluated_at: At,
     valid_until: At,
@@ -106,6 +107,13 @@ struct ConsumersView {
     new_only: u64,
 }
 
+/// What the silence so far would prove alone, at 95 %.
+#[derive(Serialize)]
+struct SilenceView {
+    seconds: Seconds,
+    excludes_per_hour: f64,
+}
+
 /// Returns the JSON text of `answer`, which `snapshot` holds. The caller has checked the lease.
 pub fn readiness(answer: &Answer, snapshot: &Snapshot) -> String {
     let consumers = &answer.consumers;
@@ -141,6 +149,7 @@ pub fn readiness(answer: &Answer, snapshot: &Snapshot) -> String {
             waived: consumers.waived,
             new_only: consumers.new_only,
         },
+        silence: answer.silence.map(silence),
         earliest_ready_at: at(answer.earliest_ready_at),
         evaluated_at: At(answer.evaluated_at),
         valid_until: At(answer.valid_until),
@@ -179,6 +188,11 @@ fn key(key: &KeyCounts) -> KeyView<'_> {
         denied: key.denied,
         failed: key.failed,
     }
+}
+
+fn silence(silence: Silence) -> SilenceView {
+    let excludes_per_hour = silence.excludes_per_hour();
+    SilenceView { seconds: Seconds(silence.quiet), excludes_per_hour }
 }
 
 fn term(term: &(&'static str, std::time::Duration)) -> TermView {

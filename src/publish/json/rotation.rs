@@ -67,6 +67,8 @@ struct RosterView<'a> {
     synthetic: bool,
     max_cache_ttl_seconds: Seconds,
     max_connection_lifetime_seconds: Seconds,
+    notice_period_seconds: Option<Seconds>,
+    owner: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +168,8 @@ fn roster_entry(entry: &RosterEntry) -> RosterView<'_> {
         synthetic: entry.synthetic,
         max_cache_ttl_seconds: Seconds(entry.max_cache_ttl),
         max_connection_lifetime_seconds: Seconds(entry.max_connection_lifetime),
+        notice_period_seconds: entry.notice_period.map(Seconds),
+        owner: entry.owner.as_deref(),
     }
 }
 
@@ -198,6 +202,8 @@ struct ConsumerView<'a> {
     consumer: &'a str,
     state: &'static str,
     named: bool,
+    owner: Option<&'a str>,
+    third_party: bool,
     old: UseView,
     new: UseView,
     moved_at: Option<At>,
@@ -225,6 +231,8 @@ fn consumer(view: &view::ConsumerView) -> ConsumerView<'_> {
         consumer: &view.consumer,
         state: view.state.as_str(),
         named: view.named,
+        owner: view.owner.as_deref(),
+        third_party: view.third_party,
         old: uses(&view.old),
         new: uses(&view.new),
         moved_at: at(view.moved_at),

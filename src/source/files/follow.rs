@@ -255,8 +255,7 @@ fn overlong_rest(
     keys.extend(round.matcher.find_tracked(&border));
     keys.sort_unstable();
     keys.dedup();
-    let at = generation.record.last_event.unwrap_or(round.now).min(round.now);
-    let rejected_keys = keys.into_iter().map(|key| RejectedKey { key, at }).collect();
+    let rejected_keys = keys.into_iter().map(|key| RejectedKey { key, at: round.now }).collect();
     generation.record.inside_overlong = !ended;
     let usage = ChunkUsage { rejected_keys, ..ChunkUsage::default() };
     deliver(generation, cursor, round, bytes, bytes.len() as u64, usage);
