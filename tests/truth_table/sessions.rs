@@ -259,3 +259,22 @@ fn sessions_within_the_bound_are_all_known() {
     let story = too_many_sessions().uses(&last, "batch", ["10:20:00"]);
     assert_eq!(story.busy("10:30:00").old_key.last_seen, Some(at("10:20:00")));
 }
+
+#[test]
+fn the_lifetime_of_sessions_is_added_to_the_longest_of_the_other_periods() {
+    let story = a_session_was_bought().job("batch", "0 12 * * *", minutes(10));
+    let window = story.busy("11:00:00").window;
+    let names: Vec<_> = window.terms.iter().map(|(name, _)| *name).collect();
+    let expected = [
+        "quiet_period",
+        "monitoring_cycle",
+        "cadence",
+        "jobs",
+        "max_session_lifetime",
+        "clock_skew",
+    ];
+    assert_eq!(names, expected);
+    // A day and 10 min for the job, 36 h for the session, 5 s of clock skew.
+    let required = minutes(24 * 60 + 10) + minutes(36 * 60) + Duration::from_secs(5);
+    assert_eq!(window.required, required);
+}
