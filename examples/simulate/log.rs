@@ -65,5 +65,7 @@ pub fn delta(
         rejected_keys: usage.rejected_keys,
         late_by: usage.late_by,
         future_event: usage.future_event,
+        places: usage.places,
+        masked_at: usage.masked_at,
     }
 }

@@ -12,7 +12,7 @@ use keydrain::engine::credential::{CredentialName, FingerprintSecret, SourceName
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::LineParser;
-use keydrain::engine::policy::{Policy, SourcePolicy};
+use keydrain::engine::policy::{Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{Job, KeyRef, RosterEntry, RotationId};
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::state::State;
@@ -127,6 +127,7 @@ impl<'r> Player<'r> {
             absent: Vec::new(),
             unreadable: Vec::new(),
             refused: Vec::new(),
+            masked: None,
             caught_up: true,
         });
         let mut text = String::new();
@@ -205,11 +206,14 @@ fn declared(run: &Run, keys: &[KeyRef; 2]) -> Declared {
         sources: vec![SourceDecl {
             name: SourceName::new(SOURCE),
             layout: "key names".to_owned(),
+            places: Vec::new(),
             policy: SourcePolicy {
                 allowed_lateness: Duration::from_secs(30),
                 lateness_assumed: false,
                 idle_after: Duration::from_mins(15),
                 silence_is_idle: false,
+                completeness: Completeness::Complete,
+                probes: Vec::new(),
             },
             tracked: keys.iter().map(|key| key.fingerprint).collect(),
         }],
