@@ -203,7 +203,8 @@ impl Rhythm {
         const DAY: i64 = 24 * HOUR;
         let jittered = |interval: i64, jitter: f64, random: &mut SmallRng| {
             let share = 1.0 + random.random_range(-jitter..jitter);
-            at + seconds(interval as f64 * share).max(1)
+            let interval = f64::from(i32::try_from(interval).unwrap_or(i32::MAX));
+            at + seconds(interval * share).max(1)
         };
         match self {
             Self::Every(interval, jitter) => jittered(interval, jitter, random),
