@@ -148,6 +148,12 @@ impl Bursts {
         self.runs.is_empty()
     }
 
+    /// Returns the bursts, each with the start of its first and of its last second.
+    pub fn bursts(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let ends = |&(first, last)| (Timestamp::from_seconds(first), Timestamp::from_seconds(last));
+        self.runs.iter().map(ends)
+    }
+
     /// Returns the gaps between neighbouring bursts, each with the second before and after it.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         self.runs

@@ -1,8 +1,10 @@
 //! Which declared jobs have run on the new key, and which of them a rotation still waits for.
 //!
 //! A use of the new key is a run of a job if it lies in a scheduled run, give or take the clocks:
-//! of two jobs with one name the daily one does not speak for the monthly one. A run out of turn
-//! counts if the journal tells of it and the consumer has no other job.
+//! of two jobs with one name the daily one does not speak for the monthly one, and neither does
+//! what else goes on under the name. A run out of turn, by hand say, counts if nothing else does go
+//! on: one process holds the key (`single`), or the name was never seen with the old key outside
+//! the runs of its only job; else if the journal tells of it.
 
 use std::time::Duration;
 
@@ -58,7 +60,8 @@ pub fn standings<'a>(facts: &Facts<'a>, migrants: &[Migrant<'a>]) -> Vec<JobStan
             moved: matches!(state, ConsumerState::Moved | ConsumerState::NewOnly) && used.is_some(),
             ran: used.is_some_and(|(accepted, first)| {
                 in_turn(facts, scheduled, accepted, first)
-                    || out_of_turn(facts, scheduled, accepted, first)
+                    || consumer.is_some_and(|known| does_nothing_else(facts, scheduled, known))
+                    || told_of(facts, scheduled, accepted, first)
             }),
         }
     });
@@ -93,8 +96,28 @@ fn in_turn(
     false
 }
 
+/// Tells whether the job is all that the consumer does, so that any use of it speaks for the job.
+fn does_nothing_else(facts: &Facts<'_>, scheduled: &ScheduledJob, consumer: &Migrant<'_>) -> bool {
+    if consumer.roster.is_some_and(|entry| entry.single) {
+        return true;
+    }
+    let Ok(schedule) = &scheduled.schedule else { return false };
+    let skew = facts.policy.clock_skew;
+    let is_in_a_run = |(first, last): (Timestamp, Timestamp)| {
+        let earliest = last.minus(scheduled.job.max_runtime).minus(skew);
+        schedule.next_after(earliest).is_some_and(|run| run.minus(skew) <= first)
+    };
+    let mut presented = consumer.old.into_iter().flat_map(|old| old.presented.bursts());
+    is_only_job(facts, scheduled) && presented.all(is_in_a_run)
+}
+
+fn is_only_job(facts: &Facts<'_>, scheduled: &ScheduledJob) -> bool {
+    let name = &scheduled.job.consumer;
+    facts.rotation.jobs.iter().filter(|other| other.job.consumer == *name).count() == 1
+}
+
 /// Tells whether a use from `first` on lies in a run that the journal tells of.
-fn out_of_turn(
+fn told_of(
     facts: &Facts<'_>,
     scheduled: &ScheduledJob,
     accepted: &Bursts,
@@ -102,7 +125,7 @@ fn out_of_turn(
 ) -> bool {
     let rotation = facts.rotation;
     let name = &scheduled.job.consumer;
-    if rotation.jobs.iter().filter(|other| other.job.consumer == *name).count() > 1 {
+    if !is_only_job(facts, scheduled) {
         return false;
     }
     let told = rotation.finished_jobs.iter().filter(|(consumer, _)| consumer == name);
