@@ -828,18 +828,21 @@ fn what_this_version_cannot_honour_is_refused_and_its_neutral_value_is_not() {
         let at = format!("5:{}", line.find('=').unwrap() + 3);
         check(&source(&format!("{line}\n")), &[&message(&at, what)]);
     }
-    let cloudtrail = "`cloudtrail` cannot be followed by this version of keydrain: it does not link \
-                      the keys of sessions to the key that they came from";
-    let fix = "remove the source; `keydrain scan` reads such files";
-    check(
-        "[[source]]\nname = \"e\"\npaths = [\"/x\"]\nformat = \"cloudtrail\"\n",
-        &[&format!("4:10: {cloudtrail}; {fix}")],
-    );
-    check(
-        &source("format = [\"combined\", \"cloudtrail\"]\n"),
-        &[&format!("5:23: {cloudtrail}; {fix}")],
-    );
     check(&source("streams = \"eahc\"\n"), &["5:11: unknown `streams` \"eahc\"; write \"each\""]);
+}
+
+#[test]
+fn cloudtrail_is_followed_as_lines_and_its_documents_are_refused() {
+    let source = |path: &str, format: &str| {
+        format!("[[source]]\nname = \"e\"\npaths = [\"/x\", \"{path}\"]\nformat = {format}\n")
+    };
+    let refused = "3:16: files of CloudTrail's own bucket are documents, which cannot be followed; \
+                   let a shipper append the records to a log, one a line, and name that; `keydrain \
+                   scan` reads documents";
+    check(&source("/var/log/trail.log*", "\"cloudtrail\""), &[]);
+    check(&source("/trail/*.json.gz", "\"cloudtrail\""), &[refused]);
+    let names = "{ json = { time = \"t\" } }\ncredential = \"field:k\"";
+    check(&source("/trail/*.json.gz", names), &[]);
 }
 
 #[test]

@@ -2,8 +2,13 @@
 
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
 
+use keydrain::engine::credential::FingerprintSecret;
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Scratch};
+use keydrain::engine::policy::AnonymousConsumers;
+use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::scan::tally::{ScanTally, TallyOptions};
 
 /// The system's allocator, counting what this thread asks of it.
@@ -166,6 +171,72 @@ fn cloudtrail_records_take_none() {
         "[1]",
     ];
     check(FormatSpec::CloudTrail, &[], &[], &lines, 4);
+}
+
+/// Counts for the daemon; returns how many allocations that took.
+fn matching(matcher: &mut Matcher, text: &str) -> (ChunkUsage, u64) {
+    let context = ChunkContext {
+        arrival: "2026-03-02T10:00:00Z".parse().expect("a time"),
+        frontier: None,
+        last_event: None,
+        allowed_lateness: Duration::from_secs(30),
+        future_tolerance: Duration::from_mins(1),
+    };
+    let before = ALLOCATIONS.get();
+    let usage = matcher.scan(text.as_bytes(), &context);
+    (usage, ALLOCATIONS.get() - before)
+}
+
+/// Checks that a chunk takes as many allocations for its lines a hundred times as for them twice.
+fn check_chunk(matcher: &mut Matcher, lines: &str, presentations: u64) {
+    matching(matcher, lines);
+    let (twice, few) = matching(matcher, &lines.repeat(2));
+    let (often, many) = matching(matcher, &lines.repeat(100));
+    for (usage, times) in [(twice, 2), (often, 100)] {
+        let counts = usage.cells.iter().flat_map(|cell| cell.tally.counts);
+        assert_eq!(counts.sum::<u64>(), times * presentations);
+    }
+    assert_eq!(many, few);
+}
+
+fn tracked(secret: &FingerprintSecret, key: &str, anonymous: AnonymousConsumers) -> TrackedKey {
+    TrackedKey { fingerprint: secret.fingerprint(key.as_bytes()), raw: None, anonymous }
+}
+
+#[test]
+fn lines_of_a_chunk_take_none_whoever_presents_a_key() {
+    let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
+    let layout = Layout::new(
+        FormatSpec::Nginx("$msec $http_x_api_key $remote_user $remote_addr".into()),
+        vec!["field:http_x_api_key".parse().expect("a place")],
+        vec!["remote_user".into(), "remote_addr".into()],
+    );
+    let keys = vec![
+        tracked(&secret, "a", AnonymousConsumers::Pooled),
+        tracked(&secret, "b", AnonymousConsumers::Each),
+    ];
+    let parser = LineParser::compile(&layout).expect("a good layout");
+    let mut matcher = Matcher::new(parser, keys, secret);
+    let lines = "1431857103.250 a bob 192.0.2.1\n1431857103.250 a - 192.0.2.1\n\
+                 1431857103.250 b - 192.0.2.1\n1431857103.250 b - 192.0.2.2\n\
+                 1431857103.250 other - 192.0.2.3\n";
+    check_chunk(&mut matcher, lines, 4);
+}
+
+#[test]
+fn records_of_a_chunk_take_none_whoever_has_a_session() {
+    let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
+    let keys = vec![tracked(&secret, "AKIAOLD", AnonymousConsumers::Pooled)];
+    let layout = Layout::new(FormatSpec::CloudTrail, Vec::new(), Vec::new());
+    let parser = LineParser::compile(&layout).expect("a good layout");
+    let mut matcher = Matcher::new(parser, keys, secret);
+    let records = concat!(
+        r#"{"eventTime":"2026-03-02T09:00:00Z","userIdentity":{"accessKeyId":"AKIAOLD"},"sourceIPAddress":"192.0.2.1","responseElements":{"credentials":{"accessKeyId":"ASIA1"}}}"#,
+        "\n",
+        r#"{"eventTime":"2026-03-02T09:00:00Z","userIdentity":{"accessKeyId":"ASIA1","arn":"bob"}}"#,
+        "\n"
+    );
+    check_chunk(&mut matcher, records, 2);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! CloudTrail: the shapes it is delivered in, what counts, and what a client can only write as text.
 
 use std::path::Path;
+use std::time::Duration;
 
 use keydrain::engine::parse::{FormatSpec, Layout, LayoutError, LineParser, RejectReason, Scratch};
 use keydrain::engine::scan::records::{Framer, Record};
+use keydrain::engine::sessions::{ROLE_SESSION_LIFETIME, SESSION_LIFETIME};
 use keydrain::engine::usage::Outcome;
 
 fn parser(credential: &[&str], consumer: &[&str]) -> Result<LineParser, LayoutError> {
@@ -240,6 +242,26 @@ fn a_session_is_issued_by_a_request_that_was_accepted() {
     assert_eq!(read_members(elsewhere).issued, None);
     let new_key = r#""responseElements":{"accessKey":{"accessKeyId":"AKIAEXAMPLE1"}}"#;
     assert_eq!(read_members(new_key).issued, None);
+}
+
+#[test]
+fn a_session_of_a_role_lives_shorter_than_any_other_may() {
+    let lifetime = |event: &str| {
+        let record = format!(
+            r#"{{"eventTime":"2024-05-01T12:00:00Z",{event}"responseElements":{{"credentials":{{"accessKeyId":"ASIAEXAMPLE0"}}}}}}"#
+        );
+        let (parser, mut scratch) = (parser(&[], &[]).expect("good"), Scratch::default());
+        let event = parser.parse(record.as_bytes(), &mut scratch).expect("well-formed");
+        event.issued_lifetime
+    };
+    for role in ["AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"] {
+        assert_eq!(lifetime(&format!(r#""eventName":"{role}","#)), ROLE_SESSION_LIFETIME);
+    }
+    for other in ["GetSessionToken", "GetFederationToken", "assumerole", "AssumeRoleX", ""] {
+        assert_eq!(lifetime(&format!(r#""eventName":"{other}","#)), SESSION_LIFETIME, "{other}");
+    }
+    assert_eq!(lifetime(""), SESSION_LIFETIME);
+    assert_eq!(lifetime(r#""errorCode":"AccessDenied","#), Duration::ZERO);
 }
 
 #[test]

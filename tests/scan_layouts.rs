@@ -11,6 +11,7 @@ use keydrain::engine::credential::{FingerprintSecret, RawKey};
 use keydrain::engine::parse::consumer_map::{ConsumerMap, Pattern, PatternKind, Rule};
 use keydrain::engine::parse::wrap::{Wrapper, Wrapping};
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::time::Timestamp;
 
@@ -193,7 +194,11 @@ fn scan(rules: &[(&str, PatternKind, &str)], text: &str) -> ChunkUsage {
     layout.consumer_map = ConsumerMap::new(rules.collect());
     let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
     let raw = Some(RawKey::new(b"OLD".to_vec()));
-    let old = TrackedKey { fingerprint: secret.fingerprint(b"OLD"), raw };
+    let old = TrackedKey {
+        fingerprint: secret.fingerprint(b"OLD"),
+        raw,
+        anonymous: AnonymousConsumers::Pooled,
+    };
     let parser = LineParser::compile(&layout).expect("valid");
     let context = ChunkContext {
         arrival: at(ARRIVAL),

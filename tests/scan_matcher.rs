@@ -5,12 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keydrain::engine::credential::{Fingerprint, FingerprintSecret, PlaceName, RawKey};
+use keydrain::engine::credential::{
+    ConsumerName, Fingerprint, FingerprintSecret, PlaceName, RawKey,
+};
+use keydrain::engine::distinct::Distinct;
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
+use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
+use keydrain::engine::scan::records::Framing;
+use keydrain::engine::sessions::SESSION_LIFETIME;
 use keydrain::engine::time::{Minute, Timestamp};
-use keydrain::engine::usage::{Consumer, LineCount, Tally};
+use keydrain::engine::usage::{Consumer, Issued, LineCount, Tally};
 use proptest::prelude::*;
 
 const ARRIVAL: i64 = 10_000;
@@ -30,8 +36,13 @@ fn matcher() -> Matcher {
         vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
         vec!["remote_user".into()],
     ));
-    let old = TrackedKey { fingerprint: key("OLD"), raw: Some(RawKey::new(b"OLD".to_vec())) };
-    let new = TrackedKey { fingerprint: key("NEW"), raw: None };
+    let old = TrackedKey {
+        fingerprint: key("OLD"),
+        raw: Some(RawKey::new(b"OLD".to_vec())),
+        anonymous: AnonymousConsumers::Pooled,
+    };
+    let new =
+        TrackedKey { fingerprint: key("NEW"), raw: None, anonymous: AnonymousConsumers::Pooled };
     Matcher::new(parser.expect("valid"), vec![old, new], secret())
 }
 
@@ -90,7 +101,8 @@ fn a_place_of_one_of_several_formats_is_known_by_its_text() {
     let parser = LineParser::compile(&layout).expect("valid");
     let places: Vec<&str> = parser.places().iter().map(PlaceName::as_str).collect();
     assert_eq!(places, ["field:http_k", "field:http_k2", "field:a"]);
-    let old = TrackedKey { fingerprint: key("OLD"), raw: None };
+    let old =
+        TrackedKey { fingerprint: key("OLD"), raw: None, anonymous: AnonymousConsumers::Pooled };
     let mut matcher = Matcher::new(parser, vec![old], secret());
     let mut shown = |line: &str| matcher.scan(line.as_bytes(), &context()).places;
     assert_eq!(shown("60.000 - OLD\n"), [PlaceName::new("field:http_k2")]);
@@ -191,7 +203,8 @@ fn a_reject_counts_from_its_arrival_whatever_was_read_before_it() {
     let expected = [minute(Minute::from_number(2), 1, 0), minute(at(ARRIVAL).minute(), 2, 2)];
     assert_eq!(usage.lines, expected);
     assert_eq!(usage.rejected_keys.len(), 1, "NEW has no raw form to search for");
-    assert_eq!((usage.rejected_keys[0].key, usage.rejected_keys[0].at), (key("OLD"), at(ARRIVAL)));
+    let found = usage.rejected_keys[0];
+    assert_eq!((found.key, found.at), (key("OLD"), at(ARRIVAL)));
     assert_eq!((usage.line_count, usage.reject_count), (3, 2));
     let later = ChunkContext { last_event: Some(at(60)), ..context() };
     let usage = matcher().scan(b"OLD garbage", &later);
@@ -248,16 +261,188 @@ fn a_key_tracked_later_is_found_from_then_on() {
     let mut matcher = matcher();
     let text = line(60, "THIRD", "bob", 200);
     assert_eq!(matcher.scan(text.as_bytes(), &context()).other_keys, 1);
-    matcher.track(TrackedKey { fingerprint: key("THIRD"), raw: None });
+    matcher.track(TrackedKey {
+        fingerprint: key("THIRD"),
+        raw: None,
+        anonymous: AnonymousConsumers::Pooled,
+    });
     assert_eq!(matcher.scan(text.as_bytes(), &context()).cells.len(), 1);
     assert_eq!(matcher.longest_raw(), 3);
     assert_eq!(matcher.find_tracked(b"..OLD.."), [key("OLD")]);
+}
+
+/// Lines are `TIME KEY ADDRESS USER KEY2`. OLD keeps its anonymous consumers in one pool, NEW each.
+fn pool_and_each() -> Matcher {
+    let parser = LineParser::compile(&Layout::new(
+        FormatSpec::Nginx(
+            "$msec \"$http_k\" \"$http_user_agent\" \"$remote_user\" \"$http_k2\"".into(),
+        ),
+        vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
+        vec!["remote_user".into(), "http_user_agent".into()],
+    ));
+    let key = |name, anonymous| TrackedKey { fingerprint: key(name), raw: None, anonymous };
+    let keys = vec![key("OLD", AnonymousConsumers::Pooled), key("NEW", AnonymousConsumers::Each)];
+    Matcher::new(parser.expect("valid"), keys, secret())
+}
+
+fn consumers(usage: &ChunkUsage, name: &str) -> Vec<Consumer> {
+    let of_key = usage.cells.iter().filter(|cell| cell.key == key(name));
+    of_key.map(|cell| cell.consumer.clone()).collect()
+}
+
+fn address(text: &str) -> Consumer {
+    Consumer::Address(ConsumerName::new(text))
+}
+
+#[test]
+fn one_line_may_be_in_the_pool_of_one_key_and_an_address_of_another() {
+    let text = b"60.000 \"OLD\" \"curl\" \"-\" \"NEW\"\n61.000 \"NEW\" \"wget\" \"-\" \"-\"\n";
+    let usage = pool_and_each().scan(text, &context());
+    assert_eq!(consumers(&usage, "OLD"), [Consumer::Anonymous]);
+    assert_eq!(consumers(&usage, "NEW"), [address("curl"), address("wget")]);
+    let pools: Vec<_> = usage.pools.iter().map(|one| (one.key, one.addresses.count())).collect();
+    assert_eq!(pools, [(key("OLD"), 1)]);
+}
+
+#[test]
+fn an_address_is_never_taken_for_the_name_or_the_pool_that_it_looks_like() {
+    let text =
+        b"60.000 \"NEW\" \"anonymous\" \"-\" \"-\"\n60.000 \"NEW\" \"x\" \"anonymous\" \"-\"\n";
+    let usage = pool_and_each().scan(text, &context());
+    let named = Consumer::Named(ConsumerName::new("anonymous"));
+    assert_eq!(consumers(&usage, "NEW"), [named.clone(), address("anonymous")]);
+    for (one, is_named) in [(named, true), (address("anonymous"), false)] {
+        assert_eq!((one.as_str(), one.is_named()), ("anonymous", is_named));
+    }
+}
+
+#[test]
+fn a_key_of_two_credentials_keeps_each_if_one_of_them_does() {
+    for first in [AnonymousConsumers::Pooled, AnonymousConsumers::Each] {
+        let second = match first {
+            AnonymousConsumers::Pooled => AnonymousConsumers::Each,
+            AnonymousConsumers::Each => AnonymousConsumers::Pooled,
+        };
+        let mut matcher = pool_and_each();
+        for anonymous in [first, second] {
+            matcher.track(TrackedKey { fingerprint: key("THIRD"), raw: None, anonymous });
+        }
+        let usage = matcher.scan(b"60.000 \"THIRD\" \"curl\" \"-\" \"-\"\n", &context());
+        assert_eq!(consumers(&usage, "THIRD"), [address("curl")]);
+    }
+}
+
+/// Tracks OLD and NEW in records of CloudTrail.
+fn trail() -> Matcher {
+    let layout = Layout::new(FormatSpec::CloudTrail, Vec::new(), Vec::new());
+    let key = |name: &str| TrackedKey {
+        fingerprint: key(name),
+        raw: Some(RawKey::new(name.as_bytes().to_vec())),
+        anonymous: AnonymousConsumers::Pooled,
+    };
+    let parser = LineParser::compile(&layout).expect("valid");
+    Matcher::new(parser, vec![key("OLD"), key("NEW")], secret())
+}
+
+/// A record of CloudTrail in which `key` may have been given the key `child`.
+fn record(second: i64, key: &str, child: &str) -> String {
+    let issued = if child.is_empty() {
+        String::new()
+    } else {
+        format!(r#","responseElements":{{"credentials":{{"accessKeyId":"{child}"}}}}"#)
+    };
+    let time = Timestamp::from_seconds(second);
+    format!(
+        "{{\"eventTime\":\"{time}\",\"userIdentity\":{{\"accessKeyId\":\"{key}\",\"arn\":\"bob\"}}{issued}}}\n"
+    )
+}
+
+fn issued(root: &str, child: &str, at_second: i64) -> Issued {
+    Issued {
+        root: key(root),
+        child: Some(key(child)),
+        at: at(at_second),
+        lifetime: SESSION_LIFETIME,
+    }
+}
+
+#[test]
+fn a_session_is_its_key_from_the_line_on_that_issued_it() {
+    let mut matcher = trail();
+    let text = [
+        record(1, "s1", ""),
+        record(2, "OLD", "s1"),
+        record(3, "s1", "s2"),
+        record(4, "s2", ""),
+        record(5, "OLD", "s1"),
+    ];
+    let usage = matcher.scan(text.concat().as_bytes(), &context());
+    assert_eq!((usage.other_keys, usage.cells.len()), (1, 1));
+    assert_eq!(usage.cells[0].tally.counts, [4, 0, 0, 0]);
+    let expected = [issued("OLD", "s1", 2), issued("OLD", "s2", 3), issued("OLD", "s1", 5)];
+    assert_eq!(usage.issued, expected, "a repeat is told as far as it is younger");
+    let again = matcher.scan(record(4, "OLD", "s1").as_bytes(), &context());
+    assert_eq!(again.issued, []);
+    assert_eq!(matcher.scan(record(6, "s2", "").as_bytes(), &context()).cells.len(), 1);
+}
+
+#[test]
+fn what_another_source_or_a_former_run_saw_issued_is_known() {
+    let mut matcher = trail();
+    // Read before, and remembered as nobody's.
+    assert_eq!(matcher.scan(record(1, "s1", "").as_bytes(), &context()).other_keys, 1);
+    matcher.take_issued(&issued("OLD", "s1", 2));
+    matcher.take_issued(&issued("stranger", "s2", 2));
+    let usage = matcher.scan((record(3, "s1", "") + &record(3, "s2", "")).as_bytes(), &context());
+    assert_eq!((usage.cells.len(), usage.other_keys), (1, 1));
+    assert_eq!(usage.cells[0].key, key("OLD"));
+}
+
+#[test]
+fn a_session_past_its_lifetime_is_nobody_s_again() {
+    let mut matcher = trail();
+    let day = 24 * 3600;
+    let later = ChunkContext { arrival: at(10 * day), ..context() };
+    matcher.scan(record(0, "OLD", "s1").as_bytes(), &later);
+    let life = 36 * 3600;
+    matcher.scan(record(life, "OLD", "s2").as_bytes(), &later);
+    assert_eq!(matcher.scan(record(life, "s1", "").as_bytes(), &later).cells.len(), 1);
+    matcher.scan(record(life + 1, "OLD", "s3").as_bytes(), &later);
+    assert_eq!(matcher.scan(record(life + 1, "s1", "").as_bytes(), &later).other_keys, 1);
+}
+
+#[test]
+fn a_declared_key_is_nobody_s_session() {
+    let mut matcher = trail();
+    let usage = matcher.scan(record(1, "OLD", "NEW").as_bytes(), &context());
+    assert_eq!(usage.issued, []);
+    let usage = matcher.scan(record(2, "NEW", "").as_bytes(), &context());
+    assert_eq!(usage.cells[0].key, key("NEW"));
+    // Nor is one that is declared after it was issued, and the first parent counts.
+    let text = [record(3, "OLD", "s1"), record(4, "NEW", "s1"), record(5, "s1", "")].concat();
+    let usage = matcher.scan(text.as_bytes(), &context());
+    assert_eq!(usage.issued, [issued("OLD", "s1", 3)]);
+    let anonymous = AnonymousConsumers::Pooled;
+    matcher.track(TrackedKey { fingerprint: key("s1"), raw: None, anonymous });
+    let usage = matcher.scan(record(6, "s1", "").as_bytes(), &context());
+    assert_eq!(usage.cells[0].key, key("s1"));
+}
+
+#[test]
+fn a_line_of_a_document_is_a_reject_that_is_searched_for_keys() {
+    let document = format!("{{\"Records\":[{}]}}\n", record(1, "OLD", "").trim());
+    let usage = trail().scan((record(1, "NEW", "") + &document).as_bytes(), &context());
+    assert_eq!((usage.line_count, usage.reject_count, usage.cells.len()), (2, 1, 1));
+    assert_eq!(usage.rejected_keys[0].key, key("OLD"));
+    assert_eq!(trail().framing(), Framing::Parts);
 }
 
 /// Everything of a usage that must not depend on where chunks are cut.
 #[derive(Debug, Default, PartialEq)]
 struct Merged {
     cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally>,
+    pools: BTreeMap<Fingerprint, Distinct>,
+    issued: BTreeMap<(Fingerprint, Option<Fingerprint>), Timestamp>,
     lines: BTreeMap<Minute, (u64, u64)>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
     numbers: (u64, u64, u64),
@@ -268,9 +453,8 @@ struct Merged {
     future_event: bool,
 }
 
-fn scan_cut(chunks: &[&str]) -> Merged {
-    let mut matcher = matcher();
-    let mut context = context();
+fn scan_cut(mut matcher: Matcher, arrival: i64, chunks: &[&str]) -> Merged {
+    let mut context = ChunkContext { arrival: at(arrival), ..context() };
     let mut merged = Merged::default();
     for chunk in chunks {
         let usage = matcher.scan(chunk.as_bytes(), &context);
@@ -281,6 +465,13 @@ fn scan_cut(chunks: &[&str]) -> Merged {
                 .entry((cell.key, cell.consumer, cell.minute, cell.late))
                 .and_modify(|tally| tally.merge(&cell.tally))
                 .or_insert(cell.tally);
+        }
+        for pool in usage.pools {
+            merged.pools.entry(pool.key).or_default().unite(&pool.addresses);
+        }
+        for issued in usage.issued {
+            let newest = merged.issued.entry((issued.root, issued.child)).or_insert(issued.at);
+            *newest = issued.at.max(*newest);
         }
         for count in usage.lines {
             let sum = merged.lines.entry(count.minute).or_default();
@@ -329,7 +520,39 @@ proptest! {
             }
         }
         let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
-        let (cut, whole) = (scan_cut(&chunks), scan_cut(&[&whole]));
+        let (cut, whole) = (scan_cut(matcher(), ARRIVAL, &chunks), scan_cut(matcher(), ARRIVAL, &[&whole]));
         prop_assert_eq!(cut, whole);
+    }
+
+    #[test]
+    fn where_chunks_are_cut_changes_no_pool_no_address_and_no_session(
+        addresses in prop::collection::vec(
+            (prop::sample::select(vec!["OLD", "NEW"]), 0_u32..20, any::<bool>()), 0..40),
+        records in prop::collection::vec(
+            (prop::sample::select(vec!["OLD", "NEW", "s1", "s2", "s3"]),
+             prop::sample::select(vec!["", "", "s1", "s2", "s3"]), 0_i64..9, any::<bool>()), 0..40),
+    ) {
+        let lines = addresses.iter().map(|(key, agent, cut)| {
+            (format!("60.000 \"{key}\" \"agent {agent}\" \"-\" \"-\"\n"), *cut)
+        });
+        // 9 h each: some sessions end on the way.
+        let records = records.iter().map(|(key, child, time, cut)| {
+            (record(time * 9 * 3600, key, child), *cut)
+        });
+        let makers: [fn() -> Matcher; 2] = [pool_and_each, trail];
+        for (make, lines) in makers.into_iter().zip([lines.collect::<Vec<_>>(), records.collect()]) {
+            let whole: String = lines.iter().map(|(line, _)| line.as_str()).collect();
+            let mut chunks = vec![String::new()];
+            for (line, cut) in &lines {
+                chunks.last_mut().expect("one at least").push_str(line);
+                if *cut {
+                    chunks.push(String::new());
+                }
+            }
+            let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+            let arrival = 100 * 3600;
+            let cut = scan_cut(make(), arrival, &chunks);
+            prop_assert_eq!(cut, scan_cut(make(), arrival, &[&whole]));
+        }
     }
 }

@@ -24,6 +24,7 @@ use flate2::write::GzEncoder;
 use keydrain::cli::input::LogInput;
 use keydrain::engine::credential::{FingerprintSecret, RawKey};
 use keydrain::engine::parse::{Layout, LineParser, RejectReason, Scratch};
+use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::scan::records::{Framer, Record};
 use keydrain::engine::scan::tally::{ScanTally, TallyOptions};
@@ -120,7 +121,11 @@ fn match_two_keys(log: &Log, layout: &Layout, raw: bool) {
     let secret = Arc::new(FingerprintSecret::new(b"bench".to_vec()));
     let tracked = [0, 1].map(|number| {
         let text = key_text(number).into_bytes();
-        TrackedKey { fingerprint: secret.fingerprint(&text), raw: raw.then(|| RawKey::new(text)) }
+        TrackedKey {
+            fingerprint: secret.fingerprint(&text),
+            raw: raw.then(|| RawKey::new(text)),
+            anonymous: AnonymousConsumers::Pooled,
+        }
     });
     let first = tracked[0].fingerprint;
     let parser = LineParser::compile(layout).expect("a valid layout");

@@ -25,13 +25,7 @@ pub fn layout() -> Layout {
 }
 
 /// Appends a line.
-pub fn write(
-    text: &mut String,
-    at: i64,
-    consumer: &str,
-    key: &str,
-    t: impl Fn(i64) -> Timestamp,
-) {
+pub fn write(text: &mut String, at: i64, consumer: &str, key: &str, t: impl Fn(i64) -> Timestamp) {
     let seconds = t(at).as_seconds();
     writeln!(text, "192.0.2.7 {consumer} {key} {seconds}.000 \"GET /v1/pay HTTP/1.1\" 200")
         .expect("writing to a String cannot fail");
@@ -55,6 +49,8 @@ pub fn delta(
         anchor: Anchor::default(),
         arrival: now,
         cells: usage.cells,
+        pools: usage.pools,
+        issued: usage.issued,
         lines: usage.lines,
         other_keys: usage.other_keys,
         newest_line_at: Some(now),

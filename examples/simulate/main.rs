@@ -96,9 +96,7 @@ fn print_table(outcomes: &[Outcome]) -> usize {
     println!("| rule | said ready | false ready | median wait | p90 wait |");
     println!("|---|---|---|---|---|");
     let mut wrong = 0;
-    for (rule, name) in
-        ["keydrain"].into_iter().chain(NAIVE.map(|(name, _)| name)).enumerate()
-    {
+    for (rule, name) in ["keydrain"].into_iter().chain(NAIVE.map(|(name, _)| name)).enumerate() {
         let ready: Vec<(i64, i64)> = outcomes
             .iter()
             .filter_map(|outcome| Some((outcome.first_ready[rule]?, outcome.last_old)))

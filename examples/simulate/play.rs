@@ -12,7 +12,7 @@ use keydrain::engine::credential::{CredentialName, FingerprintSecret, SourceName
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::LineParser;
-use keydrain::engine::policy::{Completeness, Policy, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{Job, KeyRef, RosterEntry, RotationId};
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::state::State;
@@ -85,7 +85,8 @@ impl<'r> Player<'r> {
             id: Some(name.into()),
         });
         let parser = LineParser::compile(&log::layout()).expect("the layout is a good one");
-        let tracked = keys.iter().map(TrackedKey::of).collect();
+        let tracked =
+            keys.iter().map(|key| TrackedKey::of(key, AnonymousConsumers::Pooled)).collect();
         let mut drain = Drain::new(declared(run, &keys), State::default());
         let [old_key, new_key] = keys;
         let opening = Opening {

@@ -29,8 +29,11 @@ pub(super) fn read(
         table.missing("name", "add `name = \"edge\"`", report);
     }
     table.choice("kind", &["file"], &["cloudwatch"], report);
-    let paths = read_paths(&mut table, base, report);
+    let (paths, documents) = read_paths(&mut table, base, report);
     let (layout, parser) = read_layout(&mut table, report);
+    if let Some(span) = documents.filter(|_| layout.formats.contains(&FormatSpec::CloudTrail)) {
+        refuse_documents(&span, report);
+    }
     let mut policy = read_policy(&mut table, parser.as_ref(), report);
     policy.silence_is_idle =
         table.choice("silence", &["unknown", "idle"], &[], report) == Some("idle");
@@ -45,20 +48,37 @@ pub(super) fn read(
     Some((Source { name, paths, layout, public, policy }, cover))
 }
 
-fn read_paths(table: &mut Table<'_>, base: &Path, report: &mut Report) -> Vec<String> {
+/// Reads the patterns, and where one of them looks like the documents that CloudTrail delivers.
+fn read_paths(
+    table: &mut Table<'_>,
+    base: &Path,
+    report: &mut Report,
+) -> (Vec<String>, Option<Span>) {
     let fix =
         "name the live log and its rotated siblings: `paths = [\"/var/log/nginx/access.log*\"]`";
     let Some(paths) = table.strings("paths", false, report) else {
         if !table.is_given("paths") {
             table.missing("paths", fix, report);
         }
-        return Vec::new();
+        return (Vec::new(), None);
     };
     if paths.get_ref().is_empty() {
         report.problem(&paths.span(), "`paths` is empty", fix);
     }
+    let documents = paths.get_ref().iter().find(|path| path.get_ref().contains(".json.gz"));
     let absolute = paths.get_ref().iter().filter_map(|path| pattern(path, base, report));
-    absolute.collect()
+    (absolute.collect(), documents.map(Spanned::span))
+}
+
+/// Refuses the files that CloudTrail itself delivers: each is one document that never grows, so
+/// nothing in it says whether another one is missing.
+fn refuse_documents(span: &Span, report: &mut Report) {
+    report.problem(
+        span,
+        "files of CloudTrail's own bucket are documents, which cannot be followed",
+        "let a shipper append the records to a log, one a line, and name that; `keydrain scan` reads \
+         documents",
+    );
 }
 
 /// Checks one pattern and makes it start at `base`, whose own characters stand for themselves.
@@ -92,15 +112,6 @@ fn pattern(path: &Spanned<String>, base: &Path, report: &mut Report) -> Option<S
 fn read_layout(table: &mut Table<'_>, report: &mut Report) -> (Layout, Option<LineParser>) {
     let problems_before = report.len();
     let declared = layout::read(table, report);
-    for (format, span) in declared.layout.formats.iter().zip(&declared.formats) {
-        if *format == FormatSpec::CloudTrail {
-            report.problem(
-                span,
-                "`cloudtrail` cannot be followed by this version of keydrain: it does not link the keys of sessions to the key that they came from",
-                "remove the source; `keydrain scan` reads such files",
-            );
-        }
-    }
     let parser = if report.len() > problems_before {
         None
     } else {

@@ -178,7 +178,7 @@ impl Core {
                 self.spent += 1;
                 for report in reports {
                     match report {
-                        Report::Delta(delta) => self.drain.take_delta(delta),
+                        Report::Delta(delta) => self.drain.take_delta(*delta),
                         Report::Generation(record) => self.drain.take_generation(record),
                         Report::Gap(gap) => self.drain.take_gap(gap),
                         Report::Status(status) => self.drain.take_status(status),

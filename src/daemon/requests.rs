@@ -79,7 +79,8 @@ impl Core {
             }
         };
         let (old_key, new_key) = (resolve(start.old_key)?, resolve(start.new_key)?);
-        let keys = [TrackedKey::of(&old_key), TrackedKey::of(&new_key)];
+        let anonymous = self.drain.anonymous_of(&start.credential);
+        let keys = [TrackedKey::of(&old_key, anonymous), TrackedKey::of(&new_key, anonymous)];
         let opening = Opening {
             credential: start.credential,
             old_key,

@@ -1,15 +1,15 @@
 //! From the configuration and the stored state to an engine and a reader that fit together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::DaemonError;
 use crate::config::{Config, KeyIdentity};
-use crate::engine::credential::{FingerprintSecret, SourceName};
+use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::drain::{CredentialDecl, Declared, Drain};
 use crate::engine::evidence::SourceDecl;
 use crate::engine::parse::LineParser;
-use crate::engine::policy::SourcePolicy;
+use crate::engine::policy::{AnonymousConsumers, Policy, SourcePolicy};
 use crate::engine::probe::Probe;
 use crate::engine::rotation::KeyRef;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
@@ -47,6 +47,7 @@ pub fn wire(
                 tracked.entry(source.clone()).or_default().push(TrackedKey {
                     fingerprint: resolved.fingerprint,
                     raw: resolved.raw.clone(),
+                    anonymous: credential.policy.anonymous,
                 });
             }
         }
@@ -65,12 +66,13 @@ pub fn wire(
     }
     // Keys that a rotation brought along are looked for as long as the rotation is known.
     for declaration in &state.rotations {
+        let credential = credentials.iter().find(|decl| decl.name == declaration.credential);
+        let anonymous = credential.map_or_else(Policy::default, |decl| decl.policy.clone());
         for source in &declaration.sources {
+            // A key that is configured, too, is one key: the matcher unites what is known of it.
             let keys = tracked.entry(source.clone()).or_default();
             for key in [&declaration.old_key, &declaration.new_key] {
-                if keys.iter().all(|known| known.fingerprint != key.fingerprint) {
-                    keys.push(TrackedKey::of(key));
-                }
+                keys.push(TrackedKey::of(key, anonymous.anonymous));
             }
         }
     }
@@ -82,6 +84,7 @@ pub fn wire(
             message: error.to_string(),
         })?;
         let keys = tracked.remove(&source.name).unwrap_or_default();
+        let fingerprints: BTreeSet<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
         let (probes, _) = probes.remove(&source.name).unwrap_or_default();
         let policy = SourcePolicy { probes, ..source.policy.clone() };
         sources.push(SourceDecl {
@@ -89,8 +92,10 @@ pub fn wire(
             layout: parser.layout_digest(),
             places: parser.places().to_vec(),
             policy: policy.clone(),
-            tracked: keys.iter().map(|key| key.fingerprint).collect(),
+            tracked: fingerprints.into_iter().collect(),
         });
+        let mut matcher = Matcher::new(parser, keys, secret.clone());
+        state.issued.iter().for_each(|issued| matcher.take_issued(issued));
         let tolerances = config
             .credentials
             .iter()
@@ -99,11 +104,11 @@ pub fn wire(
         files.push(FileSource {
             name: source.name.clone(),
             patterns: source.paths.clone(),
-            matcher: Matcher::new(parser, keys, secret.clone()),
+            matcher,
             policy,
             future_tolerance: tolerances
                 .min()
-                .unwrap_or_else(|| crate::engine::policy::Policy::default().future_tolerance),
+                .unwrap_or_else(|| Policy::default().future_tolerance),
         });
     }
     let tailer =
@@ -141,7 +146,11 @@ fn probes_of(
                 every: probe.every,
                 within: probe.within,
             });
-            tracked.push(TrackedKey { fingerprint: key.fingerprint, raw: key.raw.clone() });
+            tracked.push(TrackedKey {
+                fingerprint: key.fingerprint,
+                raw: key.raw.clone(),
+                anonymous: AnonymousConsumers::Pooled,
+            });
         }
     }
     Ok(probes)

@@ -11,6 +11,7 @@ use crate::engine::answer::{
 };
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::evidence::Source;
+use crate::engine::ledger::Issues;
 use crate::engine::migration::{self, Migrant};
 use crate::engine::readiness::Facts;
 use crate::engine::rotation::{KeyRef, Rotation};
@@ -34,6 +35,8 @@ pub struct Case<'a> {
     pub watermark: Option<Timestamp>,
     pub window: RequiredWindow,
     pub migrants: Vec<Migrant<'a>>,
+    /// What A was seen to issue.
+    pub issues: Option<Issues>,
     pub jobs: Vec<JobStanding<'a>>,
     /// Latest effective time of a presentation of A that counts.
     pub last_old: Option<Timestamp>,
@@ -65,6 +68,8 @@ impl<'a> Case<'a> {
             let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
             source.and_then(|source| standing::source_watermark(source, counts))
         }));
+        let old_key = rotation.declaration.old_key.fingerprint;
+        let issues = facts.ledger.key(old_key).and_then(|used| used.issues);
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
         let lateness = known
             .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
@@ -77,6 +82,7 @@ impl<'a> Case<'a> {
             now,
             watermark,
             window: RequiredWindow { span: None, terms: Vec::new(), required: Duration::ZERO },
+            issues,
             last_old: None,
             observing_since: observing_since(rotation, &sources),
             lateness: lateness.max().unwrap_or_default(),
@@ -106,14 +112,16 @@ impl<'a> Case<'a> {
         let jobs = awaited.map(|it| it.longest_interval.saturating_add(it.job.max_runtime)).max();
         let jobs = jobs.unwrap_or_default();
         let longest = policy.quiet_period.max(policy.monitoring_cycle).max(cadence).max(jobs);
-        let required =
-            longest.saturating_add(policy.max_session_lifetime).saturating_add(policy.clock_skew);
+        // While a session lives A looks quiet, and whoever holds one comes back to A when it ends.
+        let sessions = self.issues.map_or(Duration::ZERO, |issues| issues.lifetime);
+        let sessions = policy.max_session_lifetime.max(sessions);
+        let required = longest.saturating_add(sessions).saturating_add(policy.clock_skew);
         let terms = vec![
             ("quiet_period", policy.quiet_period),
             ("monitoring_cycle", policy.monitoring_cycle),
             ("cadence", cadence),
             ("jobs", jobs),
-            ("max_session_lifetime", policy.max_session_lifetime),
+            ("max_session_lifetime", sessions),
             ("clock_skew", policy.clock_skew),
         ];
         (terms, required)

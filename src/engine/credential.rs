@@ -88,6 +88,19 @@ impl FingerprintSecret {
         Fingerprint(bytes)
     }
 
+    /// Returns a hash of the address or user agent of a consumer: to count them, not to know them.
+    pub fn address_hash(&self, raw: &[u8]) -> u64 {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        // No key begins like this: an address never looks like one that is tracked.
+        mac.update(b"keydrain address\0");
+        mac.update(raw);
+        let full = mac.finalize().into_bytes();
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&full[..8]);
+        u64::from_be_bytes(bytes)
+    }
+
     /// Returns a value that changes when the secret does and tells nothing else of it.
     ///
     /// The state keeps it, so that a changed secret is noticed before any key is matched.

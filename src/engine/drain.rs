@@ -26,6 +26,7 @@ use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
 use crate::engine::evidence::{Source, Taken};
 use crate::engine::ledger::{Ledger, MAX_CONSUMERS};
+use crate::engine::policy::AnonymousConsumers;
 use crate::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
 };
@@ -111,6 +112,10 @@ impl Drain {
         for gap in state.gaps {
             drain.source_mut(&gap.source.clone()).gaps.push(gap);
         }
+        state.issued.iter().for_each(|issued| drain.ledger.add_issued(issued));
+        for pool in &state.pools {
+            drain.ledger.add_pool(pool);
+        }
         for declaration in state.rotations {
             drain.restore_rotation(declaration, &state.journal);
         }
@@ -177,6 +182,8 @@ impl Drain {
             self.note_gap(gap);
         }
         self.ledger.take(&mut delta.cells);
+        delta.issued.iter().for_each(|issued| self.ledger.add_issued(issued));
+        self.commit.pools.extend(delta.pools.iter().filter_map(|pool| self.ledger.add_pool(pool)));
         if delta.future_event {
             // Renewed while it lasts, at most twice a minute.
             let until = delta.arrival.plus(Duration::from_secs(30));
@@ -347,14 +354,22 @@ impl Drain {
         decl.map(|decl| decl.keys.clone())
     }
 
-    /// Returns the keys of a rotation that a source of it is not matched against yet.
+    /// Returns how the anonymous consumers of a credential are kept.
+    pub fn anonymous_of(&self, credential: &CredentialName) -> AnonymousConsumers {
+        let decl = self.declared.credentials.iter().find(|decl| decl.name == *credential);
+        decl.map_or(AnonymousConsumers::Pooled, |decl| decl.policy.anonymous)
+    }
+
+    /// Returns the keys of a rotation that a source of it is not matched against yet, or for which
+    /// it keeps anonymous consumers in another way: another credential may have the same key.
     pub fn untracked(&self, id: &RotationId) -> Vec<(SourceName, Fingerprint)> {
         let Some(watched) = self.rotations.get(id) else { return Vec::new() };
         let declaration = &watched.rotation.declaration;
         let keys = [declaration.old_key.fingerprint, declaration.new_key.fingerprint];
         let pairs = declaration.sources.iter().flat_map(|source| keys.map(|key| (source, key)));
         let missing = pairs.filter(|(source, key)| {
-            self.sources.get(*source).is_none_or(|known| !known.is_matched(key))
+            let each = self.anonymous_of(&declaration.credential) == AnonymousConsumers::Each;
+            each || self.sources.get(*source).is_none_or(|known| !known.is_matched(key))
         });
         missing.map(|(source, key)| (source.clone(), key)).collect()
     }

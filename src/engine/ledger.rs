@@ -9,16 +9,18 @@
 //! cells are history only and may be rolled up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
 use crate::engine::cadence::Bursts;
 use crate::engine::credential::Fingerprint;
+use crate::engine::distinct::Distinct;
 use crate::engine::recent::Recent;
 use crate::engine::series::Series;
 use crate::engine::state::{Commit, KeyRecord, UsesRecord};
 use crate::engine::time::Timestamp;
-use crate::engine::usage::{Consumer, Outcome, Seconds, UsageCell};
+use crate::engine::usage::{Consumer, Issued, Outcome, PoolAddresses, Seconds, UsageCell};
 
 /// Most consumers of one key that are kept apart; all others are the one [`Consumer::Others`].
 ///
@@ -132,6 +134,19 @@ pub struct KeyUse {
     pub consumers: BTreeMap<Consumer, Presentations>,
     /// Presentations over time, by effective time.
     pub series: Series,
+    /// Addresses of the pool that presented it.
+    pub pool: Distinct,
+    /// What it issued; `None` if it was never seen to issue a session's key.
+    pub issues: Option<Issues>,
+}
+
+/// That a key was seen to issue keys of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issues {
+    /// How long the one may live that lives longest.
+    pub lifetime: Duration,
+    /// Effective time of the newest one whose use is not seen, because too many were issued.
+    pub beyond: Option<Timestamp>,
 }
 
 impl KeyUse {
@@ -230,6 +245,25 @@ impl Ledger {
     /// Returns the most consumers of one key that are kept apart.
     pub fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Adds what was issued to a key, new or stored.
+    pub fn add_issued(&mut self, issued: &Issued) {
+        let key = self.keys.entry(issued.root).or_default();
+        let lifetime = issued.lifetime;
+        let known = key.issues.get_or_insert(Issues { lifetime, beyond: None });
+        known.lifetime = known.lifetime.max(lifetime);
+        if issued.child.is_none() {
+            known.beyond = known.beyond.max(Some(issued.at));
+        }
+    }
+
+    /// Adds addresses of the pool, new or stored; returns all of the key if one was new.
+    pub fn add_pool(&mut self, pool: &PoolAddresses) -> Option<PoolAddresses> {
+        let known = &mut self.keys.entry(pool.key).or_default().pool;
+        known
+            .unite(&pool.addresses)
+            .then(|| PoolAddresses { key: pool.key, addresses: known.clone() })
     }
 
     /// Returns the consumers that presented `key`, with their presentations.

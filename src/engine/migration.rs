@@ -8,17 +8,18 @@
 //! taken for *gone* ([`Cadence::bound`]): it is shown as silent, as one that was never seen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
 use crate::engine::cadence::{Bursts, Cadence, stretched};
-use crate::engine::credential::SourceName;
+use crate::engine::credential::{ConsumerName, SourceName};
 use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{RosterEntry, Rotation};
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::{Consumer, Outcome};
+use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
 use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 
 /// One consumer of a rotation, with what the log shows of it.
@@ -26,10 +27,8 @@ use crate::engine::view::{ConsumerState, ConsumerUse, ConsumerView};
 pub struct Migrant<'a> {
     /// Its name, or that of the pool.
     pub name: &'a str,
-    /// Whether it is known by more than its address.
-    pub named: bool,
-    /// Whether it stands for all beyond the number of consumers that are kept apart.
-    pub others: bool,
+    /// What is known of it.
+    pub kind: ConsumerKind,
     /// Its entry in the roster.
     pub roster: Option<&'a RosterEntry>,
     /// Its presentations of the old key.
@@ -59,33 +58,32 @@ pub fn migrants<'a>(
     let declaration = &rotation.declaration;
     let old = ledger.of_key(declaration.old_key.fingerprint);
     let new = ledger.of_key(declaration.new_key.fingerprint);
-    let mut all: BTreeMap<(&str, bool, bool), Migrant<'a>> = BTreeMap::new();
-    let mut meet = |name: &'a str, named: bool, others: bool, note: &dyn Fn(&mut Migrant<'a>)| {
-        note(all.entry((name, named, others)).or_insert(Migrant::unseen(name, named, others)));
+    // A pool is one consumer, and a roster or a job may name it; so is an address kept apart.
+    let kind_of = |name: &Arc<str>| {
+        let address = Consumer::Address(ConsumerName::new(Arc::clone(name)));
+        let is_address = [old, new].into_iter().flatten().any(|all| all.contains_key(&address));
+        match &**name {
+            Consumer::POOL => ConsumerKind::Pool,
+            Consumer::OTHERS => ConsumerKind::Others,
+            _ if is_address => ConsumerKind::Address,
+            _ => ConsumerKind::Named,
+        }
+    };
+    let mut all: BTreeMap<(&str, ConsumerKind), Migrant<'a>> = BTreeMap::new();
+    let mut meet = |name: &'a str, kind: ConsumerKind, note: &dyn Fn(&mut Migrant<'a>)| {
+        note(all.entry((name, kind)).or_insert(Migrant::unseen(name, kind)));
     };
     for entry in &declaration.roster {
-        // A pool is one consumer, and a roster may name it.
-        let named = *entry.name != *Consumer::POOL;
-        let others = *entry.name == *Consumer::OTHERS;
-        meet(&entry.name, named, others, &|migrant| migrant.roster = Some(entry));
+        meet(&entry.name, kind_of(&entry.name), &|migrant| migrant.roster = Some(entry));
     }
     for (consumer, uses) in old.into_iter().flatten() {
-        let others = *consumer == Consumer::Others;
-        meet(consumer.as_str(), consumer.is_named(), others, &|migrant| migrant.old = Some(uses));
+        meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.old = Some(uses));
     }
     for (consumer, uses) in new.into_iter().flatten() {
-        let others = *consumer == Consumer::Others;
-        meet(consumer.as_str(), consumer.is_named(), others, &|migrant| migrant.new = Some(uses));
+        meet(consumer.as_str(), consumer.kind(), &|migrant| migrant.new = Some(uses));
     }
     for job in &declaration.jobs {
-        let name = &*job.consumer;
-        let pool = name == Consumer::POOL;
-        // Known by that name already, whichever way; a client called `anonymous` is not the pool.
-        let others = name == Consumer::OTHERS;
-        let known = |named| all.contains_key(&(name, named, others));
-        if !known(false) && (pool || !known(true)) {
-            all.insert((name, !pool, others), Migrant::unseen(name, !pool, others));
-        }
+        meet(&job.consumer, kind_of(&job.consumer), &|_| {});
     }
     let mut all: Vec<Migrant<'a>> = all.into_values().collect();
     // A watermark from a clock that was ahead proves no silence.
@@ -113,11 +111,10 @@ pub fn lost_spans<'s>(
 
 impl<'a> Migrant<'a> {
     /// Makes a consumer of which nothing was seen.
-    fn unseen(name: &'a str, named: bool, others: bool) -> Self {
+    fn unseen(name: &'a str, kind: ConsumerKind) -> Self {
         Self {
             name,
-            named,
-            others,
+            kind,
             roster: None,
             old: None,
             new: None,
@@ -164,11 +161,16 @@ impl<'a> Migrant<'a> {
         retired.is_some_and(|at| self.last_old().is_none_or(|last| last <= *at))
     }
 
+    /// Tells whether a job of the consumer `name` is its.
+    pub(super) fn has_job_of(&self, name: &str) -> bool {
+        self.name == name && self.may_be_named()
+    }
+
     /// Tells whether the journal can mean it: a client that calls itself as a pool is not the pool.
     fn may_be_named(&self) -> bool {
         match self.name {
-            Consumer::POOL => !self.named,
-            Consumer::OTHERS => self.others,
+            Consumer::POOL => self.kind == ConsumerKind::Pool,
+            Consumer::OTHERS => self.kind == ConsumerKind::Others,
             _ => true,
         }
     }
@@ -295,7 +297,7 @@ impl<'a> Migrant<'a> {
         };
         ConsumerView {
             consumer: self.name.to_owned(),
-            named: self.named && !self.others,
+            named: self.kind == ConsumerKind::Named,
             owner: self.roster.and_then(|entry| entry.owner.as_deref()).map(str::to_owned),
             third_party: self.roster.is_some_and(|entry| entry.third_party),
             state: self.state,

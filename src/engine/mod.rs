@@ -17,6 +17,10 @@ pub mod parse;
 
 pub mod scan;
 
+pub mod distinct;
+
+pub mod sessions;
+
 pub mod usage;
 
 pub mod coverage;

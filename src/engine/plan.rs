@@ -15,6 +15,7 @@ use crate::engine::declaration::{Job, RosterEntry};
 use crate::engine::ledger::{KeyUse, Presentations};
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::Consumer;
 use crate::engine::wording::{humane, several};
 
 /// What a plan rests on, besides `now`.
@@ -104,7 +105,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     let all = || used.into_iter().flat_map(|used| &used.consumers);
     let synthetic = |name: &str| facts.roster.iter().any(|e| *e.name == *name && e.synthetic);
     let mut consumers: Vec<(ConsumerPlan, Duration)> = all()
-        .filter(|(consumer, _)| !consumer.is_named() || !synthetic(consumer.as_str()))
+        .filter(|(consumer, _)| **consumer == Consumer::Anonymous || !synthetic(consumer.as_str()))
         .map(|(consumer, uses)| of_consumer(consumer.as_str(), uses, facts.policy))
         .collect();
     // Those of whom nothing is known come first: they need a person's eye.
@@ -225,7 +226,12 @@ fn required_quiet(facts: &Facts<'_>, quiet: Duration, consumers: &[ConsumerPlan]
         };
         terms.push(Term { name: "jobs", value, reason });
     }
-    terms.push(term("max_session_lifetime", policy.max_session_lifetime, "policy, added"));
+    let issued = facts.key.and_then(|(_, used)| used.issues).map(|issues| issues.lifetime);
+    let (sessions, why) = match issued.filter(|issued| *issued > policy.max_session_lifetime) {
+        Some(issued) => (issued, "of the sessions that were bought with the key, added"),
+        None => (policy.max_session_lifetime, "policy, added"),
+    };
+    terms.push(term("max_session_lifetime", sessions, why));
     terms.push(term("clock_skew", policy.clock_skew, "policy, added"));
     terms
 }

@@ -131,7 +131,7 @@ fn verdict_of(blockers: &[Blocker]) -> Verdict {
 type Rule = fn(&Case<'_>, &mut Vec<Blocker>);
 
 /// The rules, in the order of precedence and of [`Code::ALL`]: each says when its code stands.
-const RULES: [(Code, Rule); 31] = [
+const RULES: [(Code, Rule); 32] = [
     // Proof: something was seen that stands against it.
     (Code::OldKeyInUse, usage::old_key_in_use),
     (Code::OldKeyDenied, usage::old_key_denied),
@@ -158,6 +158,7 @@ const RULES: [(Code, Rule); 31] = [
     (Code::Rejects, sources::rejects),
     (Code::PositiveOnly, controls::positive_only),
     (Code::ConsumerLimit, consumers::consumer_limit),
+    (Code::ConsumerLimit, usage::session_limit),
     (Code::ClockSuspect, sources::clock_suspect),
     // Absence: evidence is complete, and the quiet is not.
     (Code::QuietRunning, usage::quiet_running),

@@ -13,7 +13,6 @@ use crate::engine::job::ScheduledJob;
 use crate::engine::migration::Migrant;
 use crate::engine::readiness::Facts;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::Consumer;
 use crate::engine::view::ConsumerState;
 
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -49,9 +48,9 @@ pub fn standings<'a>(facts: &Facts<'a>, migrants: &[Migrant<'a>]) -> Vec<JobStan
     let jobs = facts.rotation.jobs.iter();
     let standings = jobs.map(|scheduled| {
         let name = &*scheduled.job.consumer;
-        // A client that calls itself `anonymous` is not the pool.
-        let is_it = |m: &&Migrant<'_>| m.name == name && (!m.named || name != Consumer::POOL);
-        let consumer = migrants.iter().find(is_it);
+        // A client that calls itself `anonymous` is not the pool; an address goes before a name.
+        let named_so = migrants.iter().filter(|migrant| migrant.has_job_of(name));
+        let consumer = named_so.max_by_key(|migrant| migrant.kind);
         let state = consumer.map_or(ConsumerState::Silent, |consumer| consumer.state);
         let accepted = consumer.and_then(|consumer| Some(&consumer.new?.accepted));
         let used = accepted.and_then(|accepted| Some((accepted, first_use(facts, accepted)?)));

@@ -18,7 +18,8 @@ use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::series::Series;
 use crate::engine::time::{Span, Step, Timestamp};
 use crate::engine::usage::{
-    Anchor, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, UsageDelta,
+    Anchor, Consumer, FileId, GenerationNumber, Issued, LineCount, PoolAddresses, RejectedKey,
+    UsageDelta,
 };
 
 /// One declared source.
@@ -233,8 +234,10 @@ pub struct PublishedVerdict {
 /// stays; every other record replaces the one with the same key.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
-    /// New usage: cells and line counts are taken from here.
+    /// New usage: cells, line counts and issued keys are taken from here.
     pub deltas: Vec<UsageDelta>,
+    /// Changed pools: all of what is kept of each.
+    pub pools: Vec<PoolAddresses>,
     /// Who presented a key that the deltas touch: each as it is after them.
     pub uses: Vec<UsesRecord>,
     /// The keys that the deltas touch.
@@ -277,6 +280,7 @@ impl Commit {
     /// Tells whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
+            && self.pools.is_empty()
             && self.uses.is_empty()
             && self.keys.is_empty()
             && self.sources.is_empty()
@@ -309,6 +313,10 @@ pub struct State {
     pub generations: Vec<GenerationRecord>,
     /// Tracked keys.
     pub tracked: Vec<TrackedRecord>,
+    /// Addresses of the pools.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued and may live.
+    pub issued: Vec<Issued>,
     /// Sightings of probes, also of those no longer configured.
     pub probes: Vec<ProbeRecord>,
     /// Who presented which key.

@@ -24,6 +24,7 @@ use crate::engine::ledger::Presentations;
 use crate::engine::migration::Migrant;
 use crate::engine::policy::{Policy, ThresholdOf};
 use crate::engine::time::{Minute, Timestamp};
+use crate::engine::usage::ConsumerKind;
 use crate::engine::view::ConsumerState;
 
 /// The presentations of those whom a threshold is about.
@@ -41,7 +42,7 @@ pub struct Tolerance<'a> {
 /// Who has moved or is gone needs no tolerance. A health check is none of those that are cut off:
 /// the key that it presents is in use.
 fn is_about(migrant: &Migrant<'_>, policy: &Policy) -> bool {
-    let whose = policy.threshold_of == ThresholdOf::All || !migrant.named;
+    let whose = policy.threshold_of == ThresholdOf::All || migrant.kind == ConsumerKind::Pool;
     let stays = [ConsumerState::OnOld, ConsumerState::Mixed, ConsumerState::Regressed];
     policy.threshold > 0 && whose && stays.contains(&migrant.state) && !migrant.is_synthetic()
 }

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use crate::engine::credential::{ConsumerName, Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::distinct::Distinct;
 use crate::engine::time::{Minute, Timestamp};
 
 /// What became of a request, by its status.
@@ -53,7 +54,23 @@ pub enum Consumer {
     Named(ConsumerName),
     /// Everybody known only by address or user agent, as one pool.
     Anonymous,
+    /// One known only by its address or user agent, and kept apart (`anonymous = "each"`): never
+    /// equal to one that is named like it.
+    Address(ConsumerName),
     /// Everybody beyond the number of consumers of a key that are kept apart, as one pool.
+    Others,
+}
+
+/// What is known of a consumer. Two of different kinds may have the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConsumerKind {
+    /// Nothing, of many: a pool.
+    Pool,
+    /// A name.
+    Named,
+    /// An address or user agent.
+    Address,
+    /// Nothing, of all beyond the number that is kept apart.
     Others,
 }
 
@@ -64,20 +81,30 @@ impl Consumer {
     /// then the name of one [`Named`](Self::Named) consumer.
     pub const OTHERS: &'static str = "(others)";
 
-    /// Tells whether it is known by more than its address; the others are, though not one by one.
+    /// Tells whether it is one that is known by more than its address.
     pub const fn is_named(&self) -> bool {
-        !matches!(self, Self::Anonymous)
+        matches!(self, Self::Named(_))
     }
 
-    /// Tells whether it stands for many.
+    /// Tells whether it stands for many: an address that is kept apart does not.
     pub const fn is_pool(&self) -> bool {
         matches!(self, Self::Anonymous | Self::Others)
+    }
+
+    /// Returns what is known of it.
+    pub const fn kind(&self) -> ConsumerKind {
+        match self {
+            Self::Named(_) => ConsumerKind::Named,
+            Self::Anonymous => ConsumerKind::Pool,
+            Self::Address(_) => ConsumerKind::Address,
+            Self::Others => ConsumerKind::Others,
+        }
     }
 
     /// Returns the name to show.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Named(name) => name.as_str(),
+            Self::Named(name) | Self::Address(name) => name.as_str(),
             Self::Anonymous => Self::POOL,
             Self::Others => Self::OTHERS,
         }
@@ -171,7 +198,8 @@ pub struct UsageCell {
     /// Minute of effective time.
     pub minute: Minute,
     /// Whether its lines count from their arrival: read late, or dated in the future. Such a line
-    /// shows that a key was presented, and not when: it proves nothing else.
+    /// shows that a key was presented, and not when: it proves nothing else. Neither does the denial
+    /// of a session's key, which is not the key.
     pub late: bool,
     /// The presentations.
     pub tally: Tally,
@@ -234,6 +262,28 @@ pub struct RejectedKey {
     pub at: Timestamp,
 }
 
+/// Addresses of the pool that presented a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolAddresses {
+    /// The key.
+    pub key: Fingerprint,
+    /// How many there are, about.
+    pub addresses: Distinct,
+}
+
+/// A session's key that was issued to a tracked key, or to a session of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The tracked key at the end of the line of descent.
+    pub root: Fingerprint,
+    /// The session's key; `None` where more were issued than are kept: its use is not seen.
+    pub child: Option<Fingerprint>,
+    /// Effective time of the request that it was issued to.
+    pub at: Timestamp,
+    /// How long it may live.
+    pub lifetime: Duration,
+}
+
 /// What one scanned chunk of one generation adds to counts, offsets and evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageDelta {
@@ -257,6 +307,10 @@ pub struct UsageDelta {
     pub arrival: Timestamp,
     /// Usage of tracked keys.
     pub cells: Vec<UsageCell>,
+    /// Addresses of the pool, by key.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued, those known already left out.
+    pub issued: Vec<Issued>,
     /// Lines per minute.
     pub lines: Vec<LineCount>,
     /// Well-formed lines with a key that is not tracked: one counter, so a spray costs no memory.

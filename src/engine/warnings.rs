@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::engine::answer::{Warning, WarningCode};
 use crate::engine::case::Case;
 use crate::engine::credential::SourceName;
+use crate::engine::distinct::Distinct;
 use crate::engine::evidence::Source;
 use crate::engine::ledger::KeyUse;
 use crate::engine::rotation::Phase;
 use crate::engine::standing;
-use crate::engine::usage::Outcome;
+use crate::engine::usage::{Consumer, ConsumerKind, Outcome};
 use crate::engine::wording::humane;
 
 /// Returns all warnings of a case, without repeats, in order of code and subject.
@@ -21,15 +22,41 @@ pub(super) fn warnings(case: &Case<'_>) -> Vec<Warning> {
     sources(case, &mut found);
     sparse(case, &mut found);
     threshold(case, &mut found);
-    if case.migrants.iter().any(|migrant| !migrant.named && migrant.roster.is_none()) {
-        let message = "requests known only by their address are pooled as one consumer; log a client \
-                       name to tell them apart";
-        found.push(warning(WarningCode::ConsumersUnidentified, "anonymous", message.to_owned()));
-    }
+    unidentified(case, &mut found);
     consumer_limit(case, &mut found);
     found.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
     found.dedup_by(|a, b| (a.code, &a.subject) == (b.code, &b.subject));
     found
+}
+
+fn unidentified(case: &Case<'_>, found: &mut Vec<Warning>) {
+    let unknown = || case.migrants.iter().filter(|one| one.roster.is_none());
+    if unknown().any(|one| one.kind == ConsumerKind::Pool) {
+        let mut addresses = Distinct::default();
+        for key in [case.old_key(), case.new_key()] {
+            if let Some(used) = case.facts.ledger.key(key) {
+                addresses.unite(&used.pool);
+            }
+        }
+        let about = if addresses.is_exact() { "" } else { "about " };
+        let who = match addresses.count() {
+            0 => "requests that tell nobody are".to_owned(),
+            1 => "1 address is".to_owned(),
+            many => format!("{about}{many} addresses are"),
+        };
+        let message = format!(
+            "{who} pooled as one consumer; log a client name, or map them, to tell them apart"
+        );
+        found.push(warning(WarningCode::ConsumersUnidentified, Consumer::POOL, message));
+    }
+    let apart = unknown().filter(|one| one.kind == ConsumerKind::Address).count();
+    if apart > 0 {
+        let message = format!(
+            "consumers known only by their address or user agent: {apart}; what shares one counts as \
+             one, and what changes it as another"
+        );
+        found.push(warning(WarningCode::ConsumersUnidentified, "*", message));
+    }
 }
 
 /// Said from four fifths of the bound on.

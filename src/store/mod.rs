@@ -15,6 +15,7 @@ pub mod secret;
 mod blob;
 mod column;
 mod history;
+mod issued;
 mod journal;
 mod milestones;
 mod names;

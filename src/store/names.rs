@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
 use crate::engine::rotation::RotationId;
-use crate::engine::usage::Consumer;
+use crate::engine::usage::{Consumer, ConsumerKind};
 use crate::store::column::get_fingerprint;
 use crate::store::error::{Fault, StoreError};
 
@@ -92,12 +92,21 @@ impl Names {
         }
         let id = find_or_add(
             tx,
-            "SELECT id FROM consumer WHERE named = ?1 AND name = ?2",
-            "INSERT INTO consumer (named, name) VALUES (?1, ?2) RETURNING id",
-            (matches!(consumer, Consumer::Named(_)), consumer.as_str()),
+            "SELECT id FROM consumer WHERE kind = ?1 AND name = ?2",
+            "INSERT INTO consumer (kind, name) VALUES (?1, ?2) RETURNING id",
+            (number_of(consumer.kind()), consumer.as_str()),
         )?;
         self.consumers.insert(consumer.clone(), id);
         Ok(id)
+    }
+}
+
+fn number_of(kind: ConsumerKind) -> i64 {
+    match kind {
+        ConsumerKind::Pool => 0,
+        ConsumerKind::Named => 1,
+        ConsumerKind::Address => 2,
+        ConsumerKind::Others => 3,
     }
 }
 
@@ -144,14 +153,20 @@ impl Directory {
         let keys = entries(connection, "SELECT id, fingerprint FROM key", |row| {
             get_fingerprint(row, "fingerprint")
         })?;
-        let consumers = entries(connection, "SELECT id, named, name FROM consumer", |row| {
+        let consumers = entries(connection, "SELECT id, kind, name FROM consumer", |row| {
             let name: String = row.get("name")?;
-            let pools = [Consumer::Anonymous, Consumer::Others];
-            if row.get("named")? {
-                return Ok(Consumer::Named(ConsumerName::from_bytes(name.as_bytes())));
+            let known = ConsumerName::from_bytes(name.as_bytes());
+            let consumer = match row.get("kind")? {
+                0_i64 => Consumer::Anonymous,
+                1 => Consumer::Named(known),
+                2 => Consumer::Address(known),
+                3 => Consumer::Others,
+                _ => return Err(Fault::nonsense("consumer.kind", "no known kind")),
+            };
+            if consumer.is_pool() && consumer.as_str() != name {
+                return Err(Fault::nonsense("consumer", "a pool of no known name"));
             }
-            let pool = pools.into_iter().find(|pool| pool.as_str() == name);
-            pool.ok_or_else(|| Fault::nonsense("consumer", "a pool of no known name"))
+            Ok(consumer)
         })?;
         let rotations = entries(connection, "SELECT id, name FROM rotation", |row| {
             Ok(RotationId::new(row.get::<_, String>("name")?))

@@ -24,7 +24,7 @@ use crate::store::column::{
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{journal, milestones, uses};
+use crate::store::{issued, journal, milestones, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -43,6 +43,9 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         probes: all.probes()?,
         uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,
         keys: all.rows("SELECT * FROM key_use ORDER BY key", uses::key)?,
+        pools: all.rows("SELECT * FROM pool_address ORDER BY key", uses::pool)?,
+        issued: all
+            .rows("SELECT * FROM issued_key ORDER BY root, issued_at, child", issued::read)?,
         lines: all.rows("SELECT * FROM line_count ORDER BY step, minute, stream", line)?,
         rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key", reject)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,

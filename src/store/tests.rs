@@ -35,6 +35,8 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         anchor: Anchor::default(),
         arrival: event_at,
         cells: (0..cells).map(cell).collect(),
+        pools: Vec::new(),
+        issued: Vec::new(),
         lines: Vec::new(),
         other_keys: 0,
         newest_line_at: None,

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::engine::ledger::Presentations;
 use crate::engine::state::{KeyRecord, UsesRecord};
+use crate::engine::usage::PoolAddresses;
 use crate::store::blob;
 use crate::store::column::{count, get_count, get_instant_or_none, instant};
 use crate::store::error::Fault;
@@ -54,6 +55,24 @@ pub fn put(
         ])?;
     }
     Ok(())
+}
+
+/// Writes the addresses of changed pools, each in the place of the former row.
+pub fn put_pools(tx: &Connection, names: &mut Names, pools: &[PoolAddresses]) -> Result<(), Fault> {
+    let mut put = tx.prepare_cached("REPLACE INTO pool_address VALUES (?1, ?2)")?;
+    for pool in pools {
+        let hashes: Vec<u8> = pool.addresses.hashes().flat_map(u64::to_be_bytes).collect();
+        put.execute(params![names.key(tx, &pool.key)?, hashes])?;
+    }
+    Ok(())
+}
+
+/// Reads a row of `pool_address`.
+pub fn pool(row: &Row<'_>, names: &Directory) -> Result<PoolAddresses, Fault> {
+    let hashes: Vec<u8> = row.get("hashes")?;
+    let (hashes, _) = hashes.as_chunks::<8>();
+    let addresses = hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect();
+    Ok(PoolAddresses { key: names.key(row.get("key")?)?, addresses })
 }
 
 /// Reads a row of `key_use`.

@@ -17,7 +17,7 @@ use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{journal, milestones, ranges, uses};
+use crate::store::{issued, journal, milestones, ranges, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -25,11 +25,13 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for delta in &commit.deltas {
         let source = names.source(tx, &delta.source)?;
         add_cells(tx, names, source, &delta.cells)?;
+        issued::add(tx, names, &delta.issued)?;
         let stream = names.stream(tx, &delta.source, &delta.stream)?;
         add_lines(tx, stream, &delta.lines)?;
         add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
     }
     uses::put(tx, names, &commit.keys, &commit.uses)?;
+    uses::put_pools(tx, names, &commit.pools)?;
     for record in &commit.sources {
         put_source(tx, names, record)?;
     }

@@ -16,3 +16,4 @@ mod outages;
 mod raw_secrets;
 mod rotation;
 mod shop;
+mod trail;

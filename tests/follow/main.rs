@@ -10,5 +10,6 @@ mod looks;
 mod parts;
 mod restart;
 mod rotation;
+mod sessions;
 mod truncation;
 mod world;

@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
-use keydrain::engine::policy::{Completeness, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
 use keydrain::engine::state::{GenerationRecord, StreamRecord};
 use keydrain::engine::time::Timestamp;
@@ -153,7 +153,8 @@ impl World {
         );
         let raw = RawKey::new(KEY.as_bytes().to_vec());
         let fingerprint = secret.fingerprint(raw.expose());
-        let tracked = vec![TrackedKey { fingerprint, raw: Some(raw) }];
+        let tracked =
+            vec![TrackedKey { fingerprint, raw: Some(raw), anonymous: AnonymousConsumers::Pooled }];
         FileSource {
             name: SourceName::new("edge"),
             patterns: self.patterns.clone(),
@@ -332,7 +333,7 @@ impl World {
 
     pub fn deltas(&self) -> impl Iterator<Item = &UsageDelta> {
         self.reports.iter().filter_map(|report| match report {
-            Report::Delta(delta) => Some(delta),
+            Report::Delta(delta) => Some(&**delta),
             _ => None,
         })
     }

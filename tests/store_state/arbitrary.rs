@@ -19,8 +19,8 @@ use keydrain::engine::state::{
 };
 use keydrain::engine::time::{Minute, Span, Timestamp};
 use keydrain::engine::usage::{
-    Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, RejectedKey, Seconds, Tally,
-    UsageCell, UsageDelta,
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, PoolAddresses,
+    RejectedKey, Seconds, Tally, UsageCell, UsageDelta,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -28,7 +28,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::milestones::{a_checkpoint, a_summary, an_incident};
-use crate::model::{at, delta, generation_of, key, named};
+use crate::model::{address, at, delta, generation_of, key, named};
 
 fn a_source() -> impl Strategy<Value = SourceName> {
     select(vec!["edge", "inner", ""]).prop_map(SourceName::new)
@@ -48,6 +48,8 @@ fn a_consumer() -> impl Strategy<Value = Consumer> {
         Just(Consumer::Others),
         select(vec![Consumer::POOL, Consumer::OTHERS, "", "billing", "billing\u{0}", "x' OR 1"])
             .prop_map(named),
+        select(vec![Consumer::POOL, Consumer::OTHERS, "", "billing", "192.0.2.7"])
+            .prop_map(address),
     ]
 }
 
@@ -108,12 +110,16 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
         rejects,
     });
     let reject = (a_key(), an_instant()).prop_map(|(key, at)| RejectedKey { key, at });
+    let child = prop_oneof![4 => (0..9_u8).prop_map(|n| Some(key(n))), 1 => Just(None)];
+    let lifetime = select(vec![Duration::from_hours(12), Duration::from_hours(36)]);
+    let issued = (a_key(), child, an_instant(), lifetime)
+        .prop_map(|(root, child, at, lifetime)| Issued { root, child, at, lifetime });
     (
         (a_source(), a_stream(), 1..3_u64, 0..9_u64),
         (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),
-        (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3)),
+        (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3), vec(issued, 0..4)),
     )
-        .prop_map(|(place, file, (cells, lines, rejected_keys))| {
+        .prop_map(|(place, file, (cells, lines, rejected_keys, issued))| {
             let (source, stream, generation, len) = place;
             let ((device, inode, birth), anchor, inside_overlong, last_event) = file;
             UsageDelta {
@@ -125,6 +131,7 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
                 inside_overlong,
                 last_event,
                 cells,
+                issued,
                 lines,
                 rejected_keys,
                 ..delta(0, len)
@@ -289,6 +296,11 @@ fn a_violation() -> impl Strategy<Value = Violation> {
     )
 }
 
+fn a_pool() -> impl Strategy<Value = PoolAddresses> {
+    (a_key(), vec(any::<u64>(), 0..300))
+        .prop_map(|(key, hashes)| PoolAddresses { key, addresses: hashes.into_iter().collect() })
+}
+
 fn a_commit() -> impl Strategy<Value = Commit> {
     let tracked = (a_source(), a_key(), option::of(an_instant()))
         .prop_map(|(source, key, since)| TrackedRecord { source, key, since });
@@ -298,6 +310,7 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             (vec(tracked, 0..3), vec(a_probe_record(), 0..3)),
             vec(a_gap(), 0..2),
             vec(a_declaration(), 0..2),
+            vec(a_pool(), 0..3),
         ),
         (vec(an_entry(), 0..3), vec(a_violation(), 0..2), vec(a_span(), 0..2)),
         (vec(a_verdict(), 0..2), 0..9_u64, option::of(an_instant())),
@@ -314,6 +327,7 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             probes: found.0.1,
             gaps: found.1,
             rotations: found.2,
+            pools: found.3,
             journal: told.0,
             violations: told.1,
             clock_suspects: told.2,

@@ -1,18 +1,21 @@
 //! The ledger after a restart is the ledger before it, whatever was read, committed and lost.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use keydrain::engine::credential::Fingerprint;
 use keydrain::engine::drain::{Declared, Drain};
 use keydrain::engine::ledger::Ledger;
 use keydrain::engine::state::State;
 use keydrain::engine::time::{Minute, Timestamp};
-use keydrain::engine::usage::{Consumer, Outcome, Tally, UsageCell, UsageDelta};
+use keydrain::engine::usage::{
+    Consumer, Issued, Outcome, PoolAddresses, Tally, UsageCell, UsageDelta,
+};
 use keydrain::store::Store;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::model::{at, delta, key, named};
+use crate::model::{address, at, delta, key, named};
 
 /// Consumers that the ledger keeps apart; the histories have more.
 const LIMIT: usize = 3;
@@ -39,6 +42,10 @@ struct Use {
     times: i64,
     outcome: Outcome,
     late: bool,
+    /// Addresses of the pool, by their number.
+    addresses: u64,
+    /// A session key that was issued, and for how many hours; of 0 there were too many.
+    issued: Option<(u8, u64)>,
 }
 
 fn a_use() -> impl Strategy<Value = Use> {
@@ -47,8 +54,9 @@ fn a_use() -> impl Strategy<Value = Use> {
     let from = prop_oneof![4 => 0..90_000_i64, 1 => -40_000_000..0_i64];
     let every = select(vec![1, 2, 59, 61, 900, 4_000]);
     let outcome = select(Outcome::ALL.to_vec());
-    (1..3_u8, 0..6_usize, from, every, times, outcome, any::<bool>()).prop_map(
-        |(key, consumer, from, every, times, outcome, late)| Use {
+    let besides = (any::<bool>(), 0..400_u64, prop::option::of((0..4_u8, 1..37_u64)));
+    (1..3_u8, 0..6_usize, from, every, times, outcome, besides).prop_map(
+        |(key, consumer, from, every, times, outcome, (late, addresses, issued))| Use {
             key,
             consumer,
             from,
@@ -56,6 +64,8 @@ fn a_use() -> impl Strategy<Value = Use> {
             times,
             outcome,
             late,
+            addresses,
+            issued,
         },
     )
 }
@@ -74,11 +84,12 @@ fn cell(it: &Use, second: i64) -> UsageCell {
     let consumer = match it.consumer {
         0 => Consumer::Anonymous,
         1 => named(Consumer::OTHERS),
+        2 => address("consumer 3"),
         n => named(&format!("consumer {n}")),
     };
     // A late line shows an event time before its minute.
     let event_at = at(second - if it.late { 7_000 } else { 0 });
-    let effective = at(second).plus(std::time::Duration::from_nanos(7));
+    let effective = at(second).plus(Duration::from_nanos(7));
     UsageCell {
         key: key(it.key),
         consumer,
@@ -91,7 +102,16 @@ fn cell(it: &Use, second: i64) -> UsageCell {
 /// The chunk that shows a use; each chunk takes ten bytes.
 fn chunk(number: u64, it: &Use) -> UsageDelta {
     let cells = (0..it.times).map(|n| cell(it, it.from + n * it.every)).collect();
-    UsageDelta { cells, ..delta(10 * number, 10 * number + 10) }
+    let addresses = (0..it.addresses).map(|n| n.wrapping_mul(number | 1) << 20).collect();
+    let pools = vec![PoolAddresses { key: key(it.key), addresses }];
+    let issued = it.issued.map(|(child, hours)| Issued {
+        root: key(it.key),
+        child: (child > 0).then(|| key(100 + child)),
+        at: at(it.from),
+        lifetime: Duration::from_hours(hours),
+    });
+    let issued = Vec::from_iter(issued);
+    UsageDelta { cells, pools, issued, ..delta(10 * number, 10 * number + 10) }
 }
 
 fn engine(state: State) -> Drain {
@@ -211,6 +231,8 @@ fn a_thousand_busy_consumers_are_kept_with_each_commit() {
             times: 1,
             outcome: Outcome::Accepted,
             late: false,
+            addresses: 0,
+            issued: None,
         };
         let cells = (2..1_002).map(|consumer| cell(&busy(consumer), second)).collect();
         drain.take_delta(UsageDelta { cells, ..delta(10 * number, 10 * number + 10) });

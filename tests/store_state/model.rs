@@ -10,11 +10,12 @@ use keydrain::engine::ledger::{Ledger, MAX_CONSUMERS};
 use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
+use keydrain::engine::sessions::is_past;
 use keydrain::engine::state::{Commit, GenerationRecord, LineRecord, ProbeRecord, State};
 use keydrain::engine::time::{Step, Timestamp};
 use keydrain::engine::usage::{
-    Anchor, ByteRange, Consumer, FileId, GenerationNumber, LineCount, Outcome, RejectedKey, Tally,
-    UsageCell, UsageDelta,
+    Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, Outcome, RejectedKey,
+    Tally, UsageCell, UsageDelta,
 };
 use keydrain::store::Store;
 
@@ -38,6 +39,10 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
+pub fn address(text: &str) -> Consumer {
+    Consumer::Address(ConsumerName::from_bytes(text.as_bytes()))
+}
+
 pub const FILE: FileId = FileId { device: u64::MAX, inode: 1 << 63, birth: -1 };
 
 /// A delta of `edge` / `/var/log/a.log`, generation 1, without any usage.
@@ -53,6 +58,8 @@ pub fn delta(from: u64, to: u64) -> UsageDelta {
         anchor: Anchor::default(),
         arrival: at(0),
         cells: Vec::new(),
+        pools: Vec::new(),
+        issued: Vec::new(),
         lines: Vec::new(),
         other_keys: 0,
         newest_line_at: None,
@@ -192,6 +199,9 @@ impl Model {
             self.count(delta);
         }
         let state = &mut self.state;
+        for new in &commit.pools {
+            put(&mut state.pools, new, |old| old.key == new.key);
+        }
         for new in &commit.uses {
             put(&mut state.uses, new, |old| (old.key, &old.consumer) == (new.key, &new.consumer));
         }
@@ -282,6 +292,7 @@ impl Model {
                 }),
             }
         }
+        add_issued(&mut state.issued, &delta.issued);
         for new in &delta.rejected_keys {
             let same = |(source, stream, old): &&mut (SourceName, StreamName, RejectedKey)| {
                 (source, stream, old.key) == (&delta.source, &delta.stream, new.key)
@@ -293,6 +304,28 @@ impl Model {
             }
         }
     }
+}
+
+fn add_issued(all: &mut Vec<Issued>, more: &[Issued]) {
+    for new in more {
+        let same = |old: &&mut Issued| {
+            (old.root, old.child, old.lifetime) == (new.root, new.child, new.lifetime)
+        };
+        match all.iter_mut().find(same) {
+            Some(old) => old.at = old.at.max(new.at),
+            None => all.push(*new),
+        }
+    }
+    let known = all.clone();
+    let newer = |it: &Issued, than: &Issued| it.root == than.root && it.at > than.at;
+    all.retain(|it| {
+        let touched = more.iter().any(|new| new.root == it.root);
+        let past = known.iter().any(|new| newer(new, it) && is_past(it.at, new.at));
+        let newest = !known
+            .iter()
+            .any(|new| newer(new, it) && new.child.is_some() && new.lifetime == it.lifetime);
+        !touched || it.child.is_none() || !past || newest
+    });
 }
 
 fn same<T: Clone + PartialEq + Debug, K: Ord>(found: &[T], expected: &[T], by: impl Fn(&T) -> K) {
@@ -312,6 +345,8 @@ pub fn assert_same(found: &State, expected: &State) {
         (it.source.clone(), it.stream.clone(), it.number)
     });
     same(&found.tracked, &expected.tracked, |it| (it.source.clone(), it.key));
+    same(&found.pools, &expected.pools, |it| it.key);
+    same(&found.issued, &expected.issued, |it| (it.root, it.child, it.lifetime));
     same(&found.probes, &expected.probes, |it| (it.source.clone(), it.key));
     same(&found.uses, &expected.uses, |it| (it.key, it.consumer.clone()));
     same(&found.keys, &expected.keys, |it| it.key);

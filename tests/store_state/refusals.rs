@@ -112,7 +112,8 @@ fn a_table_of_a_consumer_that_no_version_writes_is_damage_too() {
         "UPDATE presentations SET presented = x'01000202000100'",
         "UPDATE presentations SET recent = x'00000000'",
         "UPDATE key_use SET series = x'0300'",
-        "UPDATE consumer SET named = 0",
+        "UPDATE consumer SET kind = 0",
+        "UPDATE consumer SET kind = 3",
     ] {
         let dir = tempfile::tempdir().unwrap();
         Store::open(dir.path()).unwrap().0.commit(&with_uses(counting(0, 3))).unwrap();

@@ -9,7 +9,7 @@ use keydrain::store::Store;
 use proptest::prelude::*;
 
 use crate::arbitrary;
-use crate::model::{Model, assert_same, cell, counting, declaration, entry, named};
+use crate::model::{Model, address, assert_same, cell, counting, declaration, entry, named};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
@@ -69,7 +69,7 @@ fn a_restart_keeps_the_secret_and_goes_on_adding() {
 }
 
 #[test]
-fn a_consumer_named_anonymous_is_not_the_pool() {
+fn a_consumer_named_anonymous_is_not_the_pool_and_neither_is_a_user_agent() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(dir.path()).unwrap();
     let mut commit = counting(0, 1);
@@ -77,13 +77,17 @@ fn a_consumer_named_anonymous_is_not_the_pool() {
         cell(1, Consumer::Anonymous, 0),
         cell(1, named(Consumer::POOL), 0),
         cell(1, Consumer::Anonymous, 1),
+        cell(1, address(Consumer::POOL), 0),
+        cell(1, address(Consumer::POOL), 1),
+        cell(1, address(Consumer::POOL), 2),
     ];
     store.commit(&commit).unwrap();
     let mut cells = store.cells().unwrap();
     cells.sort_by_key(|(_, cell)| cell.tally.counts[Outcome::Accepted as usize]);
     let found: Vec<_> =
         cells.into_iter().map(|(_, it)| (it.consumer, it.tally.counts[0])).collect();
-    assert_eq!(found, [(named(Consumer::POOL), 1), (Consumer::Anonymous, 2)]);
+    let pool = Consumer::POOL;
+    assert_eq!(found, [(named(pool), 1), (Consumer::Anonymous, 2), (address(pool), 3)]);
 }
 
 #[test]

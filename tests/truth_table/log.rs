@@ -1,5 +1,6 @@
 //! Lines of an nginx that logs the name of the key, as it writes them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use keydrain::engine::credential::{Fingerprint, FingerprintSecret};
@@ -26,9 +27,11 @@ pub const CREDENTIAL: &str = "payments-api";
 pub struct Line {
     /// Event time; the format shows milliseconds.
     pub event_at: Timestamp,
-    /// Name of the key, or `-`; after a `?` the key that stands in the query.
+    /// Name of the key, or `-`; after a `?` the key that stands in the query. `KEY>CHILD`: the
+    /// request was given the key of a session, which `CloudTrail` shows; of a role's session where
+    /// that begins with `role`.
     pub key: String,
-    /// The consumer; `-` for one known only by its address.
+    /// The consumer; `-` for one known only by its address, or the address.
     pub consumer: String,
     /// Status of the answer.
     pub status: u16,
@@ -42,7 +45,8 @@ impl Line {
         let nanos = self.event_at.as_nanos();
         let (seconds, millis) =
             (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000) / 1_000_000);
-        let Self { key, consumer, status, .. } = self;
+        let Self { key, status, .. } = self;
+        let (address, consumer) = self.address_and_name();
         let (key, query) = key.split_once('?').unwrap_or((key, ""));
         let target = if query.is_empty() {
             "/v1/pay".to_owned()
@@ -52,7 +56,38 @@ impl Line {
         let end = if self.garbled { "" } else { " HTTP/1.1\"" };
         let request = format!("\"GET {target}{end}");
         let tail = if self.garbled { String::new() } else { format!(" {status}") };
-        format!("192.0.2.7 {consumer} {key} {seconds}.{millis:03} {request}{tail}\n")
+        format!("{address} {consumer} {key} {seconds}.{millis:03} {request}{tail}\n")
+    }
+}
+
+impl Line {
+    /// Returns where the request came from, and the name of who sent it.
+    fn address_and_name(&self) -> (&str, &str) {
+        match self.consumer.parse::<IpAddr>() {
+            Ok(_) => (&self.consumer, "-"),
+            Err(_) => ("192.0.2.7", &self.consumer),
+        }
+    }
+
+    /// Writes the line as a record of CloudTrail.
+    pub fn record(&self) -> String {
+        let Self { event_at, key, status, .. } = self;
+        let (key, child) = key.split_once('>').map_or((&**key, None), |(k, c)| (k, Some(c)));
+        let (address, name) = self.address_and_name();
+        let key = if key == NO_KEY { String::new() } else { format!(r#""accessKeyId":"{key}","#) };
+        let arn = if name == "-" { String::new() } else { format!(r#""arn":"{name}","#) };
+        let error = if *status == 200 { "" } else { r#""errorCode":"AccessDenied","# };
+        let issued = child.map_or_else(String::new, |child| {
+            let event = if child.starts_with("role") { "AssumeRole" } else { "GetSessionToken" };
+            format!(
+                r#","eventName":"{event}","responseElements":{{"credentials":{{"accessKeyId":"{child}"}}}}"#
+            )
+        });
+        let record = format!(
+            r#"{{"eventTime":"{event_at}",{error}"userIdentity":{{{key}{arn}"type":"IAMUser"}},"sourceIPAddress":"{address}"{issued}}}"#
+        );
+        let end = if self.garbled { record.len() / 2 } else { record.len() };
+        format!("{}\n", &record[..end])
     }
 }
 
@@ -81,4 +116,12 @@ pub fn layout() -> Layout {
         vec![Place::Field("key_name".to_owned()), Place::Query("api_key".to_owned())],
         vec!["remote_user".to_owned(), "remote_addr".to_owned()],
     )
+}
+
+/// What a source is declared to be read as that has records of CloudTrail, one a line.
+pub const TRAIL: &str = "cloudtrail";
+
+/// Returns the format of records of CloudTrail.
+pub fn trail_layout() -> Layout {
+    Layout::new(FormatSpec::CloudTrail, Vec::new(), Vec::new())
 }

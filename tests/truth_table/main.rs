@@ -16,6 +16,10 @@ mod usage;
 
 mod consumers;
 
+mod addresses;
+
+mod sessions;
+
 mod places;
 
 mod cadence;

@@ -21,6 +21,9 @@ impl Model {
             self.count(delta);
         }
         let state = &mut self.0;
+        for new in commit.pools {
+            put(&mut state.pools, new, |a, b| a.key == b.key);
+        }
         for new in commit.uses {
             put(&mut state.uses, new, |a, b| (a.key, &a.consumer) == (b.key, &b.consumer));
         }
@@ -74,6 +77,15 @@ impl Model {
     fn count(&mut self, delta: &UsageDelta) {
         for new in &delta.lines {
             add_lines(&mut self.0.lines, delta, *new);
+        }
+        for new in &delta.issued {
+            // Nothing is forgotten here: what is past its lifetime the matcher forgets anew.
+            match self.0.issued.iter_mut().find(|old| {
+                (old.root, old.child, old.lifetime) == (new.root, new.child, new.lifetime)
+            }) {
+                Some(old) => old.at = old.at.max(new.at),
+                None => self.0.issued.push(*new),
+            }
         }
         let place = |key: &_| (delta.source.clone(), delta.stream.clone(), *key);
         let rejected = delta.rejected_keys.iter().map(place);

@@ -8,7 +8,7 @@ use keydrain::engine::plan::Plan;
 use keydrain::engine::rotation::{Job, JournalEvent, RosterEntry};
 
 use crate::story::{Story, at, minutes};
-use crate::world::{CREDENTIAL, NEW, OLD};
+use crate::world::{CREDENTIAL, NEW, OLD, TRAIL};
 
 fn before() -> Story {
     Story::new().started("20 00:00:00")
@@ -174,4 +174,23 @@ fn earlier_rotations_tell_how_long_moving_takes() {
     assert_eq!(done.overlap.value, minutes(90) + done.required);
     assert_eq!(plan_of(&story, Some(OLD), "12:00:10").unwrap().key.as_deref(), Some(OLD));
     assert_eq!(plan_of(&story, Some("typo"), "12:00:10"), Err(Unknown::Key));
+}
+
+#[test]
+fn sessions_that_the_key_was_seen_to_buy_lengthen_the_recommended_quiet() {
+    let trail = |declared| {
+        before()
+            .declared(|declared| TRAIL.clone_into(&mut declared.sources[0].layout))
+            .policy(move |it| it.max_session_lifetime = declared)
+            .uses(OLD, "batch", ["10:00:00"])
+    };
+    let sessions = |story: &Story| value_of(&plan(story), "max_session_lifetime");
+    for (declared, bought) in [(minutes(30), 36 * 60), (minutes(40 * 60), 40 * 60)] {
+        assert_eq!(sessions(&trail(declared)), Some(declared));
+        let story = trail(declared).issues("09:50:00", OLD, "batch", "session-1");
+        assert_eq!(sessions(&story), Some(minutes(bought)));
+        let plan = plan(&story);
+        let added = minutes(bought) + Duration::from_secs(5);
+        assert_eq!(plan.required, plan.quiet_period.value + added);
+    }
 }

@@ -193,6 +193,13 @@ impl Story {
         self
     }
 
+    /// An accepted request with `key` by `consumer` that was given the key `child` of a session.
+    pub fn issues(mut self, when: &str, key: &str, consumer: &str, child: &str) -> Self {
+        let line = a_line(at(when), &format!("{key}>{child}"), consumer, 200);
+        self.push_line(line, at(when), at(when));
+        self
+    }
+
     /// A line that nobody can understand, written after a readable one at `when`.
     pub fn garbled(mut self, when: &str, key: &str) -> Self {
         let line = Line { garbled: true, ..a_line(at(when), key, "checkout", 200) };

@@ -13,7 +13,7 @@ use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::ledger::MAX_CONSUMERS;
 use keydrain::engine::parse::{Layout, LineParser};
-use keydrain::engine::policy::{Completeness, Policy, SourcePolicy};
+use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
 
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
@@ -23,8 +23,10 @@ use keydrain::engine::view::Event;
 
 use crate::model::Model;
 
-pub use crate::log::{ACCESS_LOG, CREDENTIAL, EDGE, Line, NEW, NO_KEY, OLD, fingerprint, key_ref};
-use crate::log::{layout, secret};
+pub use crate::log::{
+    ACCESS_LOG, CREDENTIAL, EDGE, Line, NEW, NO_KEY, OLD, TRAIL, fingerprint, key_ref,
+};
+use crate::log::{layout, secret, trail_layout};
 
 /// Returns a source of key-name lines with the defaults of the configuration.
 pub fn a_source(name: &str) -> SourceDecl {
@@ -157,16 +159,23 @@ impl World {
                     source.tracked.push(key.fingerprint);
                 }
             }
+            let anonymous = self.declared.credentials.first().map(|c| c.policy.anonymous);
             let tracked = source.tracked.iter().map(|key| TrackedKey {
+                anonymous: anonymous.unwrap_or(AnonymousConsumers::Pooled),
                 fingerprint: *key,
                 raw: [OLD, NEW]
                     .into_iter()
                     .find(|name| fingerprint(name) == *key)
                     .map(|name| RawKey::new(name.as_bytes().to_vec())),
             });
-            let layout = self.layouts.get(source.name.as_str()).cloned().unwrap_or_else(layout);
+            let layout = match self.layouts.get(source.name.as_str()) {
+                Some(layout) => layout.clone(),
+                None if source.layout == TRAIL => trail_layout(),
+                None => layout(),
+            };
             let parser = LineParser::compile(&layout).expect("the layout is a good one");
-            let matcher = Matcher::new(parser, tracked.collect(), secret());
+            let mut matcher = Matcher::new(parser, tracked.collect(), secret());
+            state.issued.iter().for_each(|issued| matcher.take_issued(issued));
             self.matchers.insert(source.name.as_str().to_owned(), matcher);
         }
         self.cursors.clear();
@@ -242,7 +251,10 @@ impl World {
         written_at: Timestamp,
         now: Timestamp,
     ) {
-        let text: String = lines.iter().map(Line::text).collect();
+        let is_trail = |decl: &SourceDecl| decl.name.as_str() == place.0 && decl.layout == TRAIL;
+        let form =
+            if self.declared.sources.iter().any(is_trail) { Line::record } else { Line::text };
+        let text: String = lines.iter().map(form).collect();
         self.read_text(place, &text, written_at, now);
     }
 
@@ -268,6 +280,10 @@ impl World {
         };
         let usage =
             self.matchers.get_mut(source).expect("it is declared").scan(text.as_bytes(), &context);
+        for issued in &usage.issued {
+            // The reader tells all of its sources.
+            self.matchers.values_mut().for_each(|matcher| matcher.take_issued(issued));
+        }
         let from = cursor.offset;
         cursor.offset += text.len() as u64;
         cursor.frontier = cursor.frontier.max(usage.frontier);
@@ -276,6 +292,8 @@ impl World {
         let delta = a_delta(source, stream, ByteRange { from, to }, now);
         let delta = UsageDelta {
             cells: usage.cells,
+            pools: usage.pools,
+            issued: usage.issued,
             lines: usage.lines,
             other_keys: usage.other_keys,
             newest_line_at: Some(written_at.min(now)),
@@ -379,6 +397,8 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         anchor: Anchor::default(),
         arrival: now,
         cells: Vec::new(),
+        pools: Vec::new(),
+        issued: Vec::new(),
         lines: Vec::new(),
         other_keys: 0,
         newest_line_at: None,

@@ -125,14 +125,18 @@ pub fn write(
     Block::of(candidate, places).write(out, path)
 }
 
-/// The daemon does not follow `CloudTrail`'s files: they are new ones every few minutes.
+/// The daemon does not follow the files of `CloudTrail`'s bucket: they are new ones every few minutes.
 fn cloudtrail(out: &mut impl Write, path: &Path, finding: &Finding) -> io::Result<()> {
     if finding.with_key == 0 {
         writeln!(out, "these records name no access key: the calls were made without one")?;
     }
     let file =
         if is_stdin(path) { "FILE…".to_owned() } else { quoted(&path.display().to_string()) };
-    writeln!(out, "the daemon does not follow CloudTrail's files; count them with")?;
+    writeln!(
+        out,
+        "the daemon follows a log with one record a line (`format = \"cloudtrail\"`), not the files of \
+         CloudTrail's bucket; count those with"
+    )?;
     writeln!(out, "\nkeydrain scan --format cloudtrail {file}")
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::time::Duration;
 
 use super::layout::MAX_PLACES;
 use crate::engine::time::Timestamp;
@@ -99,4 +100,6 @@ pub struct AccessEvent<'a> {
     pub event_id: Option<&'a [u8]>,
     /// The key that this request was given, derived from the one it presented: a session's.
     pub issued: Option<&'a [u8]>,
+    /// How long that key may live; zero where none was issued.
+    pub issued_lifetime: Duration,
 }

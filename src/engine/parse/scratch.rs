@@ -3,6 +3,8 @@
 //! A value stands in the record itself or, decoded, in a buffer: a [`Text`] says where. So a format
 //! that does not fit leaves nothing borrowed behind, and the next one can be tried.
 
+use std::time::Duration;
+
 use zeroize::Zeroizing;
 
 use super::event::{AccessEvent, Keys};
@@ -89,6 +91,8 @@ pub(super) struct Facts {
     pub event_id: Option<Text>,
     /// The key that was issued.
     pub issued: Option<Text>,
+    /// How long that key may live.
+    pub issued_lifetime: Duration,
 }
 
 impl Facts {
@@ -102,6 +106,7 @@ impl Facts {
             places: [0; MAX_PLACES],
             event_id: None,
             issued: None,
+            issued_lifetime: Duration::ZERO,
         }
     }
 
@@ -125,6 +130,7 @@ impl Facts {
             masked: self.keys.contains(&InPlace::Masked),
             event_id: self.event_id.map(text),
             issued: self.issued.map(text),
+            issued_lifetime: self.issued_lifetime,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::ledger::MAX_NAME_BYTES;
 use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::ConsumerKind;
 use crate::engine::view::ConsumerState;
 use crate::engine::wording::humane;
 
@@ -120,7 +121,7 @@ pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
 /// Of A: one of the others may be silent since long, and hold A still. Of B: what one of them does
 /// with B is not seen, so nobody can say for whom B fails.
 pub(super) fn consumer_limit(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let others = case.migrants.iter().find(|migrant| migrant.others);
+    let others = case.migrants.iter().find(|migrant| migrant.kind == ConsumerKind::Others);
     let excused = [ConsumerState::Retired, ConsumerState::Waived];
     let Some(others) = others.filter(|others| !excused.contains(&others.state)) else { return };
     for (key, uses) in [(case.old_name(), others.old), (case.new_name(), others.new)] {

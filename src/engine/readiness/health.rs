@@ -4,6 +4,7 @@ use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::new_key;
 use crate::engine::rotation::Phase;
+use crate::engine::usage::ConsumerKind;
 use crate::engine::wording::{humane, percent};
 
 pub(super) fn incident_open(case: &Case<'_>, out: &mut Vec<Blocker>) {
@@ -36,7 +37,8 @@ pub(super) fn wrong_phase(case: &Case<'_>, out: &mut Vec<Blocker>) {
 
 pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
     // A health check may be among the consumers beyond the bound.
-    let news = case.migrants.iter().filter(|migrant| !migrant.is_synthetic() && !migrant.others);
+    let others = ConsumerKind::Others;
+    let news = case.migrants.iter().filter(|it| !it.is_synthetic() && it.kind != others);
     let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).max();
     let used = match (last_new, case.last_old) {
         (Some(new), Some(old)) => new > old,

@@ -3,6 +3,7 @@
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::rotation::Attestation;
+use crate::engine::sessions::MAX_CHILDREN;
 use crate::engine::usage::Outcome;
 use crate::engine::wording::humane;
 
@@ -44,5 +45,21 @@ pub(super) fn quiet_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let clears = case.quiet_since(quiet_from);
         let blocker = Blocker::new(Code::QuietRunning, case.old_name(), message);
         out.push(blocker.since(Some(quiet_from)).clears(clears));
+    }
+}
+
+/// More sessions than are kept apart: what the others do is not seen to be a use of A.
+pub(super) fn session_limit(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    let Some(beyond) = case.issues.and_then(|issues| issues.beyond) else { return };
+    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    if beyond > from {
+        let message = format!(
+            "more than {MAX_CHILDREN} sessions of {} live at a time, and the use of those beyond is \
+             not seen; it clears when they have ended",
+            case.old_name()
+        );
+        let clears = case.reached_at(beyond.plus(case.window.required));
+        let blocker = Blocker::new(Code::ConsumerLimit, "*", message);
+        out.push(blocker.since(Some(beyond)).clears(clears));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::credential::PlaceName;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
+use crate::engine::usage::{Issued, LineCount, PoolAddresses, RejectedKey, UsageCell};
 
 /// What is known when a chunk of one generation is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct ChunkContext {
 pub struct ChunkUsage {
     /// Usage of tracked keys, sorted by key, consumer and minute.
     pub cells: Vec<UsageCell>,
+    /// Addresses of the pool, sorted by key.
+    pub pools: Vec<PoolAddresses>,
+    /// Session keys that were issued, those known already left out, in the order of the lines.
+    pub issued: Vec<Issued>,
     /// Lines per minute, sorted.
     pub lines: Vec<LineCount>,
     /// Well-formed lines that carry keys, none of them tracked.

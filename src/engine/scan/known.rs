@@ -1,11 +1,13 @@
 //! Which tracked key a value of a log is, if any.
 //!
-//! A value is tracked when it equals a raw key or when its fingerprint is tracked. A value is
-//! hashed once, however often it comes: the answer is remembered in a cache of bounded size, so a
-//! spray of random keys costs time but no memory. Where every tracked key has a raw form nothing
-//! is hashed at all.
+//! A value is tracked when it equals a raw key, when its fingerprint is tracked, or when it was
+//! issued to a tracked key: a session's key is the key it came from. A value is hashed once,
+//! however often it comes: its fingerprint is remembered in a cache of bounded size, so a spray of
+//! random keys costs time but no memory. Where every tracked key has a raw form, and none has
+//! issued another, nothing is hashed at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use memchr::memmem;
@@ -13,6 +15,10 @@ use memchr::memmem;
 use super::intern::Interner;
 use crate::engine::credential::{Fingerprint, FingerprintSecret, RawKey};
 use crate::engine::declaration::KeyRef;
+use crate::engine::policy::AnonymousConsumers;
+use crate::engine::sessions::{Children, Kept};
+use crate::engine::time::Timestamp;
+use crate::engine::usage::Issued;
 
 /// Values remembered before the cache begins anew.
 const CACHED_VALUES: usize = 64 << 10;
@@ -31,13 +37,24 @@ pub struct TrackedKey {
     /// The key itself where it is known (`secret_file`, `id`): it can then be found in lines that
     /// are not understood, too.
     pub raw: Option<RawKey>,
+    /// How those who present it without a name are kept.
+    pub anonymous: AnonymousConsumers,
 }
 
 impl TrackedKey {
     /// Makes the key to look for of a key that is known by name.
-    pub fn of(key: &KeyRef) -> Self {
+    pub fn of(key: &KeyRef, anonymous: AnonymousConsumers) -> Self {
         let raw = key.id.as_ref().map(|id| RawKey::new(id.as_bytes().to_vec()));
-        Self { fingerprint: key.fingerprint, raw }
+        Self { fingerprint: key.fingerprint, raw, anonymous }
+    }
+
+    /// Adds what else is known of the same key. Where one credential wants its anonymous consumers
+    /// one by one they are kept so for all.
+    fn unite(&mut self, other: Self) {
+        self.raw = other.raw.or(self.raw.take());
+        if other.anonymous == AnonymousConsumers::Each {
+            self.anonymous = AnonymousConsumers::Each;
+        }
     }
 }
 
@@ -48,13 +65,25 @@ pub struct Slot(usize);
 /// The tracked keys of one source.
 pub struct KnownKeys {
     keys: Vec<TrackedKey>,
+    /// What was issued to each of them.
+    children: Vec<Children>,
+    /// Fingerprints of keys and of their children.
     slots: HashMap<Fingerprint, Slot>,
     secret: Arc<FingerprintSecret>,
     /// Whether a key is known by its fingerprint alone.
     must_hash: bool,
     cache: Interner,
-    /// Answer for each cached value.
-    answers: Vec<Option<Slot>>,
+    /// What each cached value is.
+    answers: Vec<Answer>,
+}
+
+/// What a cached value is.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// A tracked key.
+    Key(Slot),
+    /// A value with this fingerprint: it may yet become, or cease to be, the child of a key.
+    Other(Fingerprint),
 }
 
 impl KnownKeys {
@@ -62,6 +91,7 @@ impl KnownKeys {
     pub fn new(keys: Vec<TrackedKey>, secret: Arc<FingerprintSecret>) -> Self {
         let mut known = Self {
             keys: Vec::new(),
+            children: Vec::new(),
             slots: HashMap::new(),
             secret,
             must_hash: false,
@@ -76,15 +106,74 @@ impl KnownKeys {
 
     /// Adds a key.
     pub fn add(&mut self, key: TrackedKey) {
-        if let Some(&Slot(slot)) = self.slots.get(&key.fingerprint) {
-            let kept = &mut self.keys[slot];
-            kept.raw = key.raw.or(kept.raw.take());
-        } else {
-            self.slots.insert(key.fingerprint, Slot(self.keys.len()));
-            self.keys.push(key);
+        match self.slots.get(&key.fingerprint) {
+            Some(&Slot(slot)) if self.keys[slot].fingerprint == key.fingerprint => {
+                self.keys[slot].unite(key);
+            }
+            issued_by => {
+                // A child that is declared is a key of its own.
+                if let Some(&Slot(slot)) = issued_by {
+                    self.children[slot].remove(&key.fingerprint);
+                }
+                self.slots.insert(key.fingerprint, Slot(self.keys.len()));
+                self.keys.push(key);
+                self.children.push(Children::default());
+            }
         }
-        self.must_hash = self.keys.iter().any(|key| key.raw.is_none());
+        self.must_hash = self.keys.iter().any(|key| key.raw.is_none())
+            || self.children.iter().any(|children| !children.is_empty());
         self.forget();
+    }
+
+    /// Takes the news that `child` was issued to the key of `slot`; returns what is new of it. A
+    /// declared key stays itself, and of two parents the first one counts.
+    pub fn issue(
+        &mut self,
+        slot: Slot,
+        child: &[u8],
+        at: Timestamp,
+        lifetime: Duration,
+    ) -> Option<Issued> {
+        let child = self.secret.fingerprint(child);
+        let root = self.fingerprint(slot);
+        match self.link(slot, child, at) {
+            // One that has ended still tells what the key issues, in whatever order it is read.
+            Kept::New | Kept::Past => Some(Issued { root, child: Some(child), at, lifetime }),
+            Kept::Not => Some(Issued { root, child: None, at, lifetime }),
+            Kept::Known => None,
+        }
+    }
+
+    /// Takes back what was issued to a key, or what another source says of it.
+    pub fn take_issued(&mut self, issued: &Issued) {
+        if let (Some(child), Some(&slot)) = (issued.child, self.slots.get(&issued.root)) {
+            self.link(slot, child, issued.at);
+        }
+    }
+
+    fn link(&mut self, slot: Slot, child: Fingerprint, at: Timestamp) -> Kept {
+        let Self { slots, children, keys, must_hash, .. } = self;
+        if slots.get(&child).is_some_and(|of| *of != slot || keys[of.0].fingerprint == child) {
+            return Kept::Known;
+        }
+        let kept = children[slot.0].take(child, at, |past| {
+            slots.remove(&past);
+        });
+        if kept == Kept::New {
+            slots.insert(child, slot);
+            *must_hash = true;
+        }
+        kept
+    }
+
+    /// Tells whether those who present the key without a name are kept one by one.
+    pub fn keeps_each(&self, Slot(slot): Slot) -> bool {
+        self.keys[slot].anonymous == AnonymousConsumers::Each
+    }
+
+    /// Returns a hash of an address.
+    pub fn address_hash(&self, address: &[u8]) -> u64 {
+        self.secret.address_hash(address)
     }
 
     /// Returns the fingerprint of a slot.
@@ -108,26 +197,41 @@ impl KnownKeys {
         found
     }
 
+    /// Tells whether a value that was found to be a tracked key is a session's that it issued.
+    pub fn is_session(&self, value: &[u8]) -> bool {
+        let answer = self.cache.find(value).map(|symbol| self.answers[symbol.index()]);
+        let fingerprint = match answer {
+            Some(Answer::Key(_)) => return false,
+            Some(Answer::Other(fingerprint)) => fingerprint,
+            None => self.secret.fingerprint(value),
+        };
+        let of = self.slots.get(&fingerprint);
+        of.is_some_and(|slot| self.keys[slot.0].fingerprint != fingerprint)
+    }
+
     /// Returns which tracked key `value` is.
     pub fn slot_of(&mut self, value: &[u8]) -> Option<Slot> {
         if self.keys.is_empty() {
             return None;
         }
         if let Some(symbol) = self.cache.find(value) {
-            return self.answers[symbol.index()];
+            return match self.answers[symbol.index()] {
+                Answer::Key(slot) => Some(slot),
+                Answer::Other(fingerprint) => self.slots.get(&fingerprint).copied(),
+            };
         }
         if !self.must_hash {
             return None;
         }
-        let slot = self.slots.get(&self.secret.fingerprint(value)).copied();
+        let fingerprint = self.secret.fingerprint(value);
         if value.len() <= LONGEST_CACHED {
             if self.cache.len() >= CACHED_VALUES || self.cache.bytes() >= CACHED_BYTES {
                 self.forget();
             }
             self.cache.intern(value);
-            self.answers.push(slot);
+            self.answers.push(Answer::Other(fingerprint));
         }
-        slot
+        self.slots.get(&fingerprint).copied()
     }
 
     fn raws(&self) -> impl Iterator<Item = (&[u8], Fingerprint)> {
@@ -143,7 +247,7 @@ impl KnownKeys {
                 && self.cache.find(raw.expose()).is_none()
             {
                 self.cache.intern(raw.expose());
-                self.answers.push(Some(Slot(slot)));
+                self.answers.push(Answer::Key(Slot(slot)));
             }
         }
     }
@@ -158,7 +262,11 @@ mod tests {
     }
 
     fn by_fingerprint(raw: &[u8]) -> TrackedKey {
-        TrackedKey { fingerprint: secret().fingerprint(raw), raw: None }
+        TrackedKey {
+            fingerprint: secret().fingerprint(raw),
+            raw: None,
+            anonymous: AnonymousConsumers::Pooled,
+        }
     }
 
     fn by_raw(raw: &[u8]) -> TrackedKey {
@@ -170,7 +278,8 @@ mod tests {
         let fingerprint = secret().fingerprint(b"old-key");
         let declared = |id| KeyRef { name: "a".into(), fingerprint, id };
         let search = |key: &KeyRef| {
-            KnownKeys::new(vec![TrackedKey::of(key)], secret()).search(b"garbage old-key")
+            KnownKeys::new(vec![TrackedKey::of(key, AnonymousConsumers::Pooled)], secret())
+                .search(b"garbage old-key")
         };
         assert_eq!(search(&declared(Some("old-key".into()))), [fingerprint]);
         assert_eq!(search(&declared(None)), []);

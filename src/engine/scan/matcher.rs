@@ -1,7 +1,8 @@
 //! The daemon's counting: what the lines of one chunk say about the tracked keys of a source.
 //!
-//! Only tracked keys get cells; any other key is one counter. A line that comes too late to change
-//! what was already decided counts from its arrival, so that it can never be overlooked.
+//! Only tracked keys get cells; any other key is one counter. What a session does is the use of the
+//! tracked key that its key was issued to, from the line on that says so. A line that comes too late
+//! to change what was already decided counts from its arrival, so that it can never be overlooked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +12,16 @@ use hashbrown::HashMap;
 use memchr::memchr;
 
 pub use super::chunk::{ChunkContext, ChunkUsage};
-use super::intern::{Interner, Symbol};
 pub use super::known::TrackedKey;
 use super::known::{KnownKeys, Slot};
 use super::lines::{MAX_LINE_BYTES, lines};
+use super::presenters::{Presenters, Who};
 use super::records::{Framer, Framing, Record};
-use crate::engine::credential::{ConsumerName, Fingerprint, FingerprintSecret, PlaceName};
+use crate::engine::credential::{Fingerprint, FingerprintSecret, PlaceName};
 use crate::engine::parse::consumer_map::ConsumerMap;
 use crate::engine::parse::{AccessEvent, LineParser, Scratch};
 use crate::engine::time::{Minute, Timestamp};
-use crate::engine::usage::{Consumer, LineCount, Outcome, RejectedKey, Tally, UsageCell};
+use crate::engine::usage::{Consumer, Issued, LineCount, Outcome, RejectedKey, Tally, UsageCell};
 
 /// Reads the lines of one source: its parser and its tracked keys.
 pub struct Matcher {
@@ -44,6 +45,11 @@ impl Matcher {
         self.known.add(key);
     }
 
+    /// Takes back what was issued to a tracked key before, or what another source says of it.
+    pub fn take_issued(&mut self, issued: &Issued) {
+        self.known.take_issued(issued);
+    }
+
     /// Returns the digest of the layout that lines are read with.
     pub fn layout_digest(&self) -> String {
         self.parser.layout_digest()
@@ -62,8 +68,14 @@ impl Matcher {
     }
 
     /// Returns how a log is cut into the records of which [`scan`](Self::scan) takes whole ones.
+    ///
+    /// Never [`Framing::Documents`]: what surrounds a record in a document would decide how it is
+    /// read, and no place in it is safe to go on from. A line of a document is a reject.
     pub fn framing(&self) -> Framing {
-        self.parser.framing()
+        match self.parser.framing() {
+            Framing::Documents => Framing::Parts,
+            framing => framing,
+        }
     }
 
     /// Counts the lines of `chunk`: whole records, of which the last may lack its LF. A record that
@@ -72,7 +84,7 @@ impl Matcher {
     /// A line longer than [`MAX_LINE_BYTES`] is a reject, so the head of an over-long line can be
     /// passed as a last line of `MAX_LINE_BYTES + 2` bytes or more and its rest be skipped.
     pub fn scan(&mut self, chunk: &[u8], context: &ChunkContext) -> ChunkUsage {
-        let framing = self.parser.framing();
+        let framing = self.framing();
         let Self { parser, known, scratch } = self;
         let mut reading = Reading { parser, known, scratch, count: Count::new(*context) };
         match framing {
@@ -173,13 +185,8 @@ fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
 struct Count {
     context: ChunkContext,
     usage: ChunkUsage,
-    /// Names of consumers: mapped ones and, as raw bytes, those of the log.
-    consumers: Interner,
-    /// Raw bytes of consumers that were looked up in the map.
-    looked_up: Interner,
-    /// The name of each of them.
-    mapped: Vec<Option<Symbol>>,
-    cells: HashMap<(Slot, Option<Symbol>, Minute, bool), Tally>,
+    presenters: Presenters,
+    cells: HashMap<(Slot, Who, Minute, bool), Tally>,
     minutes: BTreeMap<Minute, LineCount>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
     /// Numbers of the places that showed a tracked key, one bit each.
@@ -196,9 +203,7 @@ impl Count {
         Self {
             context,
             usage,
-            consumers: Interner::default(),
-            looked_up: Interner::default(),
-            mapped: Vec::new(),
+            presenters: Presenters::default(),
             cells: HashMap::new(),
             minutes: BTreeMap::new(),
             rejected: BTreeMap::new(),
@@ -253,13 +258,26 @@ impl Count {
             self.usage.late_by = self.usage.late_by.max(Some(late_by));
         }
         let effective_at = if late || future { self.context.arrival } else { event.event_at };
-        let consumer = event.consumer.and_then(|(raw, named)| self.consumer(raw, named, map));
+        let who = self.presenters.who(event.consumer, map);
         let one = Tally::one(event.outcome, event.event_at, effective_at);
-        for slot in counted.into_iter().flatten() {
+        let denied = matches!(event.outcome, Outcome::Unauthenticated | Outcome::Forbidden);
+        for (slot, key) in counted.iter().zip(event.keys.iter()) {
+            let Some(slot) = *slot else { continue };
+            let who = self.presenters.for_key(who, slot, known);
+            // A session outlives the key that bought it: that it is denied says nothing of the key.
+            let proves_nothing = late || future || denied && known.is_session(key);
             self.cells
-                .entry((slot, consumer, effective_at.minute(), late || future))
+                .entry((slot, who, effective_at.minute(), proves_nothing))
                 .and_modify(|tally| tally.merge(&one))
                 .or_insert(one);
+        }
+        if let (Some(child), Some(&parent)) = (event.issued, counted.iter().flatten().next()) {
+            self.usage.issued.extend(known.issue(
+                parent,
+                child,
+                effective_at,
+                event.issued_lifetime,
+            ));
         }
         true
     }
@@ -274,21 +292,6 @@ impl Count {
             let at = if late || future { context.arrival } else { event.event_at };
             self.usage.masked_at = self.usage.masked_at.max(Some(at));
         }
-    }
-
-    /// Returns the name of a consumer, looked up once however often it comes.
-    fn consumer(&mut self, raw: &[u8], named: bool, map: &ConsumerMap) -> Option<Symbol> {
-        if !map.is_empty() {
-            let symbol = self.looked_up.intern(raw);
-            if symbol.index() == self.mapped.len() {
-                let name = map.name_of(raw);
-                self.mapped.push(name.map(|name| self.consumers.intern(name.as_bytes())));
-            }
-            if let Some(name) = self.mapped[symbol.index()] {
-                return Some(name);
-            }
-        }
-        named.then(|| self.consumers.intern(raw))
     }
 
     /// Counts a line that nobody understood. When it was written is not known, only that it was
@@ -318,17 +321,11 @@ impl Count {
         let mut usage = self.usage;
         let shown = places.iter().enumerate().filter(|(n, _)| self.places >> n & 1 == 1);
         usage.places = shown.map(|(_, place)| place.clone()).collect();
-        let names: Vec<ConsumerName> =
-            self.consumers.iter().map(ConsumerName::from_bytes).collect();
         // Two spellings of bytes may give one name: merge them.
         let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
-        for ((slot, consumer, minute, late), tally) in self.cells {
-            let consumer = match consumer {
-                Some(symbol) => Consumer::Named(names[symbol.index()].clone()),
-                None => Consumer::Anonymous,
-            };
+        for ((slot, who, minute, late), tally) in self.cells {
             cells
-                .entry((known.fingerprint(slot), consumer, minute, late))
+                .entry((known.fingerprint(slot), self.presenters.consumer(who), minute, late))
                 .and_modify(|sum| sum.merge(&tally))
                 .or_insert(tally);
         }
@@ -342,6 +339,7 @@ impl Count {
                 tally,
             })
             .collect();
+        usage.pools = self.presenters.pools(known);
         usage.lines = self.minutes.into_values().collect();
         usage.rejected_keys =
             self.rejected.into_iter().map(|(key, at)| RejectedKey { key, at }).collect();

@@ -22,4 +22,5 @@ mod chunk;
 mod intern;
 mod known;
 pub mod matcher;
+mod presenters;
 pub mod tally;

@@ -10,6 +10,7 @@ use crate::engine::migration::Migrant;
 use crate::engine::pace::{self, Forecast};
 use crate::engine::rotation::Phase;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::ConsumerKind;
 use crate::engine::velocity::{Eta, Facts, clears_at, needs_of};
 use crate::engine::wording::several;
 
@@ -24,7 +25,9 @@ enum End {
 }
 
 fn end_of(facts: &Facts<'_>, migrant: &Migrant<'_>, watermark: Timestamp) -> End {
-    if let Some(next_run) = facts.next_runs.get(migrant.name).filter(|_| migrant.named) {
+    if let Some(next_run) =
+        facts.next_runs.get(migrant.name).filter(|_| migrant.kind != ConsumerKind::Pool)
+    {
         return next_run.map_or(End::None, End::Known);
     }
     let first_new = migrant.new.and_then(|uses| uses.accepted.first());

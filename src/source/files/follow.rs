@@ -286,7 +286,7 @@ fn deliver(
     let modified_at = generation.facts().map_or(round.now, |facts| facts.modified_at);
     let newest_line_at = (usage.line_count > 0).then_some(modified_at.min(round.now));
     let delta = delta(generation, cursor, round, range, usage);
-    round.out.push(Report::Delta(UsageDelta { skipped, newest_line_at, ..delta }));
+    round.out.push(Report::Delta(Box::new(UsageDelta { skipped, newest_line_at, ..delta })));
 }
 
 fn delta(
@@ -308,6 +308,8 @@ fn delta(
         anchor: generation.record.anchor,
         arrival: round.now,
         cells: usage.cells,
+        pools: usage.pools,
+        issued: usage.issued,
         lines,
         other_keys: usage.other_keys,
         newest_line_at: None,
@@ -329,5 +331,5 @@ pub fn prove_idle(generation: &Generation, cursor: &mut Cursor, round: &mut Roun
     cursor.assumed = true;
     let range = ByteRange { from: generation.record.offset, to: generation.record.offset };
     let delta = delta(generation, cursor, round, range, ChunkUsage::default());
-    round.out.push(Report::Delta(delta));
+    round.out.push(Report::Delta(Box::new(delta)));
 }

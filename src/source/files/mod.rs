@@ -49,7 +49,7 @@ pub struct FileSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// What a stretch of a generation adds.
-    Delta(UsageDelta),
+    Delta(Box<UsageDelta>),
     /// A generation was found, renamed, moved to another file, finished or resumed.
     Generation(GenerationRecord),
     /// Evidence was lost.
@@ -138,16 +138,20 @@ impl Tailer {
             (0..sources.len()).map(|n| (n + *first) % sources.len()).collect();
         while budget > 0 && !active.is_empty() {
             active.retain(|&index| {
+                let told = out.len();
                 let read = sources[index].read(now, limits, open_files, buffer, out);
+                share_issued(sources, &out[told..]);
                 budget = budget.saturating_sub(read);
                 *first = index + 1;
                 read > 0
             });
         }
         let more = !active.is_empty();
+        let told = out.len();
         for follower in sources.iter_mut() {
             follower.settle(now, limits, open_files, buffer, out);
         }
+        share_issued(sources, &out[told..]);
         Progress { more }
     }
 
@@ -164,5 +168,18 @@ impl Tailer {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+}
+
+/// Tells every source which session keys were issued: a session may be used anywhere.
+fn share_issued(sources: &mut [Follower], reports: &[Report]) {
+    let deltas = reports.iter().filter_map(|report| match report {
+        Report::Delta(delta) => Some(delta),
+        Report::Generation(_) | Report::Gap(_) | Report::Status(_) => None,
+    });
+    for issued in deltas.flat_map(|delta| &delta.issued) {
+        for follower in sources.iter_mut() {
+            follower.take_issued(issued);
+        }
     }
 }

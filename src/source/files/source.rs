@@ -17,6 +17,7 @@ use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::time::Timestamp;
+use crate::engine::usage::Issued;
 
 /// A source that is being followed.
 pub struct Follower {
@@ -77,6 +78,11 @@ impl Follower {
     /// Looks for one more key from now on.
     pub fn track(&mut self, key: TrackedKey) {
         self.matcher.track(key);
+    }
+
+    /// Takes the news that a session's key was issued.
+    pub fn take_issued(&mut self, issued: &Issued) {
+        self.matcher.take_issued(issued);
     }
 
     /// Returns the directories in which a change may mean something to read.

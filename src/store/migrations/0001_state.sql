@@ -31,13 +31,14 @@ CREATE TABLE key (
     fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16)
 ) STRICT;
 
--- named = 0: a pool, "anonymous" or "(others)" (those beyond the number that is kept apart). A
--- consumer that calls itself so has named = 1.
+-- kind: what is known of it. 0: "anonymous", the pool of all known only by address or user agent;
+-- 1: a name; 2: an address or user agent that is kept apart; 3: "(others)", those beyond the number
+-- that is kept apart. Two of different kinds may have the same name.
 CREATE TABLE consumer (
-    id    INTEGER PRIMARY KEY,
-    named INTEGER NOT NULL CHECK (named IN (0, 1)),
-    name  TEXT    NOT NULL,
-    UNIQUE (name, named)
+    id   INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL CHECK (kind IN (0, 1, 2, 3)),
+    name TEXT    NOT NULL,
+    UNIQUE (name, kind)
 ) STRICT;
 
 -- Evidence -----------------------------------------------------------------------------------
@@ -192,6 +193,23 @@ CREATE TABLE usage_cell (
     last_seen               INTEGER NOT NULL,
     counts_until            INTEGER NOT NULL,
     PRIMARY KEY (minute, source, key, consumer, late)
+) STRICT, WITHOUT ROWID;
+
+-- Addresses of the pool that presented a key: the smallest 256 of their hashes, ascending, 8 bytes
+-- each, big-endian.
+CREATE TABLE pool_address (
+    key    INTEGER PRIMARY KEY REFERENCES key (id),
+    hashes BLOB    NOT NULL CHECK (length(hashes) % 8 = 0 AND length(hashes) <= 2048)
+) STRICT;
+
+-- Keys of sessions that were issued to a tracked key and may live, and the newest of each lifetime.
+-- An empty child: more were issued than are kept, the newest such at this time.
+CREATE TABLE issued_key (
+    root      INTEGER NOT NULL REFERENCES key (id),
+    child     BLOB    NOT NULL CHECK (length(child) IN (0, 16)),
+    issued_at INTEGER NOT NULL,
+    lifetime  INTEGER NOT NULL CHECK (lifetime >= 0),
+    PRIMARY KEY (root, child, lifetime)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage_hour (

@@ -17,6 +17,7 @@ use super::json::scan::{Found, Paths};
 use super::json::values::{ConsumerPath, KeyPath, Numbered, Record, Values};
 use super::layout::{FormatSpec, JsonSpec, Layout, LayoutError, Place};
 use super::scratch::{Facts, Text, Work};
+use crate::engine::sessions::{ROLE_SESSION_LIFETIME, SESSION_LIFETIME};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
 use envelope::{EnvelopePaths, Within};
@@ -31,6 +32,9 @@ pub const CONSUMERS: [&str; 3] =
 /// Where a record shows the key that it issued.
 const ISSUED: &str = "responseElements.credentials.accessKeyId";
 
+/// Requests that begin the session of a role; any other may begin a longer one.
+const ROLES: [&[u8]; 3] = [b"AssumeRole", b"AssumeRoleWithSAML", b"AssumeRoleWithWebIdentity"];
+
 /// The format, compiled.
 #[derive(Debug)]
 pub struct CloudTrailFormat {
@@ -42,6 +46,7 @@ pub struct CloudTrailFormat {
     zone: Option<TimeZone>,
     error: usize,
     event_id: usize,
+    event_name: usize,
     issued: KeyPath,
     places: Vec<KeyPath>,
     consumer: Vec<ConsumerPath>,
@@ -57,6 +62,7 @@ impl CloudTrailFormat {
         let times = [paths.parse("eventTime")?, paths.parse("@timestamp")?];
         let error = paths.parse("errorCode")?;
         let event_id = paths.parse("eventID")?;
+        let event_name = paths.parse("eventName")?;
         let issued = paths.field(ISSUED)?;
         let places = layout.places(&FormatSpec::CloudTrail).into_iter().map(|place| match place {
             Place::Field(text) => paths.field(&text),
@@ -79,6 +85,7 @@ impl CloudTrailFormat {
             zone,
             error,
             event_id,
+            event_name,
             issued,
             places,
             consumer,
@@ -150,6 +157,12 @@ impl CloudTrailFormat {
         facts.event_id = values.text(self.event_id).filter(|&id| !values.bytes(id).is_empty());
         if outcome == Outcome::Accepted {
             facts.issued = values.key(&self.issued)?.key();
+        }
+        if facts.issued.is_some() {
+            facts.issued_lifetime = match values.text(self.event_name) {
+                Some(name) if ROLES.contains(&values.bytes(name)) => ROLE_SESSION_LIFETIME,
+                _ => SESSION_LIFETIME,
+            };
         }
         Ok(facts)
     }
