@@ -47,6 +47,8 @@ struct Entry {
     key: &'static str,
     consumer: &'static str,
     status: u16,
+    /// Nobody can understand it.
+    garbled: bool,
     /// Nobody will ever read it: the file was truncated before, and the reader notices.
     lost: bool,
 }
@@ -62,7 +64,7 @@ impl Entry {
             key: self.key.to_owned(),
             consumer: self.consumer.to_owned(),
             status: self.status,
-            garbled: false,
+            garbled: self.garbled,
         }
     }
 }
@@ -86,6 +88,7 @@ fn a_history(minutes: i64, lossy: bool) -> impl Strategy<Value = Vec<Entry>> {
                 key,
                 consumer,
                 status,
+                garbled: false,
                 lost,
             })
     };
@@ -106,6 +109,7 @@ fn a_history(minutes: i64, lossy: bool) -> impl Strategy<Value = Vec<Entry>> {
             key,
             consumer,
             status: 200,
+            garbled: false,
             lost: false,
         };
         let mut all: Vec<Entry> = (0..2)
@@ -130,6 +134,48 @@ fn a_history(minutes: i64, lossy: bool) -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
+/// A history with lines in it that nobody understands, some of which show the old key, and at times
+/// a stretch of which not one line is understood.
+fn with_rejects(
+    minutes: i64,
+    histories: impl Strategy<Value = Vec<Entry>>,
+) -> impl Strategy<Value = Vec<Entry>> {
+    let key = prop::sample::select(vec![NO_KEY, NO_KEY, OLD]);
+    let reject = (2..minutes * 60, 0..30_000_u64, 0..2_usize, key).prop_map(
+        |(written, late_ms, source, key)| Entry {
+            written,
+            late_ms,
+            source,
+            key,
+            consumer: "-",
+            status: 200,
+            garbled: true,
+            lost: false,
+        },
+    );
+    let rejects = prop::collection::vec(reject, 0..6);
+    let stretch = prop_oneof![
+        2 => Just((0, 0, 0)),
+        1 => (0..2_usize, minutes * 20..minutes * 40, 60..420_i64),
+    ];
+    (histories, rejects, stretch).prop_map(|(mut history, rejects, (source, from, length))| {
+        history.extend(rejects);
+        for entry in history.iter_mut().filter(|entry| entry.source == source) {
+            entry.garbled |= (from..from + length).contains(&entry.written);
+        }
+        history.sort_by_key(|entry| entry.written);
+        history
+    })
+}
+
+/// Seconds between which nothing is read: all of it is a backlog afterwards.
+fn a_pause(minutes: i64) -> impl Strategy<Value = (i64, i64)> {
+    prop_oneof![
+        Just((0, 0)),
+        (0..minutes * 60, 30..600_i64).prop_map(|(from, length)| (from, from + length)),
+    ]
+}
+
 fn quick_policy() -> Policy {
     Policy {
         quiet_period: Duration::from_mins(3),
@@ -139,7 +185,7 @@ fn quick_policy() -> Policy {
         // A use of the new key between two of the old makes a consumer stricter than its absence
         // by this factor: the laws about one line less compare at 1.
         cadence_factor: 1.0,
-        max_reject_ratio: 1.0,
+        max_reject_ratio: 0.2,
         ..Policy::default()
     }
 }
@@ -181,6 +227,7 @@ struct Play<'h> {
     read: usize,
     looked: i64,
     habits: Habits,
+    pause: (i64, i64),
 }
 
 impl<'h> Play<'h> {
@@ -188,7 +235,7 @@ impl<'h> Play<'h> {
         let mut world = World::new(two_hosts());
         world.start(key_ref(OLD), key_ref(NEW), t(-1));
         world.look(t(-1));
-        Self { world, history, read: 0, looked: 0, habits }
+        Self { world, history, read: 0, looked: 0, habits, pause: (0, 0) }
     }
 
     /// Reads everything that was written by second `now`.
@@ -232,7 +279,9 @@ impl<'h> Play<'h> {
     fn until(&mut self, now: i64) -> Answer {
         while self.looked + LOOK <= now {
             self.looked += LOOK;
-            self.look(self.looked);
+            if !(self.pause.0..self.pause.1).contains(&self.looked) {
+                self.look(self.looked);
+            }
         }
         self.world.answer(t(now))
     }
@@ -261,8 +310,9 @@ fn run<S: Strategy>(cases: u32, strategy: S, law: impl Fn(S::Value) -> Result<()
 #[test]
 fn invariant_1_no_ready_while_a_use_of_the_window_stands_in_a_log_read_or_not() {
     let (asked, ready) = (Cell::new(0), Cell::new(0));
-    run(80, (a_history(24, true), a_habit()), |(history, habits)| {
-        let mut play = Play::new(&history, habits);
+    let histories = with_rejects(24, a_history(24, true));
+    run(80, (histories, a_habit(), a_pause(24)), |(history, habits, pause)| {
+        let mut play = Play { pause, ..Play::new(&history, habits) };
         for look in 1..24 * 60 / LOOK {
             let answer = play.until(look * LOOK);
             asked.set(asked.get() + 1);
@@ -285,9 +335,10 @@ fn invariant_1_no_ready_while_a_use_of_the_window_stands_in_a_log_read_or_not() 
 
 #[test]
 fn invariant_2_chunks_restarts_and_the_order_of_sources_change_nothing() {
-    run(70, (a_history(16, true), a_habit()), |(history, habits)| {
-        let (mut plain, mut other) =
-            (Play::new(&history, Habits::steady()), Play::new(&history, habits));
+    let histories = with_rejects(16, a_history(16, true));
+    run(70, (histories, a_habit(), a_pause(16)), |(history, habits, pause)| {
+        let mut plain = Play { pause, ..Play::new(&history, Habits::steady()) };
+        let mut other = Play { pause, ..Play::new(&history, habits) };
         for look in 1..16 * 60 / LOOK {
             let (plain, other) = (plain.until(look * LOOK), other.until(look * LOOK));
             prop_assert_eq!(essence(&plain), essence(&other));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use keydrain::engine::credential::FingerprintSecret;
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Scratch};
 use keydrain::engine::policy::AnonymousConsumers;
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::scan::tally::{ScanTally, TallyOptions};
 
@@ -179,6 +180,7 @@ fn matching(matcher: &mut Matcher, text: &str) -> (ChunkUsage, u64) {
         arrival: "2026-03-02T10:00:00Z".parse().expect("a time"),
         frontier: None,
         last_event: None,
+        open_rejects: OpenRejects::default(),
         allowed_lateness: Duration::from_secs(30),
         future_tolerance: Duration::from_mins(1),
     };

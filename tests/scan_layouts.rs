@@ -12,6 +12,7 @@ use keydrain::engine::parse::consumer_map::{ConsumerMap, Pattern, PatternKind, R
 use keydrain::engine::parse::wrap::{Wrapper, Wrapping};
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::AnonymousConsumers;
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::time::Timestamp;
 
@@ -204,6 +205,7 @@ fn scan(rules: &[(&str, PatternKind, &str)], text: &str) -> ChunkUsage {
         arrival: at(ARRIVAL),
         frontier: None,
         last_event: None,
+        open_rejects: OpenRejects::default(),
         allowed_lateness: Duration::from_secs(30),
         future_tolerance: Duration::from_mins(1),
     };

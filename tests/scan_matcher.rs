@@ -11,12 +11,13 @@ use keydrain::engine::credential::{
 use keydrain::engine::distinct::Distinct;
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::AnonymousConsumers;
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::scan::lines::MAX_LINE_BYTES;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
 use keydrain::engine::scan::records::Framing;
 use keydrain::engine::sessions::SESSION_LIFETIME;
 use keydrain::engine::time::{Minute, Timestamp};
-use keydrain::engine::usage::{Consumer, Issued, LineCount, Tally};
+use keydrain::engine::usage::{Consumer, Issued, LineCount, RejectedKey, Tally};
 use proptest::prelude::*;
 
 const ARRIVAL: i64 = 10_000;
@@ -55,6 +56,7 @@ fn context() -> ChunkContext {
         arrival: Timestamp::from_seconds(ARRIVAL),
         frontier: None,
         last_event: None,
+        open_rejects: OpenRejects::default(),
         allowed_lateness: Duration::from_secs(30),
         future_tolerance: Duration::from_mins(1),
     }
@@ -195,20 +197,58 @@ fn an_event_from_the_future_is_told_and_counts_from_its_arrival() {
     }
 }
 
+/// Open rejects that arrived at `arrival`, `count` of them, with these keys.
+fn open(count: u64, arrival: i64, keys: &[&str]) -> OpenRejects {
+    let keys = keys.iter().map(|raw| (key(raw), at(arrival))).collect();
+    OpenRejects { count, at: (count > 0).then_some(at(arrival)), keys }
+}
+
 #[test]
-fn a_reject_counts_from_its_arrival_whatever_was_read_before_it() {
+fn a_reject_counts_from_when_the_next_line_was_written_at_the_latest() {
     let usage =
         scan(&["OLD garbage\n", &line(120, "-", "-", 200), "NEW and OLD garbage\n"].concat());
     let minute = |minute, lines, rejects| LineCount { minute, lines, rejects };
-    let expected = [minute(Minute::from_number(2), 1, 0), minute(at(ARRIVAL).minute(), 2, 2)];
-    assert_eq!(usage.lines, expected);
-    assert_eq!(usage.rejected_keys.len(), 1, "NEW has no raw form to search for");
-    let found = usage.rejected_keys[0];
-    assert_eq!((found.key, found.at), (key("OLD"), at(ARRIVAL)));
+    // 120 s and the allowed lateness.
+    assert_eq!(usage.lines, [minute(at(120).minute(), 2, 1)]);
+    assert_eq!(usage.rejected_keys, [RejectedKey { key: key("OLD"), at: at(150) }]);
+    assert_eq!(usage.open_rejects, open(1, ARRIVAL, &["OLD"]), "NEW has no raw form to search for");
     assert_eq!((usage.line_count, usage.reject_count), (3, 2));
-    let later = ChunkContext { last_event: Some(at(60)), ..context() };
+    // What was read before it says nothing of it.
+    let later = ChunkContext { last_event: Some(at(60)), frontier: Some(at(60)), ..context() };
     let usage = matcher().scan(b"OLD garbage", &later);
-    assert_eq!(usage.rejected_keys[0].at, at(ARRIVAL));
+    assert_eq!((usage.lines, usage.rejected_keys), (Vec::new(), Vec::new()));
+    assert_eq!(usage.open_rejects, open(1, ARRIVAL, &["OLD"]));
+}
+
+#[test]
+fn a_reject_never_counts_from_later_than_its_arrival() {
+    let before = |event_at| {
+        let open_rejects = open(2, 5000, &["OLD"]);
+        let context = ChunkContext { open_rejects, frontier: Some(at(4900)), ..context() };
+        let usage = matcher().scan(line(event_at, "-", "-", 200).as_bytes(), &context);
+        assert!(usage.open_rejects.is_empty());
+        let rejects = usage.lines.iter().find(|count| count.rejects == 2).expect("they count");
+        (rejects.minute, usage.rejected_keys[0].at)
+    };
+    assert_eq!(before(4969), (at(4999).minute(), at(4999)));
+    assert_eq!(before(4970), (at(5000).minute(), at(5000)));
+    assert_eq!(before(4971), (at(5000).minute(), at(5000)));
+    assert_eq!(before(ARRIVAL + 500), (at(5000).minute(), at(5000)));
+}
+
+#[test]
+fn a_line_that_comes_too_late_does_not_tell_when_a_reject_before_it_was_written() {
+    let after = |event_at| {
+        let context = ChunkContext { frontier: Some(at(500)), ..context() };
+        let text = "OLD garbage\n".to_owned() + &line(event_at, "-", "-", 200);
+        matcher().scan(text.as_bytes(), &context)
+    };
+    let late = after(469);
+    assert_eq!(late.open_rejects, open(1, ARRIVAL, &["OLD"]));
+    assert_eq!((late.lines.len(), late.lines[0].rejects, late.rejected_keys.len()), (1, 0, 0));
+    let in_time = after(470);
+    assert_eq!(in_time.rejected_keys, [RejectedKey { key: key("OLD"), at: at(500) }]);
+    assert!(in_time.open_rejects.is_empty());
 }
 
 #[test]
@@ -217,7 +257,8 @@ fn an_over_long_line_is_a_reject_and_is_searched_for_keys() {
     long.pop();
     long.resize(MAX_LINE_BYTES + 1, b' ');
     let usage = matcher().scan(&long, &context());
-    assert_eq!((usage.reject_count, usage.rejected_keys.len(), usage.cells.len()), (1, 1, 0));
+    assert_eq!((usage.reject_count, usage.cells.len()), (1, 0));
+    assert_eq!(usage.open_rejects, open(1, ARRIVAL, &["OLD"]));
 }
 
 /// A line of Kubernetes' runtime.
@@ -235,7 +276,7 @@ fn a_record_in_parts_is_one_line() {
     }
     let usage = scan(&(cri("P", "60.000 \"OL") + &cri("P", "D\" \"bob\"")));
     assert_eq!((usage.line_count, usage.reject_count, usage.cells.len()), (1, 1, 0));
-    assert_eq!(usage.rejected_keys.len(), 1, "what was put together is searched");
+    assert_eq!(usage.open_rejects.keys.len(), 1, "what was put together is searched");
 }
 
 #[test]
@@ -433,7 +474,7 @@ fn a_line_of_a_document_is_a_reject_that_is_searched_for_keys() {
     let document = format!("{{\"Records\":[{}]}}\n", record(1, "OLD", "").trim());
     let usage = trail().scan((record(1, "NEW", "") + &document).as_bytes(), &context());
     assert_eq!((usage.line_count, usage.reject_count, usage.cells.len()), (2, 1, 1));
-    assert_eq!(usage.rejected_keys[0].key, key("OLD"));
+    assert_eq!(usage.open_rejects, open(1, ARRIVAL, &["OLD"]));
     assert_eq!(trail().framing(), Framing::Parts);
 }
 
@@ -445,6 +486,7 @@ struct Merged {
     issued: BTreeMap<(Fingerprint, Option<Fingerprint>), Timestamp>,
     lines: BTreeMap<Minute, (u64, u64)>,
     rejected: BTreeMap<Fingerprint, Timestamp>,
+    open: OpenRejects,
     numbers: (u64, u64, u64),
     events: (Option<Timestamp>, Option<Timestamp>, Option<Timestamp>),
     places: BTreeSet<PlaceName>,
@@ -459,6 +501,7 @@ fn scan_cut(mut matcher: Matcher, arrival: i64, chunks: &[&str]) -> Merged {
     for chunk in chunks {
         let usage = matcher.scan(chunk.as_bytes(), &context);
         (context.frontier, context.last_event) = (usage.frontier, usage.last_event);
+        context.open_rejects = usage.open_rejects;
         for cell in usage.cells {
             merged
                 .cells
@@ -491,6 +534,7 @@ fn scan_cut(mut matcher: Matcher, arrival: i64, chunks: &[&str]) -> Merged {
         merged.late_by = merged.late_by.max(usage.late_by);
         merged.future_event |= usage.future_event;
     }
+    merged.open = context.open_rejects;
     merged
 }
 

@@ -25,6 +25,7 @@ use keydrain::cli::input::LogInput;
 use keydrain::engine::credential::{FingerprintSecret, RawKey};
 use keydrain::engine::parse::{Layout, LineParser, RejectReason, Scratch};
 use keydrain::engine::policy::AnonymousConsumers;
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::scan::records::{Framer, Record};
 use keydrain::engine::scan::tally::{ScanTally, TallyOptions};
@@ -134,6 +135,7 @@ fn match_two_keys(log: &Log, layout: &Layout, raw: bool) {
         arrival: "2015-05-18T00:00:00Z".parse::<Timestamp>().expect("a time"),
         frontier: None,
         last_event: None,
+        open_rejects: OpenRejects::default(),
         allowed_lateness: Duration::from_secs(30),
         future_tolerance: Duration::from_mins(1),
     };

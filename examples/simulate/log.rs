@@ -59,6 +59,7 @@ pub fn delta(
         frontier: usage.frontier,
         frontier_assumed: false,
         rejected_keys: usage.rejected_keys,
+        open_rejects: usage.open_rejects,
         late_by: usage.late_by,
         future_event: usage.future_event,
         places: usage.places,

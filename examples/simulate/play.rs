@@ -13,6 +13,7 @@ use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::parse::LineParser;
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::rotation::{Job, KeyRef, RosterEntry, RotationId};
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::state::State;
@@ -165,6 +166,8 @@ impl<'r> Player<'r> {
             arrival: t(now),
             frontier: self.frontier,
             last_event: self.last_event,
+            // Every line is understood.
+            open_rejects: OpenRejects::default(),
             allowed_lateness: Duration::from_secs(30),
             future_tolerance: Duration::from_mins(1),
         };

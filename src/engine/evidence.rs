@@ -10,9 +10,9 @@ use hashbrown::HashMap;
 
 use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
-use crate::engine::line_counts::LineCounts;
 use crate::engine::policy::{Completeness, SourcePolicy};
 use crate::engine::probe::{Probe, Sighted, Sightings};
+use crate::engine::rejects::OpenRejects;
 use crate::engine::state::{
     Commit, GenerationRecord, ProbeRecord, SourceRecord, StreamRecord, TrackedRecord,
 };
@@ -107,19 +107,13 @@ impl Source {
 
     /// Takes a stored stream back.
     pub fn restore_stream(&mut self, record: StreamRecord) {
-        let stream = Stream {
-            record,
-            status: None,
-            lines: LineCounts::default(),
-            rejected_keys: Vec::new(),
-            changed: false,
-        };
-        self.streams.insert(stream.record.stream.clone(), stream);
+        self.streams.insert(record.stream.clone(), Stream::new(record));
     }
 
     /// Takes a stored generation back.
     pub fn restore_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
+        self.keep_open(&place, &record.open_rejects);
         self.generations.insert(place, Generation { record, changed: false });
     }
 
@@ -131,6 +125,7 @@ impl Source {
     /// Takes a generation as the reader has it now: found, renamed or finished.
     pub fn take_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
+        self.keep_open(&place, &record.open_rejects);
         self.generations.insert(place, Generation { record, changed: true });
     }
 
@@ -188,6 +183,8 @@ impl Source {
     pub fn take(&mut self, delta: &UsageDelta) -> Taken {
         let place = (delta.stream.clone(), delta.generation);
         let range = delta.range;
+        let open = |known: &Generation| known.record.open_rejects.count;
+        let were_open = self.generations.get(&place).map_or(0, open);
         if range.from < range.to {
             let offset = self.generations.get(&place).map_or(0, |known| known.record.offset);
             if range.from < offset {
@@ -202,6 +199,7 @@ impl Source {
                     bytes: Some(range.from - offset),
                 });
             }
+            self.keep_open(&place, &delta.open_rejects);
             self.move_offset(place, delta);
         }
         self.changed = true;
@@ -212,10 +210,14 @@ impl Source {
         self.record.bytes_read = self.record.bytes_read.saturating_add(read);
         self.record.bytes_skipped = self.record.bytes_skipped.saturating_add(delta.skipped);
         self.record.other_keys = self.record.other_keys.saturating_add(delta.other_keys);
-        for count in &delta.lines {
-            self.record.lines = self.record.lines.saturating_add(count.lines);
-            self.record.rejects = self.record.rejects.saturating_add(count.rejects);
-        }
+        // A total counts a line when it is read, also while it is an open reject.
+        let newly = |counted: u64| {
+            counted.saturating_add(delta.open_rejects.count).saturating_sub(were_open)
+        };
+        let lines = delta.lines.iter().map(|count| count.lines).fold(0, u64::saturating_add);
+        let rejects = delta.lines.iter().map(|count| count.rejects).fold(0, u64::saturating_add);
+        self.record.lines = self.record.lines.saturating_add(newly(lines));
+        self.record.rejects = self.record.rejects.saturating_add(newly(rejects));
         let policy = self.decl.as_ref().map(|decl| &decl.policy);
         let lateness = policy.map_or(Duration::ZERO, |policy| policy.allowed_lateness);
         let most_lateness = policy.map_or(Duration::ZERO, |policy| lateness.max(policy.idle_after));
@@ -341,6 +343,7 @@ impl Source {
                 anchor: delta.anchor,
                 last_event: None,
                 inside_overlong: false,
+                open_rejects: OpenRejects::default(),
                 finished: false,
             },
             changed: true,
@@ -351,6 +354,19 @@ impl Source {
         record.anchor = delta.anchor;
         record.last_event = record.last_event.max(delta.last_event);
         record.inside_overlong = delta.inside_overlong;
+        record.open_rejects.clone_from(&delta.open_rejects);
+    }
+
+    fn keep_open(
+        &mut self,
+        (stream, generation): &(StreamName, GenerationNumber),
+        open: &OpenRejects,
+    ) {
+        if !open.is_empty() {
+            self.stream_mut(stream).open_rejects.insert(*generation, open.clone());
+        } else if let Some(stream) = self.streams.get_mut(stream) {
+            stream.open_rejects.remove(generation);
+        }
     }
 
     /// Returns a stream, made if it is new.
@@ -359,8 +375,8 @@ impl Source {
         // between the first look and its first line is covered. One that is there at the first
         // look is covered from its first line on.
         let since = self.watching_since;
-        self.streams.entry(name.clone()).or_insert_with(|| Stream {
-            record: StreamRecord {
+        self.streams.entry(name.clone()).or_insert_with(|| {
+            let mut stream = Stream::new(StreamRecord {
                 source: self.record.source.clone(),
                 stream: name.clone(),
                 observing_since: since,
@@ -372,11 +388,9 @@ impl Source {
                 keys_seen: Vec::new(),
                 places_seen: BTreeMap::new(),
                 masked_at: None,
-            },
-            status: None,
-            lines: LineCounts::default(),
-            rejected_keys: Vec::new(),
-            changed: true,
+            });
+            stream.changed = true;
+            stream
         })
     }
 }

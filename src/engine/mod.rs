@@ -29,6 +29,8 @@ pub mod watermark;
 
 pub mod line_counts;
 
+pub mod rejects;
+
 pub mod stream;
 
 pub mod evidence;

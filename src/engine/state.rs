@@ -14,6 +14,7 @@ use crate::engine::health::RotationSummary;
 use crate::engine::incident::Incident;
 use crate::engine::ledger::Presentations;
 use crate::engine::probe::Sightings;
+use crate::engine::rejects::OpenRejects;
 use crate::engine::rotation::{Declaration, JournalEntry, RotationId};
 use crate::engine::series::Series;
 use crate::engine::time::{Span, Step, Timestamp};
@@ -91,6 +92,8 @@ pub struct GenerationRecord {
     pub last_event: Option<Timestamp>,
     /// Whether the offset lies inside an over-long line whose rest is to be skipped.
     pub inside_overlong: bool,
+    /// Rejects before the offset that no understood line follows yet.
+    pub open_rejects: OpenRejects,
     /// Whether nothing more is expected from it.
     pub finished: bool,
 }
@@ -325,7 +328,7 @@ pub struct State {
     pub keys: Vec<KeyRecord>,
     /// Line counts.
     pub lines: Vec<LineRecord>,
-    /// The latest rejected line with each tracked key, by source and stream.
+    /// The latest rejected line with each tracked key that is not open, by source and stream.
     pub rejected_keys: Vec<(SourceName, StreamName, RejectedKey)>,
     /// Gaps, in order of recording.
     pub gaps: Vec<Gap>,

@@ -2,15 +2,16 @@
 //!
 //! Holds what was proved of it so far; a gap or a changed layout makes it begin anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::engine::coverage::StreamStatus;
 use crate::engine::credential::Fingerprint;
 use crate::engine::line_counts::LineCounts;
+use crate::engine::rejects::OpenRejects;
 use crate::engine::state::StreamRecord;
 use crate::engine::time::{Step, Timestamp};
-use crate::engine::usage::{RejectedKey, UsageDelta};
+use crate::engine::usage::{GenerationNumber, RejectedKey, UsageDelta};
 
 /// Most places that are remembered of a stream over all changes of its configuration; any other
 /// counts as one that never showed a key. A configuration lists at most 32.
@@ -23,21 +24,45 @@ pub struct Stream {
     pub record: StreamRecord,
     /// What the reader found at its last look in this run.
     pub status: Option<StreamStatus>,
-    /// Lines and rejects by event time.
+    /// Lines and rejects by event time, but for the open rejects.
     pub(super) lines: LineCounts,
-    /// The latest rejected line with each tracked key.
-    pub rejected_keys: Vec<RejectedKey>,
+    /// The latest rejected line with each tracked key, but for the open ones.
+    rejected_keys: Vec<RejectedKey>,
+    /// Open rejects of the generations that have some; of a finished one they stay open.
+    pub(super) open_rejects: BTreeMap<GenerationNumber, OpenRejects>,
     pub(super) changed: bool,
 }
 
 impl Stream {
+    /// Takes a stored stream back, or makes one nothing was read of yet.
+    pub(super) fn new(record: StreamRecord) -> Self {
+        Self {
+            record,
+            status: None,
+            lines: LineCounts::default(),
+            rejected_keys: Vec::new(),
+            open_rejects: BTreeMap::new(),
+            changed: false,
+        }
+    }
+
     /// Returns lines and rejects of the minutes from `from` on: never fewer rejects than there are,
     /// and never a smaller share of them.
     pub fn lines_since(&self, from: Timestamp) -> (u64, u64) {
-        self.lines.since(from)
+        let open = self.open_rejects.values().map(|open| open.since(from));
+        open.fold(self.lines.since(from), |(lines, rejects), open| {
+            (lines.saturating_add(open), rejects.saturating_add(open))
+        })
     }
 
-    /// Adds a rejected line, new or stored. Of each key the latest is kept: it alone can block.
+    /// Returns rejected lines with a tracked key, the latest of each key among them.
+    pub fn rejected_keys(&self) -> impl Iterator<Item = RejectedKey> {
+        let open = self.open_rejects.values().flat_map(|open| &open.keys);
+        let open = open.map(|(key, at)| RejectedKey { key: *key, at: *at });
+        self.rejected_keys.iter().copied().chain(open)
+    }
+
+    /// Adds a rejected line that is not open, new or stored. Of each key the latest is kept: it alone can block.
     pub(super) fn add_rejected(&mut self, rejected: RejectedKey) {
         match self.rejected_keys.iter_mut().find(|known| known.key == rejected.key) {
             Some(known) => known.at = known.at.max(rejected.at),
@@ -71,9 +96,7 @@ impl Stream {
             record.frontier = delta.frontier;
             record.frontier_assumed = delta.frontier_assumed;
         }
-        if !delta.lines.is_empty() {
-            record.last_line_at = record.last_line_at.max(delta.newest_line_at);
-        }
+        record.last_line_at = record.last_line_at.max(delta.newest_line_at);
         if let Some(late_by) = delta.late_by {
             // Bounded, so that one line from a broken clock cannot hold the watermark for ever;
             // the line itself counts from its arrival.

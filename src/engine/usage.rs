@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::engine::credential::{ConsumerName, Fingerprint, PlaceName, SourceName, StreamName};
 use crate::engine::distinct::Distinct;
+use crate::engine::rejects::OpenRejects;
 use crate::engine::time::{Minute, Timestamp};
 
 /// What became of a request, by its status.
@@ -208,7 +209,7 @@ pub struct UsageCell {
 /// Lines of one minute of a source, whatever they carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineCount {
-    /// Minute of event time; of a reject, its arrival.
+    /// Minute of event time; of a reject, the latest at which it can have been written.
     pub minute: Minute,
     /// All lines, rejects included.
     pub lines: u64,
@@ -258,7 +259,7 @@ pub struct ByteRange {
 pub struct RejectedKey {
     /// The key found in the raw line.
     pub key: Fingerprint,
-    /// When it was read: when it was written is not known.
+    /// The latest time at which it can have been written.
     pub at: Timestamp,
 }
 
@@ -311,7 +312,7 @@ pub struct UsageDelta {
     pub pools: Vec<PoolAddresses>,
     /// Session keys that were issued, those known already left out.
     pub issued: Vec<Issued>,
-    /// Lines per minute.
+    /// Lines per minute: without the open rejects, with those that were open before.
     pub lines: Vec<LineCount>,
     /// Well-formed lines with a key that is not tracked: one counter, so a spray costs no memory.
     pub other_keys: u64,
@@ -325,8 +326,10 @@ pub struct UsageDelta {
     pub frontier: Option<Timestamp>,
     /// Whether the frontier rests on a confirmed end of file instead of a line (`silence = "idle"`).
     pub frontier_assumed: bool,
-    /// Rejected lines in which a tracked key stands.
+    /// Rejected lines in which a tracked key stands and that are not open.
     pub rejected_keys: Vec<RejectedKey>,
+    /// Rejects of the generation before `range.to` that no understood line follows yet.
+    pub open_rejects: OpenRejects,
     /// Places that showed a tracked key.
     pub places: Vec<PlaceName>,
     /// Effective time of the latest line with a mask in a place of the key, as `***`.

@@ -22,6 +22,7 @@ mod names;
 mod open;
 mod ranges;
 mod read;
+mod rejects;
 mod rollup;
 mod uses;
 mod write;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 
 use crate::engine::answer::{Epoch, Verdict};
 use crate::engine::coverage::{Gap, GapReason};
-use crate::engine::credential::{CredentialName, Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::credential::{CredentialName, Fingerprint, PlaceName};
 use crate::engine::probe::Sightings;
 use crate::engine::rotation::{Declaration, Job, JournalEntry, KeyRef, RosterEntry};
 use crate::engine::state::{
@@ -24,7 +24,7 @@ use crate::store::column::{
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{issued, journal, milestones, uses};
+use crate::store::{issued, journal, milestones, rejects, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -38,7 +38,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
     Ok(State {
         sources: all.rows("SELECT * FROM source_state ORDER BY source", source)?,
         streams: all.streams()?,
-        generations: all.rows("SELECT * FROM generation ORDER BY stream, number", generation)?,
+        generations: all.generations()?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         probes: all.probes()?,
         uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,
@@ -47,7 +47,8 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         issued: all
             .rows("SELECT * FROM issued_key ORDER BY root, issued_at, child", issued::read)?,
         lines: all.rows("SELECT * FROM line_count ORDER BY step, minute, stream", line)?,
-        rejected_keys: all.rows("SELECT * FROM rejected_key ORDER BY stream, key", reject)?,
+        rejected_keys: all
+            .rows("SELECT * FROM rejected_key ORDER BY stream, key", rejects::rejected)?,
         gaps: all.rows("SELECT * FROM gap ORDER BY id", gap)?,
         rotations: all.rotations()?,
         journal: all.rows("SELECT * FROM journal ORDER BY sequence", entry)?,
@@ -108,6 +109,15 @@ impl Reader<'_> {
                 Ok((PlaceName::new(row.get::<_, String>("place")?), row.get("shown")?))
             })?;
             stream(row, names, keys, places.into_iter().collect())
+        })
+    }
+
+    fn generations(&self) -> Result<Vec<GenerationRecord>, Fault> {
+        let keys = "SELECT key, at FROM open_reject_key
+            WHERE stream = ?1 AND generation = ?2 ORDER BY key";
+        self.rows("SELECT * FROM generation ORDER BY stream, number", |row, names| {
+            let place: [i64; 2] = [row.get("stream")?, row.get("number")?];
+            generation(row, names, self.rows_of(keys, place, rejects::found)?)
         })
     }
 
@@ -217,7 +227,11 @@ fn stream(
     })
 }
 
-fn generation(row: &Row<'_>, names: &Directory) -> Result<GenerationRecord, Fault> {
+fn generation(
+    row: &Row<'_>,
+    names: &Directory,
+    open_keys: Vec<RejectedKey>,
+) -> Result<GenerationRecord, Fault> {
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok(GenerationRecord {
         source,
@@ -238,6 +252,7 @@ fn generation(row: &Row<'_>, names: &Directory) -> Result<GenerationRecord, Faul
         },
         last_event: get_instant_or_none(row, "last_event")?,
         inside_overlong: row.get("inside_overlong")?,
+        open_rejects: rejects::open(row, open_keys)?,
         finished: row.get("finished")?,
     })
 }
@@ -260,15 +275,6 @@ fn line(row: &Row<'_>, names: &Directory) -> Result<LineRecord, Fault> {
     let step = step.ok_or_else(|| Fault::nonsense("line_count.step", "no known step"))?;
     let (source, stream) = names.stream(row.get("stream")?)?;
     Ok(LineRecord { source, stream, step, count })
-}
-
-fn reject(
-    row: &Row<'_>,
-    names: &Directory,
-) -> Result<(SourceName, StreamName, RejectedKey), Fault> {
-    let reject = RejectedKey { key: names.key(row.get("key")?)?, at: get_instant(row, "at")? };
-    let (source, stream) = names.stream(row.get("stream")?)?;
-    Ok((source, stream, reject))
 }
 
 fn gap(row: &Row<'_>, names: &Directory) -> Result<Gap, Fault> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::engine::credential::{ConsumerName, Fingerprint, SourceName, StreamName};
+use crate::engine::rejects::OpenRejects;
 use crate::engine::rotation::RotationId;
 use crate::engine::state::{GenerationRecord, Violation, ViolationKind};
 use crate::engine::time::Timestamp;
@@ -45,6 +46,7 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        open_rejects: OpenRejects::default(),
         places: Vec::new(),
         masked_at: None,
         late_by: None,
@@ -60,6 +62,7 @@ fn commit(from: u64, to: u64, cells: i64) -> Commit {
         anchor: Anchor::default(),
         last_event: None,
         inside_overlong: false,
+        open_rejects: OpenRejects::default(),
         finished: false,
     };
     Commit { deltas: vec![delta], generations: vec![generation], ..Commit::default() }

@@ -13,11 +13,11 @@ use crate::engine::state::{
     TrackedRecord, Violation,
 };
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::{LineCount, RejectedKey, UsageCell};
+use crate::engine::usage::{LineCount, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{issued, journal, milestones, ranges, uses};
+use crate::store::{issued, journal, milestones, ranges, rejects, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -28,7 +28,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
         issued::add(tx, names, &delta.issued)?;
         let stream = names.stream(tx, &delta.source, &delta.stream)?;
         add_lines(tx, stream, &delta.lines)?;
-        add_rejected_keys(tx, names, stream, &delta.rejected_keys)?;
+        rejects::add(tx, names, stream, &delta.rejected_keys)?;
     }
     uses::put(tx, names, &commit.keys, &commit.uses)?;
     uses::put_pools(tx, names, &commit.pools)?;
@@ -130,23 +130,6 @@ fn add_lines(tx: &Connection, stream: i64, lines: &[LineCount]) -> Result<(), Fa
     Ok(())
 }
 
-fn add_rejected_keys(
-    tx: &Connection,
-    names: &mut Names,
-    stream: i64,
-    rejected: &[RejectedKey],
-) -> Result<(), Fault> {
-    let mut add = tx.prepare_cached(
-        "INSERT INTO rejected_key VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
-    )?;
-    for reject in rejected {
-        let key = names.key(tx, &reject.key)?;
-        add.execute(params![stream, key, reject.at.as_nanos()])?;
-    }
-    Ok(())
-}
-
 fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Result<(), Fault> {
     let source = names.source(tx, &record.source)?;
     tx.prepare_cached("REPLACE INTO source_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
@@ -196,7 +179,7 @@ fn put_generation(
 ) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
     tx.prepare_cached(
-        "REPLACE INTO generation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "REPLACE INTO generation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         stream,
@@ -213,8 +196,10 @@ fn put_generation(
         instant(record.last_event),
         record.inside_overlong,
         record.finished,
+        count(record.open_rejects.count),
+        instant(record.open_rejects.at),
     ])?;
-    Ok(())
+    rejects::put_open(tx, names, stream, record.number, &record.open_rejects)
 }
 
 fn put_tracked(tx: &Connection, names: &mut Names, record: &TrackedRecord) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ mod content;
 mod idle;
 mod looks;
 mod parts;
+mod rejects;
 mod restart;
 mod rotation;
 mod sessions;

@@ -259,6 +259,7 @@ impl World {
         record.anchor = delta.anchor;
         record.last_event = delta.last_event;
         record.inside_overlong = delta.inside_overlong;
+        let were_open = std::mem::replace(&mut record.open_rejects, delta.open_rejects.clone());
         let stream = self.streams.entry(delta.stream.clone()).or_insert_with(|| StreamRecord {
             source: delta.source.clone(),
             stream: delta.stream.clone(),
@@ -280,8 +281,12 @@ impl World {
             *self.counted.entry(cell.consumer.as_str().to_owned()).or_default() +=
                 cell.tally.counts.iter().sum::<u64>();
         }
-        self.lines += delta.lines.iter().map(|count| count.lines).sum::<u64>();
-        self.rejects += delta.lines.iter().map(|count| count.rejects).sum::<u64>();
+        // A line that is read is counted or left open; one that was open may be counted now.
+        let open = delta.open_rejects.count;
+        let lines = delta.lines.iter().map(|count| count.lines).sum::<u64>();
+        self.lines += lines + open - were_open.count;
+        let rejects = delta.lines.iter().map(|count| count.rejects).sum::<u64>();
+        self.rejects += rejects + open - were_open.count;
     }
 
     /// Checks that every line of the ledger was counted once, and nothing else.
@@ -329,6 +334,13 @@ impl World {
 
     pub fn generations(&self) -> Vec<&GenerationRecord> {
         self.generations.values().collect()
+    }
+
+    /// How many rejected lines with a key were told, the open ones included.
+    pub fn rejected_keys(&self) -> usize {
+        let told: usize = self.deltas().map(|delta| delta.rejected_keys.len()).sum();
+        let open = self.generations.values().map(|record| record.open_rejects.keys.len());
+        told + open.sum::<usize>()
     }
 
     pub fn deltas(&self) -> impl Iterator<Item = &UsageDelta> {

@@ -10,6 +10,7 @@ use keydrain::engine::credential::{
 };
 use keydrain::engine::ledger::Ledger;
 use keydrain::engine::probe::Sightings;
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::rotation::{
     Attestation, Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
@@ -110,6 +111,7 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
         rejects,
     });
     let reject = (a_key(), an_instant()).prop_map(|(key, at)| RejectedKey { key, at });
+    let open = (a_count(), option::of(an_instant()), btree_map(a_key(), an_instant(), 0..3));
     let child = prop_oneof![4 => (0..9_u8).prop_map(|n| Some(key(n))), 1 => Just(None)];
     let lifetime = select(vec![Duration::from_hours(12), Duration::from_hours(36)]);
     let issued = (a_key(), child, an_instant(), lifetime)
@@ -118,8 +120,9 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
         (a_source(), a_stream(), 1..3_u64, 0..9_u64),
         (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),
         (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3), vec(issued, 0..4)),
+        open,
     )
-        .prop_map(|(place, file, (cells, lines, rejected_keys, issued))| {
+        .prop_map(|(place, file, (cells, lines, rejected_keys, issued), (count, at, keys))| {
             let (source, stream, generation, len) = place;
             let ((device, inode, birth), anchor, inside_overlong, last_event) = file;
             UsageDelta {
@@ -134,6 +137,7 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
                 issued,
                 lines,
                 rejected_keys,
+                open_rejects: OpenRejects { count, at, keys },
                 ..delta(0, len)
             }
         })

@@ -7,6 +7,7 @@ use keydrain::engine::credential::{
     ConsumerName, CredentialName, Fingerprint, SourceName, StreamName,
 };
 use keydrain::engine::ledger::{Ledger, MAX_CONSUMERS};
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
@@ -68,6 +69,7 @@ pub fn delta(from: u64, to: u64) -> UsageDelta {
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        open_rejects: OpenRejects::default(),
         places: Vec::new(),
         masked_at: None,
         late_by: None,
@@ -86,6 +88,7 @@ pub fn generation_of(delta: &UsageDelta) -> GenerationRecord {
         anchor: delta.anchor,
         last_event: delta.last_event,
         inside_overlong: delta.inside_overlong,
+        open_rejects: delta.open_rejects.clone(),
         finished: false,
     }
 }

@@ -97,69 +97,6 @@ fn a_delta_that_comes_twice_counts_once_and_is_no_gap() {
 }
 
 #[test]
-fn more_rejects_than_the_policy_allows_are_unknown_and_as_many_are_fine() {
-    // 5 of 500 lines of the window are one in a hundred; 6 are more.
-    let story = |rejects: usize| {
-        let mut story = Story::new()
-            .heartbeats_every(Duration::from_secs(1), "08:59:00", "09:19:59")
-            .uses(OLD, "checkout", ["08:59:00"])
-            .uses(NEW, "checkout", ["08:59:01"]);
-        for _ in 0..rejects {
-            story = story.garbled("09:19:00", "-");
-        }
-        story
-    };
-    // The window begins with the minute of 09:04:24: 16 minutes, less what was not read yet.
-    let lines = 16 * 60;
-    let allowed = lines / 100;
-    check(&story(allowed).answer("09:19:59"), Ready, []);
-    let answer = story(allowed + 1).answer("09:19:59");
-    check(&answer, Unknown, [("rejects", EDGE)]);
-    says(
-        &answer,
-        "rejects",
-        EDGE,
-        &["10 of 970 lines of source edge", "not understood", "keydrain explain"],
-    );
-}
-
-#[test]
-fn a_rejected_line_with_the_old_key_is_unknown_until_the_window_begins_after_it() {
-    let story =
-        moved_over().policy(|policy| policy.max_reject_ratio = 0.5).garbled("10:30:00.500", OLD);
-    let answer = story.busy("10:31:00");
-    check(&answer, Unknown, [("rejects", OLD)]);
-    says(&answer, "rejects", OLD, &["a line of source edge holds", OLD, "keydrain explain"]);
-    // It counts from its arrival.
-    stands_until(&story, "rejects", OLD, "10:45:35.5");
-    check(&story.busy("10:45:35.5"), Ready, []);
-    check(
-        &moved_over()
-            .policy(|policy| policy.max_reject_ratio = 0.5)
-            .garbled("10:30:00.500", NEW)
-            .busy("10:31:00"),
-        Ready,
-        [],
-    );
-}
-
-#[test]
-fn rejects_after_the_last_line_that_was_understood_stand_although_that_was_long_ago() {
-    // What happened at 10:25 is not known to be older than what was understood at 10:00.
-    let story = |key| {
-        Story::new()
-            .heartbeats("09:00:00", "10:00:00")
-            .uses(OLD, "checkout", ["09:29:00"])
-            .uses(NEW, "checkout", ["09:30:00"])
-            .garbled("10:25:00", key)
-            .heartbeats("10:26:00", "10:50:00")
-    };
-    check(&story("-").busy("10:27:00"), Unknown, [("rejects", EDGE)]);
-    check(&story(OLD).busy("10:27:00"), Unknown, [("rejects", EDGE), ("rejects", OLD)]);
-    check(&story(OLD).busy("10:45:00"), Ready, []);
-}
-
-#[test]
 fn a_line_beyond_the_tolerated_future_makes_the_clock_suspect_and_one_within_it_does_not() {
     let tolerated = moved_over().line_read("10:31:00", "10:30:00", NEW, "checkout", 200);
     check(&tolerated.busy("10:30:01"), Ready, []);

@@ -39,6 +39,8 @@ mod controls;
 
 mod coverage;
 
+mod rejects;
+
 mod journal;
 
 mod jobs;

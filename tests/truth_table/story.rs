@@ -200,10 +200,27 @@ impl Story {
         self
     }
 
-    /// A line that nobody can understand, written after a readable one at `when`.
-    pub fn garbled(mut self, when: &str, key: &str) -> Self {
+    /// A line that nobody can understand, written and read at `when`.
+    pub fn garbled(self, when: &str, key: &str) -> Self {
+        self.garbled_read(when, when, key)
+    }
+
+    /// A line that nobody can understand, written at `when` and only read at `read`.
+    pub fn garbled_read(mut self, when: &str, read: &str, key: &str) -> Self {
         let line = Line { garbled: true, ..a_line(at(when), key, "checkout", 200) };
-        self.push_line(line, at(when), at(when));
+        self.push_line(line, at(when), at(read));
+        self
+    }
+
+    /// A request without a key at each of `times`, all of them only read at `read`.
+    pub fn heartbeats_read<'t>(
+        mut self,
+        times: impl IntoIterator<Item = &'t str>,
+        read: &str,
+    ) -> Self {
+        for when in times {
+            self = self.line_read(when, read, NO_KEY, "-", 200);
+        }
         self
     }
 

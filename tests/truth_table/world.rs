@@ -14,8 +14,8 @@ use keydrain::engine::evidence::SourceDecl;
 use keydrain::engine::ledger::MAX_CONSUMERS;
 use keydrain::engine::parse::{Layout, LineParser};
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, Policy, SourcePolicy};
+use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::rotation::{JournalEvent, KeyRef, RotationId};
-
 use keydrain::engine::scan::matcher::{ChunkContext, Matcher, TrackedKey};
 use keydrain::engine::time::{Span, Timestamp};
 use keydrain::engine::usage::{Anchor, ByteRange, FileId, GenerationNumber, UsageDelta};
@@ -93,6 +93,7 @@ struct Cursor {
     offset: u64,
     frontier: Option<Timestamp>,
     last_event: Option<Timestamp>,
+    open_rejects: OpenRejects,
 }
 
 /// The engine and its surroundings.
@@ -189,6 +190,7 @@ impl World {
             let cursor = self.cursors.entry(place).or_default();
             cursor.offset = found.offset;
             cursor.last_event = found.last_event;
+            cursor.open_rejects = found.open_rejects.clone();
         }
         self.drain = Drain::with_consumer_limit(self.consumer_limit, self.declared.clone(), state);
     }
@@ -275,6 +277,7 @@ impl World {
             arrival: now,
             frontier: cursor.frontier,
             last_event: cursor.last_event,
+            open_rejects: cursor.open_rejects.clone(),
             allowed_lateness: decl.policy.allowed_lateness,
             future_tolerance: tolerance.unwrap_or(Duration::from_mins(1)),
         };
@@ -288,6 +291,7 @@ impl World {
         cursor.offset += text.len() as u64;
         cursor.frontier = cursor.frontier.max(usage.frontier);
         cursor.last_event = cursor.last_event.max(usage.last_event);
+        cursor.open_rejects = usage.open_rejects.clone();
         let to = cursor.offset;
         let delta = a_delta(source, stream, ByteRange { from, to }, now);
         let delta = UsageDelta {
@@ -301,6 +305,7 @@ impl World {
             last_event: usage.last_event,
             frontier: usage.frontier,
             rejected_keys: usage.rejected_keys,
+            open_rejects: usage.open_rejects,
             places: usage.places,
             masked_at: usage.masked_at,
             late_by: usage.late_by,
@@ -325,6 +330,7 @@ impl World {
         let delta = a_delta(source, stream, range, now);
         self.drain.take_delta(UsageDelta {
             last_event: cursor.last_event,
+            open_rejects: cursor.open_rejects.clone(),
             frontier: cursor.frontier,
             frontier_assumed: true,
             ..delta
@@ -407,6 +413,7 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         frontier: None,
         frontier_assumed: false,
         rejected_keys: Vec::new(),
+        open_rejects: OpenRejects::default(),
         places: Vec::new(),
         masked_at: None,
         late_by: None,

@@ -223,7 +223,7 @@ pub(super) fn rejects(case: &Case<'_>, out: &mut Vec<Blocker>) {
     // Such a line may be a use, and to see one a best-effort source is as good as any.
     let best_effort = case.best_effort.iter().map(|(name, source)| (*name, *source));
     for (name, source) in case.known().chain(best_effort) {
-        let rejected_keys = case.streams(name, source).flat_map(|(_, found)| &found.rejected_keys);
+        let rejected_keys = case.streams(name, source).flat_map(|(_, found)| found.rejected_keys());
         let with_old = rejected_keys.filter(|rejected| rejected.key == case.old_key());
         if let Some(rejected) = with_old.filter(|r| r.at > from).max_by_key(|r| r.at) {
             let message = format!(

@@ -86,7 +86,7 @@ impl Matcher {
     pub fn scan(&mut self, chunk: &[u8], context: &ChunkContext) -> ChunkUsage {
         let framing = self.framing();
         let Self { parser, known, scratch } = self;
-        let mut reading = Reading { parser, known, scratch, count: Count::new(*context) };
+        let mut reading = Reading { parser, known, scratch, count: Count::new(context) };
         match framing {
             Framing::Parts => reading.parts(chunk),
             Framing::Lines | Framing::Documents => lines(chunk).for_each(|line| reading.line(line)),
@@ -194,10 +194,12 @@ struct Count {
 }
 
 impl Count {
-    fn new(context: ChunkContext) -> Self {
+    fn new(context: &ChunkContext) -> Self {
+        let context = context.clone();
         let usage = ChunkUsage {
             last_event: context.last_event,
             frontier: context.frontier,
+            open_rejects: context.open_rejects.clone(),
             ..ChunkUsage::default()
         };
         Self {
@@ -216,6 +218,7 @@ impl Count {
         let arrival = self.context.arrival;
         let future = event_at > arrival.plus(self.context.future_tolerance);
         self.usage.future_event |= future;
+        self.close_rejects(event_at);
         let tracked = self.presentations(event, future, map, known);
         self.mask(event, future);
         if !tracked && !event.keys.is_empty() {
@@ -225,7 +228,8 @@ impl Count {
         usage.first_event.get_or_insert(event_at);
         usage.last_event = usage.last_event.max(Some(event_at));
         usage.frontier = usage.frontier.max(Some(event_at.min(arrival)));
-        self.line(event_at.min(arrival)).lines += 1;
+        usage.line_count += 1;
+        self.minute(event_at.min(arrival)).lines += 1;
     }
 
     /// Counts each distinct tracked key of the line and notes its places; tells whether there is one.
@@ -294,25 +298,41 @@ impl Count {
         }
     }
 
-    /// Counts a line that nobody understood. When it was written is not known, only that it was
-    /// before it was read: it counts from its arrival, as a late line does.
+    /// Counts a line that nobody understood; `rejects.rs` says from when on it counts.
     fn reject(&mut self, line: &[u8], known: &KnownKeys) {
+        self.usage.line_count += 1;
         self.usage.reject_count += 1;
-        let count = self.line(self.context.arrival);
-        count.lines += 1;
-        count.rejects += 1;
+        self.usage.open_rejects.add(self.context.arrival);
         self.search(line, known);
+    }
+
+    /// Counts the rejects before an understood line of `event_at`: they were written before it was.
+    /// If it comes later than allowed, nobody knows when it was.
+    fn close_rejects(&mut self, event_at: Timestamp) {
+        let written_by = event_at.plus(self.context.allowed_lateness);
+        if self.usage.open_rejects.is_empty() || self.usage.frontier > Some(written_by) {
+            return;
+        }
+        let closed = self.usage.open_rejects.close(written_by);
+        if let Some(at) = closed.at {
+            let count = self.minute(at);
+            count.lines = count.lines.saturating_add(closed.count);
+            count.rejects = count.rejects.saturating_add(closed.count);
+        }
+        for (key, at) in closed.keys {
+            let latest = self.rejected.entry(key).or_insert(at);
+            *latest = at.max(*latest);
+        }
     }
 
     /// Looks for tracked keys in bytes of which no event is made.
     fn search(&mut self, bytes: &[u8], known: &KnownKeys) {
         for key in known.search(bytes) {
-            self.rejected.insert(key, self.context.arrival);
+            self.usage.open_rejects.find(key, self.context.arrival);
         }
     }
 
-    fn line(&mut self, at: Timestamp) -> &mut LineCount {
-        self.usage.line_count += 1;
+    fn minute(&mut self, at: Timestamp) -> &mut LineCount {
         let minute = at.minute();
         self.minutes.entry(minute).or_insert(LineCount { minute, lines: 0, rejects: 0 })
     }

@@ -20,7 +20,7 @@ use crate::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher};
 use crate::engine::scan::records;
 use crate::engine::state::GenerationRecord;
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::{ByteRange, LineCount, RejectedKey, UsageDelta};
+use crate::engine::usage::{ByteRange, LineCount, UsageDelta};
 
 /// What a stream has come to, over all of its generations.
 #[derive(Clone, Debug)]
@@ -220,12 +220,13 @@ fn lines(
     bytes: &[u8],
     goes_on: bool,
 ) {
-    let usage = round.matcher.scan(
+    let mut usage = round.matcher.scan(
         bytes,
         &ChunkContext {
             arrival: round.now,
             frontier: cursor.frontier,
             last_event: generation.record.last_event,
+            open_rejects: generation.record.open_rejects.clone(),
             allowed_lateness: round.allowed_lateness,
             future_tolerance: round.future_tolerance,
         },
@@ -235,6 +236,7 @@ fn lines(
     cursor.frontier = usage.frontier;
     cursor.last_event = cursor.last_event.max(usage.last_event);
     generation.record.last_event = usage.last_event;
+    generation.record.open_rejects = std::mem::take(&mut usage.open_rejects);
     generation.record.inside_overlong = goes_on;
     deliver(generation, cursor, round, bytes, 0, usage);
 }
@@ -251,14 +253,11 @@ fn overlong_rest(
     let before = generation.window.tail();
     let mut border = before[before.len() - overlap.min(before.len())..].to_vec();
     border.extend_from_slice(&bytes[..overlap.min(bytes.len())]);
-    let mut keys = round.matcher.find_tracked(bytes);
-    keys.extend(round.matcher.find_tracked(&border));
-    keys.sort_unstable();
-    keys.dedup();
-    let rejected_keys = keys.into_iter().map(|key| RejectedKey { key, at: round.now }).collect();
+    for key in [bytes, &border].into_iter().flat_map(|text| round.matcher.find_tracked(text)) {
+        generation.record.open_rejects.find(key, round.now);
+    }
     generation.record.inside_overlong = !ended;
-    let usage = ChunkUsage { rejected_keys, ..ChunkUsage::default() };
-    deliver(generation, cursor, round, bytes, bytes.len() as u64, usage);
+    deliver(generation, cursor, round, bytes, bytes.len() as u64, ChunkUsage::default());
 }
 
 fn hole(generation: &mut Generation, cursor: &mut Cursor, round: &mut Round<'_>, bytes: &[u8]) {
@@ -318,6 +317,7 @@ fn delta(
         frontier: cursor.frontier,
         frontier_assumed: cursor.assumed,
         rejected_keys: usage.rejected_keys,
+        open_rejects: generation.record.open_rejects.clone(),
         places: usage.places,
         masked_at: usage.masked_at,
         late_by: usage.late_by,

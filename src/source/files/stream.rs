@@ -19,6 +19,7 @@ use super::identity::FileFacts;
 use super::names::Age;
 use crate::engine::coverage::{GapReason, StreamStatus};
 use crate::engine::credential::StreamName;
+use crate::engine::rejects::OpenRejects;
 use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Anchor, FileId, GenerationNumber};
@@ -106,6 +107,7 @@ impl Stream {
             anchor: Anchor::default(),
             last_event: None,
             inside_overlong: false,
+            open_rejects: OpenRejects::default(),
             finished: false,
         }
     }

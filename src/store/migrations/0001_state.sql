@@ -96,7 +96,18 @@ CREATE TABLE generation (
     last_event      INTEGER,
     inside_overlong INTEGER NOT NULL CHECK (inside_overlong IN (0, 1)),
     finished        INTEGER NOT NULL CHECK (finished IN (0, 1)),
+    open_rejects    INTEGER NOT NULL CHECK (open_rejects >= 0),
+    open_rejects_at INTEGER,
     PRIMARY KEY (stream, number)
+) STRICT, WITHOUT ROWID;
+
+-- Tracked keys found in rejects of a generation that no understood line follows yet.
+CREATE TABLE open_reject_key (
+    stream     INTEGER NOT NULL REFERENCES stream (id),
+    generation INTEGER NOT NULL,
+    key        INTEGER NOT NULL REFERENCES key (id),
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (stream, generation, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tracked (
