@@ -95,9 +95,7 @@ fn footer(migration: &Value) -> String {
             Value::Null => String::new(),
             at => format!(" ({} unless it calls)", ago(at, now)),
         };
-        let owner = straggler["owner"].as_str();
-        let owner = owner.map_or_else(String::new, |owner| format!(" [{owner}]"));
-        format!("{}\n", printable(&format!("{}{owner}{clears}", cell(&straggler["needs"]))))
+        format!("{}\n", printable(&format!("{}{clears}", cell(&straggler["needs"]))))
     };
     let mut lines: Vec<String> = stragglers.iter().take(MAX_NEEDS).map(need).collect();
     if stragglers.len() > MAX_NEEDS {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{cell, put, table};
+use super::humane::second;
 use super::{Exit, Failure, Output};
 
 /// Options of `keydrain status`.
@@ -70,8 +71,9 @@ fn describe(status: &Value) -> String {
 }
 
 fn rotation(rotation: &Value) -> Vec<String> {
-    let fields = ["credential", "id", "verdict", "verdict_since", "message"];
-    fields.iter().map(|field| cell(&rotation[field])).collect()
+    let [credential, id, verdict, message] =
+        ["credential", "id", "verdict", "message"].map(|field| cell(&rotation[field]));
+    vec![credential, id, verdict, second(&rotation["verdict_since"]), message]
 }
 
 fn source(source: &Value) -> Vec<String> {

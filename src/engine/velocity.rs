@@ -259,7 +259,8 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
     let needs = if needs.is_empty() {
         format!(
             "{} does not stand in the way; a use of {} moves it, or retire it",
-            migrant.name, facts.rotation.declaration.new_key.name
+            migrant.shown(),
+            facts.rotation.declaration.new_key.name
         )
     } else {
         needs.join("; ")

@@ -389,7 +389,7 @@ fn migration(rotation: &RotationId) -> Migration {
             sessions: 7,
             largest_gap: Duration::from_secs(40),
             cadence_bound: Some(Duration::from_secs(80)),
-            needs: "evil\u{1b}[2J was only seen on 2025-q4".to_owned(),
+            needs: "evil\u{1b}[2J (owner pay-team) was only seen on 2025-q4".to_owned(),
             clears_at: Some(noon(66)),
         }],
         eta: Eta::Told {
