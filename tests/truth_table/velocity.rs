@@ -88,6 +88,8 @@ fn without_a_notification_it_counts_from_dual_accept_and_else_from_the_start_and
     let started = Story::new().heartbeats("09:00:00", "10:00:00");
     let told = report(&started, "10:00:00");
     assert_eq!(told.origin, (Origin::Started, at("09:00:00")));
+    let seen = started.clone().uses(NEW, "a", ["09:20:00", "09:40:00"]);
+    assert_eq!(report(&seen, "10:00:00").origin, (Origin::DualAccept, at("09:20:00")));
     let accepted = started.told("09:30:00", JournalEvent::DualAcceptEnabled);
     let told = report(&accepted, "10:00:00");
     assert_eq!(told.origin, (Origin::DualAccept, at("09:30:00")));

@@ -1,6 +1,7 @@
 //! What the machine reports when it is asked: how a rotation migrates, and what to expect of the
 //! next one. Made on demand, never part of an answer.
 
+use crate::engine::case::Case;
 use crate::engine::credential::CredentialName;
 use crate::engine::drain::{CredentialDecl, Drain, Unknown, Watched};
 use crate::engine::health;
@@ -34,6 +35,7 @@ impl Drain {
             ledger: &self.ledger,
             watermark: answer.watermark,
             blockers: &answer.blockers,
+            overlap_began: self.with_facts(watched, |facts| Case::new(facts, now).overlap_began()),
             gaps: migration::lost_spans(rotation, known),
             next_runs: jobs.collect(),
         };

@@ -170,6 +170,7 @@ mod tests {
             rotation: &rotation,
             policy: &Policy::default(),
             ledger: &ledger,
+            overlap_began: None,
             watermark: Some(at(100)),
             blockers: &[],
             gaps: Vec::new(),
