@@ -106,11 +106,11 @@ fn told(forecast: &Forecast, open: u64, floor: Timestamp, now: Timestamp) -> Eta
         earliest: after(forecast.earliest),
         latest: after(forecast.latest),
         basis: format!(
-            "{open} left at the pace of the last {} moves, which took {}, taken as a Poisson \
-             process; the interval is that of {} %",
+            "{open} left at the pace of the last {} moves, which took {}; the {} % interval allows \
+             for a steady pace (Poisson) and for each consumer moving on its own (exponential)",
             forecast.moves,
             crate::engine::wording::humane(forecast.took),
-            pace::CONFIDENCE_PERCENT
+            pace::CONFIDENCE_PERCENT,
         ),
     }
 }
