@@ -305,20 +305,15 @@ fn rotations(number: usize) -> String {
 
 fn min_overlap(policy: &Policy, roster: &[RosterEntry]) -> Term {
     let third = roster.iter().find(|entry| entry.third_party);
-    match (policy.min_overlap, third) {
-        (Some(least), _) => term("min_overlap", least, "policy"),
-        (None, Some(entry)) => term(
-            "min_overlap",
-            Duration::from_hours(72),
-            format!("{} is another organisation: 72 h unless set", entry.name),
-        ),
-        (None, None) if policy.third_party => term(
-            "min_overlap",
-            Duration::from_hours(72),
-            "the credential is another organisation's: 72 h unless set",
-        ),
-        (None, None) => term("min_overlap", Duration::from_hours(1), "1 h unless set"),
-    }
+    let reason = match (policy.min_overlap, third) {
+        (Some(_), _) => "policy".to_owned(),
+        (None, Some(entry)) => format!("{} is another organisation: 72 h unless set", entry.name),
+        (None, None) if policy.third_party => {
+            "the credential is another organisation's: 72 h unless set".to_owned()
+        }
+        (None, None) => "1 h unless set".to_owned(),
+    };
+    term("min_overlap", policy.least_overlap(roster), reason)
 }
 
 fn overlap(facts: &Facts<'_>, terms: &[Term]) -> Recommendation {

@@ -97,7 +97,7 @@ impl Drain {
             jobs: jobs.iter().map(|job| (&job.job, Some(job.longest_interval))).collect(),
             key: used,
             earlier_t90: own().filter_map(|told| told.summary?.velocity.t90).collect(),
-            earlier_overlap: health::recommended_overlap(own(), &decl.policy),
+            earlier_overlap: health::recommended_overlap(own(), &decl.policy, &decl.roster),
         };
         Ok(plan::plan(&facts))
     }
