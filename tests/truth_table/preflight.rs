@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use keydrain::engine::credential::CredentialName;
+use keydrain::engine::credential::{CredentialName, SourceName};
 use keydrain::engine::drain::Unknown;
+use keydrain::engine::policy::Completeness;
 use keydrain::engine::preflight::{Finding, Severity};
 use keydrain::engine::rotation::RosterEntry;
 
 use crate::story::{Story, at, minutes, on_roster};
-use crate::world::{CREDENTIAL, NEW, OLD};
+use crate::world::{CREDENTIAL, EDGE, NEW, OLD, a_source};
 
 /// A credential whose rotation is opened much later.
 fn before() -> Story {
@@ -99,6 +100,26 @@ fn a_source_that_is_gone_or_cannot_be_read_is_an_error() {
     let refused = vec![("/var/log/x".to_owned(), "permission denied".to_owned())];
     let unreadable = used().seen("10:00:00", move |sight| sight.unreadable.clone_from(&refused));
     finds(&unreadable, "10:00:10", &["error source edge: it cannot be opened or read"]);
+}
+
+#[test]
+fn of_a_best_effort_log_nothing_is_demanded_but_that_a_complete_one_covers_it() {
+    let with_lb = |covered_by: Option<&'static str>| {
+        used().declared(move |declared| {
+            let mut lb = a_source("lb");
+            let covered_by = covered_by.map(SourceName::new);
+            lb.policy.completeness = Completeness::PositiveOnly { covered_by };
+            declared.sources.push(lb);
+            declared.credentials[0].sources.push(SourceName::new("lb"));
+        })
+    };
+    // It never showed a line.
+    finds(&with_lb(Some(EDGE)), "10:00:10", &[]);
+    let error = "error source lb: it may lose lines and no complete source of this credential covers \
+                 it: nothing can be ready";
+    finds(&with_lb(None), "10:00:10", &[error]);
+    finds(&with_lb(Some("elsewhere")), "10:00:10", &[error]);
+    finds(&with_lb(Some("lb")), "10:00:10", &[error]);
 }
 
 #[test]
