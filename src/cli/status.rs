@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{cell, put, table};
-use super::humane::second;
+use super::humane::{duration, second};
 use super::{Exit, Failure, Output};
 
 /// Options of `keydrain status`.
@@ -77,7 +77,7 @@ fn rotation(rotation: &Value) -> Vec<String> {
 }
 
 fn source(source: &Value) -> Vec<String> {
-    let lag = source["lag_seconds"].as_f64();
+    let lag = source["lag_seconds"].as_f64().map(f64::round);
     let gaps = source["gaps"].as_array().map_or(0, Vec::len);
     let absent = source["absent"].as_array().into_iter().flatten();
     let absent = absent.map(|pattern| format!("{}: no such file", cell(pattern)));
@@ -90,7 +90,7 @@ fn source(source: &Value) -> Vec<String> {
         cell(&source["name"]),
         cell(&source["state"]),
         cell(&source["basis"]),
-        lag.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.0} s")),
+        lag.map_or_else(|| "-".to_owned(), |seconds| duration(&seconds.into())),
         cell(&source["lines"]),
         cell(&source["rejects"]),
         gaps.to_string(),
