@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{cell, csv, printable, put, table, text};
-use super::humane::second;
+use super::humane::{duration, second};
 use super::{Exit, Failure, Output};
 
 /// Options of `keydrain rotation`.
@@ -294,10 +294,16 @@ fn describe(rotation: &Value) -> String {
             facts.push(vec![field.replace('_', " "), shown]);
         }
     }
-    let mut page = table(&["ROTATION", text(&rotation["id"])], &facts);
     let lines = |name: &str, row: fn(&Value) -> Vec<String>| -> Vec<Vec<String>> {
         rotation[name].as_array().into_iter().flatten().map(row).collect()
     };
+    facts.extend(lines("jobs", |job| {
+        let [consumer, schedule, tz] =
+            ["consumer", "schedule", "tz"].map(|field| cell(&job[field]));
+        let runtime = duration(&job["max_runtime_seconds"]);
+        vec!["job".to_owned(), format!("{consumer} `{schedule}` {tz}, at most {runtime}")]
+    }));
+    let mut page = table(&["ROTATION", text(&rotation["id"])], &facts);
     let checkpoints = lines("checkpoints", |checkpoint| {
         let reasons = checkpoint["reasons"].as_array().into_iter().flatten().map(cell);
         let reasons: Vec<_> = reasons.collect();

@@ -276,6 +276,9 @@ async fn rotations_are_started_recorded_listed_and_shown() {
         let ran = run(&daemon.base, &format!("rotation show {target}"), Output::Table).await;
         assert!(ran.out.starts_with("ROTATION"), "{}", ran.out);
         assert!(ran.out.contains("consumer_waived"), "{}", ran.out);
+        let job = "\njob         billing-batch `0 3 1 * *` UTC, at most 2 h\n";
+        assert!(ran.out.contains(job), "{}", ran.out);
+        assert!(ran.out.contains("\nstarted at  2026-11-23T11:50:00Z\n"), "{}", ran.out);
     }
 }
 
