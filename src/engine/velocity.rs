@@ -223,8 +223,8 @@ pub(super) struct Moving<'m, 'a> {
 pub(super) fn moving<'m, 'a>(all: &'m [Migrant<'a>]) -> Moving<'m, 'a> {
     let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) =
         all.iter().filter(|m| must_move(m)).partition(|m| is_gone(m));
-    let moved = must.iter().filter(|m| has_moved(m));
-    let mut moves: Vec<Timestamp> = moved.filter_map(|m| m.moved_at()).collect();
+    let arrived = must.iter().filter(|m| has_moved(m));
+    let mut moves: Vec<Timestamp> = arrived.filter_map(|m| m.moved_at()).collect();
     moves.sort_unstable();
     Moving { must, moves, gone }
 }

@@ -120,7 +120,7 @@ fn journal_event(body: &mut EventBody) -> Result<JournalEvent, Problem> {
         "propagated" => JournalEvent::Propagated,
         "job_started" => JournalEvent::JobStarted(consumer(body)?.into()),
         "job_finished" => JournalEvent::JobFinished(consumer(body)?.into()),
-        "attested" => JournalEvent::Attested(attestation(body.what.take())?),
+        "attested" => JournalEvent::Attested(attestation(body.what.take().as_deref())?),
         "incident_opened" => JournalEvent::IncidentOpened,
         "incident_closed" => JournalEvent::IncidentClosed,
         "manual_intervention" => JournalEvent::ManualIntervention,
@@ -159,8 +159,8 @@ fn journal_event(body: &mut EventBody) -> Result<JournalEvent, Problem> {
     })
 }
 
-fn attestation(text: Option<String>) -> Result<Attestation, Problem> {
-    let named = |what: &Attestation| Some(what.as_str()) == text.as_deref();
+fn attestation(text: Option<&str>) -> Result<Attestation, Problem> {
+    let named = |what: &Attestation| Some(what.as_str()) == text;
     Attestation::ALL.into_iter().find(named).ok_or_else(|| {
         let words: Vec<_> = Attestation::ALL.iter().map(|what| what.as_str()).collect();
         Problem::invalid(format!("`what` must be one of {}", words.join(", ")))

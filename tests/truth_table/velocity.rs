@@ -140,6 +140,13 @@ fn there_is_no_estimate_while_nothing_tells_that_a_straggler_will_ever_move() {
     // `f` was seen once, three hours ago; `e` never.
     let told = report(&three_of_four().uses(OLD, "f", ["09:45:00"]), "13:00:00");
     assert!(why_none(&told).starts_with("nothing tells when f will use 2026-q1"), "{:?}", told.eta);
+    assert!(why_none(&told).ends_with(": ask its owner, or retire it"), "{:?}", told.eta);
+    let both = three_of_four().uses(OLD, "f", ["09:45:00"]).roster([RosterEntry::new("e")]);
+    let told = report(&both, "13:00:00");
+    assert_eq!(
+        why_none(&told),
+        "nothing tells when f, e will use 2026-q1: ask their owners, or retire them"
+    );
     let told = report(&three_of_four().roster([RosterEntry::new("e")]), "13:00:00");
     assert!(why_none(&told).starts_with("nothing tells when e will use 2026-q1"), "{:?}", told.eta);
     // A job moves with its next run, whatever the pace of the others is.

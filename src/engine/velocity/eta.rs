@@ -67,9 +67,13 @@ pub(super) fn eta(
         ends.iter().filter(|(_, end)| matches!(end, End::None)).map(|(name, _)| *name).collect();
     if !endless.is_empty() {
         return Eta::None(format!(
-            "nothing tells when {} will use {}: ask its owner, or retire it",
+            "nothing tells when {} will use {}: {}",
             several(&endless),
-            facts.rotation.declaration.new_key.name
+            facts.rotation.declaration.new_key.name,
+            match endless.len() {
+                1 => "ask its owner, or retire it",
+                _ => "ask their owners, or retire them",
+            }
         ));
     }
     let known = ends.iter().filter_map(|(_, end)| match end {
