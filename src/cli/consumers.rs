@@ -107,11 +107,12 @@ fn footer(migration: &Value) -> String {
         number => format!(", {number} {name}"),
     };
     lines.push(format!(
-        "moved: {} of {} ({}){}{}; t50 {}, t90 {}, t100 {} since {}, {}\n",
+        "moved: {} of {} ({}){}{}{}; t50 {}, t90 {}, t100 {} since {}, {}\n",
         cell(&migration["moved"]),
         cell(&migration["must_move"]),
         percent(&migration["share_moved"]),
         besides("waived"),
+        besides("tolerated"),
         besides("gone"),
         duration(&migration["t50_seconds"]),
         duration(&migration["t90_seconds"]),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::curve::{self, Curve};
 use crate::engine::ledger::Ledger;
-use crate::engine::migration::{self, Migrant};
+use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
 use crate::engine::summary;
@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// Who presented which key.
     pub ledger: &'a Ledger,
+    /// Where each consumer stands, and who is tolerated.
+    pub migrants: &'a [Migrant<'a>],
     /// When both keys became valid: told, else the first accepted use of the new key.
     pub overlap_began: Option<Timestamp>,
     /// Watermark of the rotation's answer at `now`.
@@ -129,12 +131,14 @@ pub struct Migration {
     /// What the velocity counts from, and when that was.
     pub origin: (Origin, Timestamp),
     /// Consumers that must move: seen on the old key or on the roster, and neither synthetic,
-    /// retired, waived nor gone.
+    /// retired, waived, tolerated nor gone.
     pub must_move: u64,
     /// Those of them that have moved.
     pub moved: u64,
     /// Waived consumers, which need not move until a date.
     pub waived: Vec<String>,
+    /// Consumers that need not move: together they stay under the threshold.
+    pub tolerated: Vec<String>,
     /// Unmoved consumers that count as gone: silent for longer than their cadence bound.
     pub gone: Vec<String>,
     /// Time from the origin until 50, 90 and 100 % had moved; `None` until then.
@@ -156,11 +160,12 @@ pub struct Migration {
 /// Reports on a migration. Pure: the same facts and the same `now` give the same report.
 pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     let rotation = facts.rotation;
-    let (ledger, lost) = (facts.ledger, &facts.gaps);
-    let all = migration::migrants(rotation, facts.policy, ledger, lost, facts.watermark, now);
+    let all = facts.migrants;
+    let tolerated = all.iter().filter(|migrant| migrant.tolerated);
+    let tolerated = tolerated.map(|migrant| migrant.name.to_owned()).collect();
     let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
     let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
-    let Moving { must, moves, gone } = moving(&all);
+    let Moving { must, moves, gone } = moving(all);
     let until = match rotation.phase {
         Phase::Open => now,
         Phase::Revoked(at) | Phase::RolledBack(at) => at.min(now),
@@ -181,6 +186,7 @@ pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
         must_move: total,
         moved: moves.len() as u64,
         waived,
+        tolerated,
         gone: gone.into_iter().map(|migrant| migrant.name.to_owned()).collect(),
         t50: velocity.t50,
         t90: velocity.t90,

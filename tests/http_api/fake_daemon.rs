@@ -376,6 +376,7 @@ fn migration(rotation: &RotationId) -> Migration {
         must_move: 2,
         moved: 1,
         waived: vec!["partner-x".to_owned()],
+        tolerated: Vec::new(),
         gone: vec!["old-batch".to_owned()],
         t50: Some(Duration::from_secs(200)),
         t90: None,

@@ -201,7 +201,7 @@ async fn a_migration_has_every_field_and_no_value_where_nothing_was_seen() {
             "event": "dual_accept_enabled", "at": "2026-11-23T11:55:00Z", "inferred": true,
         },
         "must_move": 2, "moved": 1, "share_moved": 0.5, "waived": ["partner-x"],
-        "gone": ["old-batch"],
+        "tolerated": [], "gone": ["old-batch"],
         "t50_seconds": 200, "t90_seconds": null, "t100_seconds": null,
         "consumers_per_hour": 12.0,
         "eta": {

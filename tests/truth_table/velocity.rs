@@ -118,6 +118,17 @@ fn who_need_not_move_is_not_counted_and_the_waived_are_named_apart() {
 }
 
 #[test]
+fn who_stays_under_the_threshold_need_not_move_and_is_named_apart() {
+    let story = three_of_four().uses(OLD, "-", ["12:50:00"]).uses(NEW, "d", ["14:00:00"]);
+    let counted = report(&story, "16:00:00");
+    assert_eq!((counted.must_move, counted.moved), (5, 4));
+    let told = report(&story.policy(|policy| policy.threshold = 1), "16:00:00");
+    assert_eq!((told.must_move, told.moved), (4, 4));
+    assert_eq!(told.tolerated, ["anonymous"]);
+    assert!(told.t100.is_some() && told.stragglers.is_empty(), "{told:?}");
+}
+
+#[test]
 fn stragglers_come_with_the_latest_user_first_and_what_each_needs() {
     let story = three_of_four()
         .roster([RosterEntry { owner: Some("pay-team".into()), ..RosterEntry::new("e") }])

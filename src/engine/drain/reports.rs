@@ -29,17 +29,21 @@ impl Drain {
             let next = scheduled.schedule.as_ref().ok().and_then(|known| known.next_after(now));
             (scheduled.job.consumer.clone(), next)
         });
-        let facts = velocity::Facts {
-            rotation,
-            policy: &policy,
-            ledger: &self.ledger,
-            watermark: answer.watermark,
-            blockers: &answer.blockers,
-            overlap_began: self.with_facts(watched, |facts| Case::new(facts, now).overlap_began()),
-            gaps: migration::lost_spans(rotation, known),
-            next_runs: jobs.collect(),
-        };
-        velocity::report(&facts, now)
+        self.with_facts(watched, |decided| {
+            let case = Case::new(decided, now);
+            let facts = velocity::Facts {
+                rotation,
+                policy: &policy,
+                ledger: &self.ledger,
+                migrants: &case.migrants,
+                overlap_began: case.overlap_began(),
+                watermark: answer.watermark,
+                blockers: &answer.blockers,
+                gaps: migration::lost_spans(rotation, known),
+                next_runs: jobs.collect(),
+            };
+            velocity::report(&facts, now)
+        })
     }
 
     /// Looks for what would stand in the way of a rotation of `credential` that is opened now.

@@ -126,6 +126,7 @@ mod tests {
     use super::*;
     use crate::engine::credential::{ConsumerName, CredentialName, Fingerprint};
     use crate::engine::ledger::Ledger;
+    use crate::engine::migration::migrants;
     use crate::engine::policy::Policy;
     use crate::engine::rotation::{Declaration, KeyRef, RosterEntry, Rotation, RotationId};
     use crate::engine::usage::{Consumer, Outcome, Tally, UsageCell};
@@ -170,12 +171,16 @@ mod tests {
             },
             at(10),
         );
+        let policy = Policy::default();
+        let watermark = Some(at(100));
+        let migrants = migrants(&rotation, &policy, &ledger, &[], watermark, at(100));
         let facts = Facts {
             rotation: &rotation,
-            policy: &Policy::default(),
+            policy: &policy,
             ledger: &ledger,
+            migrants: &migrants,
             overlap_began: None,
-            watermark: Some(at(100)),
+            watermark,
             blockers: &[],
             gaps: Vec::new(),
             next_runs: BTreeMap::from([("monthly".into(), next_run)]),
