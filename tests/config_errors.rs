@@ -767,13 +767,13 @@ fn contradictions_are_refused_with_the_way_out() {
     check(&policy("min_overlap = \"1h\"\nmax_overlap = \"1h\"\n"), &[]);
     check(
         &policy("third_party = true\nmax_overlap = \"71h\"\n"),
-        &["10:15: `max_overlap` is shorter than the default `min_overlap` (72h); \
+        &["10:15: `max_overlap` is shorter than the default `min_overlap` (3d); \
            raise `max_overlap`, or write a lower `min_overlap`"],
     );
     let partner = "consumers = [{ name = \"partner-x\", third_party = true }]\n";
     check(
         &credential(&format!("{partner}[credential.policy]\nmax_overlap = \"71h\"\n")),
-        &["10:15: `max_overlap` is shorter than the default `min_overlap` (72h); \
+        &["10:15: `max_overlap` is shorter than the default `min_overlap` (3d); \
            raise `max_overlap`, or write a lower `min_overlap`"],
     );
     let told = "[credential.policy]\nmin_overlap = \"0s\"\nmax_overlap = \"71h\"\n";
@@ -800,6 +800,12 @@ fn contradictions_are_refused_with_the_way_out() {
         &["9:18: `cadence_factor` below 1 calls a consumer gone before its usual gap is over; \
            write 1 or more"],
     );
+    check(
+        &policy("session_gap = \"0s\"\n"),
+        &["9:15: `session_gap` of zero takes each request of a burst for a session of its own; \
+           write the longest pause inside one session, as \"15m\""],
+    );
+    check(&policy("session_gap = \"1s\"\n"), &[]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn render_json(findings: &[Finding]) -> String {
                 "level": finding.level.as_str(),
                 "subject": finding.subject,
                 "message": finding.message,
-                "fix": finding.fix,
+                "fix": (!finding.fix.is_empty()).then_some(&finding.fix),
             })
         })
         .collect();

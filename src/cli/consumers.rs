@@ -95,9 +95,7 @@ fn footer(migration: &Value) -> String {
             Value::Null => String::new(),
             at => format!(" ({} unless it calls)", ago(at, now)),
         };
-        let owner = straggler["owner"].as_str();
-        let owner = owner.map_or_else(String::new, |owner| format!(" [{owner}]"));
-        format!("{}\n", printable(&format!("{}{owner}{clears}", cell(&straggler["needs"]))))
+        format!("{}\n", printable(&format!("{}{clears}", cell(&straggler["needs"]))))
     };
     let mut lines: Vec<String> = stragglers.iter().take(MAX_NEEDS).map(need).collect();
     if stragglers.len() > MAX_NEEDS {
@@ -109,11 +107,12 @@ fn footer(migration: &Value) -> String {
         number => format!(", {number} {name}"),
     };
     lines.push(format!(
-        "moved: {} of {} ({}){}{}; t50 {}, t90 {}, t100 {} since {}, {}\n",
+        "moved: {} of {} ({}){}{}{}; t50 {}, t90 {}, t100 {} since {}, {}\n",
         cell(&migration["moved"]),
         cell(&migration["must_move"]),
         percent(&migration["share_moved"]),
         besides("waived"),
+        besides("tolerated"),
         besides("gone"),
         duration(&migration["t50_seconds"]),
         duration(&migration["t90_seconds"]),

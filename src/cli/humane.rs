@@ -1,4 +1,4 @@
-//! Values of an answer in words: how long, how long ago, what share.
+//! Values of an answer in words: when, how long, how long ago, what share.
 
 use std::time::Duration;
 
@@ -14,9 +14,23 @@ pub fn duration(seconds: &Value) -> String {
     duration.map_or_else(|| "-".to_owned(), humane)
 }
 
+/// Returns a time to the second, as it began; anything else as it is.
+pub fn second(time: &Value) -> String {
+    read(time).map_or_else(|| cell(time), |at| Timestamp::from_seconds(at.as_seconds()).to_string())
+}
+
+/// Returns a time to the second, never too early; anything else as it is.
+pub fn next_second(time: &Value) -> String {
+    let up = |at: Timestamp| at.plus(Duration::from_nanos(999_999_999));
+    read(time).map_or_else(|| cell(time), |at| second(&up(at).to_string().into()))
+}
+
+fn read(time: &Value) -> Option<Timestamp> {
+    time.as_str()?.parse().ok()
+}
+
 /// Returns a time as the distance to `now`: `14 s ago`, `in 2 h`; as it is, if it is none.
 pub fn ago(time: &Value, now: &Value) -> String {
-    let read = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
     match (read(time), read(now)) {
         (Some(at), Some(now)) if at > now => format!("in {}", humane(whole(at.since(now)))),
         (Some(at), Some(now)) => format!("{} ago", humane(whole(now.since(at)))),
@@ -45,6 +59,19 @@ mod tests {
         assert_eq!(ago(&json!("2026-03-02T12:05:00.6Z"), &now), "in 2 h 5 min");
         assert_eq!(ago(&Value::Null, &now), "-");
         assert_eq!(ago(&json!("soon"), &now), "soon");
+    }
+
+    #[test]
+    fn a_time_in_a_table_has_no_fraction_and_nothing_clears_too_early() {
+        let check = |time: Value, began: &str, over: &str| {
+            assert_eq!((second(&time), next_second(&time)), (began.to_owned(), over.to_owned()));
+        };
+        let (whole, next) = ("2026-03-02T10:00:00Z", "2026-03-02T10:00:01Z");
+        check(json!(whole), whole, whole);
+        check(json!("2026-03-02T10:00:00.000000001Z"), whole, next);
+        check(json!("2026-03-02T10:00:00.999999999Z"), whole, next);
+        check(Value::Null, "-", "-");
+        check(json!("soon"), "soon", "soon");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{printable, put, table, text};
+use super::humane::{next_second, second};
 use super::{Exit, Failure, Output};
 use crate::clock;
 use crate::engine::time::Timestamp;
@@ -226,8 +227,12 @@ fn describe(answer: &Value) -> String {
     };
     let blockers = list("blockers");
     if !blockers.is_empty() {
-        let fields = ["code", "subject", "clears_at", "message"];
-        let rows: Vec<_> = blockers.iter().map(|entry| cells(entry, &fields)).collect();
+        let row = |blocker: &Value| {
+            let mut row = cells(blocker, &["code", "subject", "message"]);
+            row.insert(2, next_second(&blocker["clears_at"]));
+            row
+        };
+        let rows: Vec<_> = blockers.iter().map(row).collect();
         page.push('\n');
         page += &table(&["BLOCKER", "SUBJECT", "CLEARS AT", "WHY, AND WHAT CLEARS IT"], &rows);
     }
@@ -248,16 +253,18 @@ fn describe(answer: &Value) -> String {
         writeln!(page, "{line}").expect("writing to a String cannot fail");
     }
     let waiting = answer["ready"] == false;
-    if let Some(at) = answer["earliest_ready_at"].as_str().filter(|_| waiting) {
-        writeln!(page, "earliest ready at {} if nothing else happens", printable(at))
+    let earliest = &answer["earliest_ready_at"];
+    if waiting && earliest.is_string() {
+        let at = next_second(earliest);
+        writeln!(page, "earliest ready at {} if nothing else happens", printable(&at))
             .expect("writing to a String cannot fail");
     }
-    let (evaluated, valid) = (text(&answer["evaluated_at"]), text(&answer["valid_until"]));
+    let (evaluated, valid) = (second(&answer["evaluated_at"]), second(&answer["valid_until"]));
     let epoch = text(&answer["epoch"]);
     page + &format!(
         "decided at {}, valid until {}, epoch {}\n",
-        printable(evaluated),
-        printable(valid),
+        printable(&evaluated),
+        printable(&valid),
         printable(epoch)
     )
 }

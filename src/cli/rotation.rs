@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{cell, csv, printable, put, table, text};
+use super::humane::{duration, second};
 use super::{Exit, Failure, Output};
 
 /// Options of `keydrain rotation`.
@@ -208,11 +209,20 @@ fn list(answer: &Value, output: Output) -> String {
                 ["id", "credential", "old", "new", "phase", "verdict", "started_at", "message"];
             csv(&header, &rows)
         }
+        Output::Table if rows.is_empty() => {
+            "no rotation was started yet: `keydrain rotation start --help`\n".to_owned()
+        }
         Output::Table => {
             let header = ["ID", "CREDENTIAL", "OLD", "NEW", "PHASE", "VERDICT", "STARTED", "WHY"];
+            let rows: Vec<_> = rows.into_iter().map(started_to_the_second).collect();
             table(&header, &rows)
         }
     }
+}
+
+fn started_to_the_second(mut row: Vec<String>) -> Vec<String> {
+    row[6] = second(&Value::from(row[6].as_str()));
+    row
 }
 
 /// Finds a rotation by its credential, else by its id.
@@ -279,30 +289,39 @@ fn describe(rotation: &Value) -> String {
             || value.as_array().is_some_and(Vec::is_empty)
             || value.as_object().is_some_and(Map::is_empty);
         if !value.is_null() && !empty {
-            facts.push(vec![field.replace('_', " "), cell(value)]);
+            let is_time = field.ends_with("_at") || field.ends_with("_since");
+            let shown = if is_time { second(value) } else { cell(value) };
+            facts.push(vec![field.replace('_', " "), shown]);
         }
     }
-    let mut page = table(&["ROTATION", text(&rotation["id"])], &facts);
     let lines = |name: &str, row: fn(&Value) -> Vec<String>| -> Vec<Vec<String>> {
         rotation[name].as_array().into_iter().flatten().map(row).collect()
     };
+    facts.extend(lines("jobs", |job| {
+        let [consumer, schedule, tz] =
+            ["consumer", "schedule", "tz"].map(|field| cell(&job[field]));
+        let runtime = duration(&job["max_runtime_seconds"]);
+        vec!["job".to_owned(), format!("{consumer} `{schedule}` {tz}, at most {runtime}")]
+    }));
+    let mut page = table(&["ROTATION", text(&rotation["id"])], &facts);
     let checkpoints = lines("checkpoints", |checkpoint| {
         let reasons = checkpoint["reasons"].as_array().into_iter().flatten().map(cell);
         let reasons: Vec<_> = reasons.collect();
-        let fields = [&checkpoint["name"], &checkpoint["status"], &checkpoint["at"]];
-        fields.into_iter().map(cell).chain([reasons.join("; ")]).collect()
+        let [name, status] = ["name", "status"].map(|field| cell(&checkpoint[field]));
+        vec![name, status, second(&checkpoint["at"]), reasons.join("; ")]
     });
     page.push('\n');
     page += &table(&["CHECKPOINT", "STATUS", "SINCE", "WHY"], &checkpoints);
     let incidents = lines("incidents", |incident| {
-        ["at", "kind", "message", "ended_at"].map(|field| cell(&incident[field])).to_vec()
+        let [kind, message] = ["kind", "message"].map(|field| cell(&incident[field]));
+        vec![second(&incident["at"]), kind, message, second(&incident["ended_at"])]
     });
     if !incidents.is_empty() {
         page.push('\n');
         page += &table(&["INCIDENT AT", "KIND", "WHAT", "ENDED"], &incidents);
     }
     let violations = lines("violations", |violation| {
-        vec![cell(&violation["recorded_at"]), cell(&violation["message"])]
+        vec![second(&violation["recorded_at"]), cell(&violation["message"])]
     });
     if !violations.is_empty() {
         page.push('\n');
@@ -311,8 +330,8 @@ fn describe(rotation: &Value) -> String {
     let events = lines("events", |event| {
         let about = ["consumer", "until", "what", "source", "stream", "epoch", "note"];
         let about: Vec<_> = about.iter().filter_map(|field| event[field].as_str()).collect();
-        let fields = [&event["sequence"], &event["type"], &event["at"], &event["by"]];
-        fields.into_iter().map(cell).chain([about.join(" ")]).collect()
+        let [sequence, kind, by] = ["sequence", "type", "by"].map(|field| cell(&event[field]));
+        vec![sequence, kind, second(&event["at"]), by, about.join(" ")]
     });
     page + &format!("\n{}", table(&["ENTRY", "TYPE", "AT", "BY", "ABOUT"], &events))
 }

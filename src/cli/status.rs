@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Endpoint, Trouble, block_on, pretty};
 use super::columns::{cell, put, table};
+use super::humane::{duration, second};
 use super::{Exit, Failure, Output};
 
 /// Options of `keydrain status`.
@@ -70,12 +71,13 @@ fn describe(status: &Value) -> String {
 }
 
 fn rotation(rotation: &Value) -> Vec<String> {
-    let fields = ["credential", "id", "verdict", "verdict_since", "message"];
-    fields.iter().map(|field| cell(&rotation[field])).collect()
+    let [credential, id, verdict, message] =
+        ["credential", "id", "verdict", "message"].map(|field| cell(&rotation[field]));
+    vec![credential, id, verdict, second(&rotation["verdict_since"]), message]
 }
 
 fn source(source: &Value) -> Vec<String> {
-    let lag = source["lag_seconds"].as_f64();
+    let lag = source["lag_seconds"].as_f64().map(f64::round);
     let gaps = source["gaps"].as_array().map_or(0, Vec::len);
     let absent = source["absent"].as_array().into_iter().flatten();
     let absent = absent.map(|pattern| format!("{}: no such file", cell(pattern)));
@@ -88,7 +90,7 @@ fn source(source: &Value) -> Vec<String> {
         cell(&source["name"]),
         cell(&source["state"]),
         cell(&source["basis"]),
-        lag.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.0} s")),
+        lag.map_or_else(|| "-".to_owned(), |seconds| duration(&seconds.into())),
         cell(&source["lines"]),
         cell(&source["rejects"]),
         gaps.to_string(),

@@ -44,6 +44,12 @@ fn read_consumers(table: &mut Table<'_>, policy: &mut Policy, report: &mut Repor
         let message = "`cadence_factor` below 1 calls a consumer gone before its usual gap is over";
         report.problem(&span, message, "write 1 or more");
     }
+    let gap = table.duration("session_gap", &mut policy.session_gap, report);
+    if let Some(span) = gap.filter(|_| policy.session_gap.is_zero()) {
+        let message =
+            "`session_gap` of zero takes each request of a burst for a session of its own";
+        report.problem(&span, message, "write the longest pause inside one session, as \"15m\"");
+    }
     let samples = table.count("cadence_min_samples", &mut policy.cadence_min_samples, report);
     if let Some(span) = samples.filter(|_| policy.cadence_min_samples == 0) {
         let message = "`cadence_min_samples` of zero calls a consumer gone that was seen once";
@@ -90,7 +96,6 @@ fn read_demands(
     table.duration("max_cache_ttl", &mut policy.max_cache_ttl, report);
     table.duration("max_connection_lifetime", &mut policy.max_connection_lifetime, report);
     table.duration("max_session_lifetime", &mut policy.max_session_lifetime, report);
-    table.duration("session_gap", &mut policy.session_gap, report);
     table.duration("propagation_bound", &mut policy.propagation_bound, report);
     policy.third_party = table.flag("third_party", report);
     let third_party = policy.third_party || context.third_party;

@@ -50,7 +50,7 @@ fn read_retention(mut table: Table<'_>, retention: &mut Retention, report: &mut 
     // The default of one may be in the way of the other: the one that is written is at fault.
     let mut in_order = |(narrow, kept, narrow_at): Kept<'_>, (wide, longer, wide_at): Kept<'_>| {
         if kept > longer {
-            let longer = in_days(longer);
+            let longer = show(longer);
             let message = format!("`{narrow}` are kept longer than `{wide}` ({longer})");
             let fix = format!("lower `{narrow}` or raise `{wide}`");
             report.problem(narrow_at.or(wide_at).unwrap_or(&whole), message, fix);
@@ -72,14 +72,7 @@ fn at_least(
     report: &mut Report,
 ) -> bool {
     let Some(span) = span.filter(|_| kept < least) else { return true };
-    let message = format!("`{key}` are kept for less than {}", in_days(least));
-    report.problem(span, message, format!("write {} or more", in_days(least)));
+    let message = format!("`{key}` are kept for less than {}", show(least));
+    report.problem(span, message, format!("write {} or more", show(least)));
     false
-}
-
-/// Shows whole days as days: a retention is rarely thought of in hours.
-fn in_days(duration: Duration) -> String {
-    let (seconds, day) = (duration.as_secs(), 24 * 60 * 60);
-    let whole = seconds > 0 && seconds.is_multiple_of(day) && duration.subsec_nanos() == 0;
-    if whole { format!("{}d", seconds / day) } else { show(duration) }
 }

@@ -25,8 +25,13 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
     if duration > MAX { Err("is longer than 3650 days") } else { Ok(duration) }
 }
 
-/// Writes a duration for a message, `5m 30s`.
+/// Writes a duration for a message: `5m 30s`, `30d`.
 pub fn show(duration: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let seconds = duration.as_secs();
+    if seconds > 0 && seconds.is_multiple_of(DAY) && duration.subsec_nanos() == 0 {
+        return format!("{}d", seconds / DAY);
+    }
     SignedDuration::try_from(duration)
         .map_or_else(|_| "ever".into(), |signed| format!("{signed:#}"))
 }
@@ -66,8 +71,9 @@ mod tests {
 
     #[test]
     fn a_shown_duration_reads_back() {
-        for text in ["5m 30s", "90s", "7d"] {
+        for text in ["5m 30s", "90s", "7d", "36h", "0s"] {
             assert_eq!(parse(&show(parse(text).unwrap())), parse(text));
         }
+        assert_eq!(show(Duration::from_hours(720)), "30d");
     }
 }

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use crate::engine::cadence::stretched;
 use crate::engine::credential::CredentialName;
+use crate::engine::declaration::RosterEntry;
 use crate::engine::new_key::ratio;
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
@@ -167,6 +169,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 pub fn recommended_overlap<'a>(
     rotations: impl IntoIterator<Item = Told<'a>>,
     policy: &Policy,
+    roster: &[RosterEntry],
 ) -> Option<Duration> {
     let regular = |told: &Told<'_>| {
         matches!(told.rotation.phase, Phase::Revoked(_)) && !told.rotation.overridden
@@ -177,14 +180,12 @@ pub fn recommended_overlap<'a>(
     if (drains.len() as u64) < policy.cadence_min_samples {
         return None;
     }
-    let stretched = Duration::try_from_secs_f64(longest.as_secs_f64() * policy.cadence_factor);
     let quiet = policy.quiet_period.max(policy.monitoring_cycle);
-    let needed = stretched
-        .unwrap_or(Duration::MAX)
+    let needed = stretched(longest, policy.cadence_factor)
         .saturating_add(quiet)
         .saturating_add(policy.max_session_lifetime)
         .saturating_add(policy.clock_skew);
-    Some(needed.max(policy.min_overlap.unwrap_or_default()))
+    Some(needed.max(policy.least_overlap(roster)))
 }
 
 /// The figures of one credential.
@@ -322,15 +323,22 @@ mod tests {
         let ended = rotation(Phase::Revoked(at(40)));
         let drains = [5, 9, 4].map(|last| summary(Some(last), Velocity::default()));
         let history = |count: usize| drains[..count].iter().map(|it| told(&ended, Some(it)));
-        assert_eq!(recommended_overlap(history(2), &policy), None, "too few to say");
+        assert_eq!(recommended_overlap(history(2), &policy, &[]), None, "too few to say");
         // Drains of 3, 7 and 2 h: twice the longest, and an hour of quiet.
-        assert_eq!(recommended_overlap(history(3), &policy), Some(hours(15)));
+        assert_eq!(recommended_overlap(history(3), &policy, &[]), Some(hours(15)));
         let longer = Policy { min_overlap: Some(hours(72)), ..policy.clone() };
-        assert_eq!(recommended_overlap(history(3), &longer), Some(hours(72)));
+        assert_eq!(recommended_overlap(history(3), &longer, &[]), Some(hours(72)));
+        let partner = [RosterEntry { third_party: true, ..RosterEntry::new("partner") }];
+        assert_eq!(recommended_overlap(history(3), &policy, &partner), Some(hours(72)));
+        let quick =
+            Policy { cadence_min_samples: 1, quiet_period: Duration::ZERO, ..policy.clone() };
+        let drained = summary(Some(2), Velocity::default());
+        let least = recommended_overlap([told(&ended, Some(&drained))], &quick, &[]);
+        assert_eq!(least, Some(hours(1)), "unless set");
         let leaked = Rotation { overridden: true, ..ended.clone() };
         let forced = drains.iter().map(|it| told(&leaked, Some(it)));
-        assert_eq!(recommended_overlap(forced, &policy), None);
+        assert_eq!(recommended_overlap(forced, &policy, &[]), None);
         let none = Policy { cadence_min_samples: 0, ..policy };
-        assert_eq!(recommended_overlap([], &none), None);
+        assert_eq!(recommended_overlap([], &none, &[]), None);
     }
 }

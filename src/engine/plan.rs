@@ -135,15 +135,23 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     }
 }
 
-/// Returns what is known of a consumer, and the longest gap that is ordinary for it.
+/// Returns the longest gap between two uses that is ordinary for a consumer.
+///
+/// A gap inside a session is ordinary whatever is known; one between sessions is once there were
+/// `cadence_min_samples` of them.
+pub(super) fn ordinary_gap(uses: &Presentations, policy: &Policy) -> Duration {
+    let cadence = uses.presented.cadence(policy.session_gap, &[]);
+    let gaps = uses.presented.gaps().map(|(before, after)| after.since(before));
+    let inside = gaps.filter(|gap| *gap <= policy.session_gap).max().unwrap_or_default();
+    if cadence.bound(policy).is_some() { cadence.largest.max(inside) } else { inside }
+}
+
+/// Returns what is known of a consumer, and the quiet that is ordinary for it.
 fn of_consumer(name: &str, uses: &Presentations, policy: &Policy) -> (ConsumerPlan, Duration) {
     let sessions = uses.presented.sessions(policy.session_gap);
     let largest_gap = uses.presented.largest_gap();
     let bound = uses.presented.cadence(policy.session_gap, &[]).bound(policy);
-    // A gap inside a session is ordinary whatever is known of the gaps between sessions.
-    let inside = uses.presented.gaps().map(|(before, after)| after.since(before));
-    let inside = inside.filter(|gap| *gap <= policy.session_gap).max().unwrap_or_default();
-    let ordinary = bound.unwrap_or_else(|| stretched(inside, policy.cadence_factor));
+    let ordinary = stretched(ordinary_gap(uses, policy), policy.cadence_factor);
     let gaps = sessions.saturating_sub(1);
     let wanted = policy.cadence_min_samples;
     let reason = match bound {
@@ -297,20 +305,15 @@ fn rotations(number: usize) -> String {
 
 fn min_overlap(policy: &Policy, roster: &[RosterEntry]) -> Term {
     let third = roster.iter().find(|entry| entry.third_party);
-    match (policy.min_overlap, third) {
-        (Some(least), _) => term("min_overlap", least, "policy"),
-        (None, Some(entry)) => term(
-            "min_overlap",
-            Duration::from_hours(72),
-            format!("{} is another organisation: 72 h unless set", entry.name),
-        ),
-        (None, None) if policy.third_party => term(
-            "min_overlap",
-            Duration::from_hours(72),
-            "the credential is another organisation's: 72 h unless set",
-        ),
-        (None, None) => term("min_overlap", Duration::from_hours(1), "1 h unless set"),
-    }
+    let reason = match (policy.min_overlap, third) {
+        (Some(_), _) => "policy".to_owned(),
+        (None, Some(entry)) => format!("{} is another organisation: 72 h unless set", entry.name),
+        (None, None) if policy.third_party => {
+            "the credential is another organisation's: 72 h unless set".to_owned()
+        }
+        (None, None) => "1 h unless set".to_owned(),
+    };
+    term("min_overlap", policy.least_overlap(roster), reason)
 }
 
 fn overlap(facts: &Facts<'_>, terms: &[Term]) -> Recommendation {

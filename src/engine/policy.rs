@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::engine::credential::SourceName;
+use crate::engine::declaration::RosterEntry;
 use crate::engine::probe::Probe;
 
 /// Which consumers a [`threshold`](Policy::threshold) is about.
@@ -114,6 +115,14 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Returns how long both keys stay valid at least: as set, else 72 h with another organisation
+    /// on the roster or behind the credential, else 1 h.
+    pub fn least_overlap(&self, roster: &[RosterEntry]) -> Duration {
+        let third_party = self.third_party || roster.iter().any(|entry| entry.third_party);
+        let default = Duration::from_hours(if third_party { 72 } else { 1 });
+        self.min_overlap.unwrap_or(default)
+    }
+
     /// Returns a digest that changes with any value, those of `sources` included: 16 hex digits.
     pub fn digest<'s>(
         &self,

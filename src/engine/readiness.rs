@@ -25,6 +25,7 @@ use crate::engine::credential::SourceName;
 use crate::engine::evidence::Source;
 use crate::engine::ledger::Ledger;
 use crate::engine::policy::Policy;
+use crate::engine::reason::Kind;
 use crate::engine::rotation::Rotation;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{migration, warnings};
@@ -115,7 +116,11 @@ fn clear_when_tolerated(blockers: &mut [Blocker], at: Timestamp, lasting: &[Bloc
             Some(then) => then.clears_at.map(|clears| clears.max(at)),
             None => Some(at),
         };
-        blocker.clears_at = blocker.clears_at.into_iter().chain(clears).min();
+        let own = blocker.clears_at;
+        blocker.clears_at = own.into_iter().chain(clears).min();
+        if blocker.clears_at != own && blocker.code.kind() == Kind::Consumer {
+            blocker.message += "; tolerated once it stays under the threshold";
+        }
     }
 }
 

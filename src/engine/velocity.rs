@@ -17,9 +17,10 @@ use std::time::Duration;
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::curve::{self, Curve};
 use crate::engine::ledger::Ledger;
-use crate::engine::migration::{self, Migrant};
+use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
+use crate::engine::summary;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::view::ConsumerState;
 
@@ -32,6 +33,10 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// Who presented which key.
     pub ledger: &'a Ledger,
+    /// Where each consumer stands, and who is tolerated.
+    pub migrants: &'a [Migrant<'a>],
+    /// When both keys became valid: told, else the first accepted use of the new key.
+    pub overlap_began: Option<Timestamp>,
     /// Watermark of the rotation's answer at `now`.
     pub watermark: Option<Timestamp>,
     /// Blockers of that answer.
@@ -47,9 +52,9 @@ pub struct Facts<'a> {
 pub enum Origin {
     /// The consumers were notified.
     Notified,
-    /// Nobody recorded a notification: both keys became valid.
+    /// Nobody recorded a notification: both keys became valid, as told or seen.
     DualAccept,
-    /// Neither was recorded: the rotation was started.
+    /// The new key was never accepted either: the rotation was started.
     Started,
 }
 
@@ -126,12 +131,14 @@ pub struct Migration {
     /// What the velocity counts from, and when that was.
     pub origin: (Origin, Timestamp),
     /// Consumers that must move: seen on the old key or on the roster, and neither synthetic,
-    /// retired, waived nor gone.
+    /// retired, waived, tolerated nor gone.
     pub must_move: u64,
     /// Those of them that have moved.
     pub moved: u64,
     /// Waived consumers, which need not move until a date.
     pub waived: Vec<String>,
+    /// Consumers that need not move: together they stay under the threshold.
+    pub tolerated: Vec<String>,
     /// Unmoved consumers that count as gone: silent for longer than their cadence bound.
     pub gone: Vec<String>,
     /// Time from the origin until 50, 90 and 100 % had moved; `None` until then.
@@ -153,25 +160,22 @@ pub struct Migration {
 /// Reports on a migration. Pure: the same facts and the same `now` give the same report.
 pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     let rotation = facts.rotation;
-    let (ledger, lost) = (facts.ledger, &facts.gaps);
-    let all = migration::migrants(rotation, facts.policy, ledger, lost, facts.watermark, now);
+    let all = facts.migrants;
+    let tolerated = all.iter().filter(|migrant| migrant.tolerated);
+    let tolerated = tolerated.map(|migrant| migrant.name.to_owned()).collect();
     let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
     let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
-    let must = all.iter().filter(|m| must_move(m));
-    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) = must.partition(|m| is_gone(m));
+    let Moving { must, moves, gone } = moving(all);
     let until = match rotation.phase {
         Phase::Open => now,
         Phase::Revoked(at) | Phase::RolledBack(at) => at.min(now),
     };
-    let origin = origin(rotation);
-    let mut moves: Vec<Timestamp> =
-        must.iter().filter(|m| has_moved(m)).filter_map(|m| m.moved_at()).collect();
-    moves.sort_unstable();
+    let origin = origin(rotation, facts.overlap_began);
     let total = must.len() as u64;
-    let time_to = |percent| time_to(percent, &moves, total, origin.1);
+    let velocity = summary::velocity(origin.1, total, &moves);
     let mut left: Vec<&Migrant<'_>> = must.iter().filter(|m| !has_moved(m)).copied().collect();
     left.sort_by(|a, b| b.last_old().cmp(&a.last_old()).then(a.name.cmp(b.name)));
-    let window = Span::between(origin.1.min(until), until);
+    let window = Span::between(drawn_from(rotation, origin).min(until), until);
     let declaration = &rotation.declaration;
     Migration {
         rotation: declaration.id.as_str().to_owned(),
@@ -182,10 +186,11 @@ pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
         must_move: total,
         moved: moves.len() as u64,
         waived,
-        gone: gone.iter().map(|migrant| migrant.name.to_owned()).collect(),
-        t50: time_to(50),
-        t90: time_to(90),
-        t100: time_to(100),
+        tolerated,
+        gone: gone.into_iter().map(|migrant| migrant.name.to_owned()).collect(),
+        t50: velocity.t50,
+        t90: velocity.t90,
+        t100: velocity.last.filter(|_| velocity.moved == total),
         per_hour: per_hour(&moves, total, origin.1, until),
         curve: curve::draw(declaration, facts.ledger, &moves, total, &facts.gaps, window),
         stragglers: left.iter().map(|migrant| straggler(facts, migrant)).collect(),
@@ -193,19 +198,48 @@ pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     }
 }
 
-/// Returns the recorded event that comes nearest to the notification.
-fn origin(rotation: &Rotation) -> (Origin, Timestamp) {
-    match (rotation.notified_at, rotation.dual_accept_at) {
+/// Returns the event that comes nearest to the notification.
+pub(super) fn origin(rotation: &Rotation, overlap_began: Option<Timestamp>) -> (Origin, Timestamp) {
+    match (rotation.notified_at, overlap_began) {
         (Some(at), _) => (Origin::Notified, at),
         (None, Some(at)) => (Origin::DualAccept, at),
         (None, None) => (Origin::Started, rotation.started_at),
     }
 }
 
+/// Returns where the curves begin: what went before the first use of the new key belongs to them.
+fn drawn_from(rotation: &Rotation, (origin, at): (Origin, Timestamp)) -> Timestamp {
+    match origin {
+        Origin::DualAccept => at.min(rotation.dual_accept_at.unwrap_or(rotation.started_at)),
+        Origin::Notified | Origin::Started => at,
+    }
+}
+
+/// Who has to come over, and who did.
+pub(super) struct Moving<'m, 'a> {
+    /// Who must move, or has.
+    pub(super) must: Vec<&'m Migrant<'a>>,
+    /// When those of them moved that did, in ascending order.
+    pub(super) moves: Vec<Timestamp>,
+    /// Unmoved consumers that count as gone.
+    pub(super) gone: Vec<&'m Migrant<'a>>,
+}
+
+/// Sorts out who has to come over from the old key.
+pub(super) fn moving<'m, 'a>(all: &'m [Migrant<'a>]) -> Moving<'m, 'a> {
+    let (gone, must): (Vec<&Migrant<'_>>, Vec<_>) =
+        all.iter().filter(|m| must_move(m)).partition(|m| is_gone(m));
+    let arrived = must.iter().filter(|m| has_moved(m));
+    let mut moves: Vec<Timestamp> = arrived.filter_map(|m| m.moved_at()).collect();
+    moves.sort_unstable();
+    Moving { must, moves, gone }
+}
+
 /// Tells whether the consumer is expected to come over from the old key.
 fn must_move(migrant: &Migrant<'_>) -> bool {
     let excused = matches!(migrant.state, ConsumerState::Retired | ConsumerState::Waived);
-    !migrant.is_synthetic() && !excused && (migrant.old.is_some() || migrant.roster.is_some())
+    let excused = excused || migrant.tolerated || migrant.is_synthetic();
+    !excused && (migrant.old.is_some() || migrant.roster.is_some())
 }
 
 /// Tells whether an unmoved consumer stays away for far longer than it ever did.
@@ -215,13 +249,6 @@ fn is_gone(migrant: &Migrant<'_>) -> bool {
 
 fn has_moved(migrant: &Migrant<'_>) -> bool {
     matches!(migrant.state, ConsumerState::Moved | ConsumerState::NewOnly)
-}
-
-/// Returns the time until `percent` of `total` had moved.
-fn time_to(percent: u64, moves: &[Timestamp], total: u64, from: Timestamp) -> Option<Duration> {
-    let needed = total.saturating_mul(percent).div_ceil(100);
-    let last = usize::try_from(needed).ok()?.checked_sub(1)?;
-    moves.get(last).map(|move_at| move_at.since(from))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of consumers fit 52 bits")]
@@ -259,7 +286,8 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
     let needs = if needs.is_empty() {
         format!(
             "{} does not stand in the way; a use of {} moves it, or retire it",
-            migrant.name, facts.rotation.declaration.new_key.name
+            migrant.shown(),
+            facts.rotation.declaration.new_key.name
         )
     } else {
         needs.join("; ")

@@ -161,8 +161,8 @@ pub enum Refusal {
     /// No key of this name is configured. The name is kept out of the message: a caller may have
     /// put a raw key there.
     #[error(
-        "a key of the request is not configured for this credential; add it to `keys`, or give \
-         {{name, fingerprint}} or {{name, id}}"
+        "a key of the request is not configured for this credential; name one of its `keys`, or \
+         start the rotation with {{name, fingerprint}} or {{name, id}}"
     )]
     UnknownKey(String),
     /// The credential has an open rotation already.

@@ -120,7 +120,7 @@ fn journal_event(body: &mut EventBody) -> Result<JournalEvent, Problem> {
         "propagated" => JournalEvent::Propagated,
         "job_started" => JournalEvent::JobStarted(consumer(body)?.into()),
         "job_finished" => JournalEvent::JobFinished(consumer(body)?.into()),
-        "attested" => JournalEvent::Attested(attestation(body.what.take())?),
+        "attested" => JournalEvent::Attested(attestation(body.what.take().as_deref())?),
         "incident_opened" => JournalEvent::IncidentOpened,
         "incident_closed" => JournalEvent::IncidentClosed,
         "manual_intervention" => JournalEvent::ManualIntervention,
@@ -159,9 +159,9 @@ fn journal_event(body: &mut EventBody) -> Result<JournalEvent, Problem> {
     })
 }
 
-fn attestation(text: Option<String>) -> Result<Attestation, Problem> {
-    let text = required("what", text)?;
-    Attestation::ALL.into_iter().find(|what| what.as_str() == text).ok_or_else(|| {
+fn attestation(text: Option<&str>) -> Result<Attestation, Problem> {
+    let named = |what: &Attestation| Some(what.as_str()) == text;
+    Attestation::ALL.into_iter().find(named).ok_or_else(|| {
         let words: Vec<_> = Attestation::ALL.iter().map(|what| what.as_str()).collect();
         Problem::invalid(format!("`what` must be one of {}", words.join(", ")))
     })
@@ -247,7 +247,20 @@ fn time(field: &str, text: &str) -> Result<Timestamp, Problem> {
 }
 
 fn required(field: &str, value: Option<String>) -> Result<String, Problem> {
-    name(field, value.ok_or_else(|| Problem::invalid(format!("`{field}` is missing")))?)
+    name(
+        field,
+        value.ok_or_else(|| Problem::invalid(format!("`{field}` is missing: {}", hint(field))))?,
+    )
+}
+
+/// Says what a field is that an entry of the journal needs.
+fn hint(field: &str) -> &'static str {
+    match field {
+        "consumer" => "name the consumer that is meant",
+        "until" => "say when the waiver ends, as 2026-11-23T12:00:00Z",
+        "source" => "name the source that is meant",
+        _ => "say what is meant",
+    }
 }
 
 fn name(field: &str, text: String) -> Result<String, Problem> {
@@ -285,6 +298,19 @@ mod tests {
         check(r#""sk_live_x""#, "expected an object");
         check(r#"["sk_live_x expected y"]"#, "expected an object");
         check(r#"{"credential": {"sk_live_x": 1}}"#, "expected a string");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_write() {
+        let check = |body: &str, expected: &str| {
+            let problem = format!("{:?}", event(body.as_bytes()).unwrap_err());
+            assert!(problem.contains(expected), "{problem}");
+        };
+        check(r#"{"type": "hold", "consumer": "c"}"#, "`hold` takes no `consumer`");
+        check(r#"{"type": "consumer_retired"}"#, "`consumer` is missing: name the consumer");
+        let waived = r#"{"type": "consumer_waived", "consumer": "c"}"#;
+        check(waived, "`until` is missing: say when the waiver ends, as 2026-");
+        check(r#"{"type": "attested"}"#, "`what` must be one of old_key_unused, post-generate");
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Problem {
         Self::new(
             StatusCode::NOT_FOUND,
             "no_rotation",
-            "this credential has no rotation; start one with `POST /v1/rotations`",
+            "this credential has no rotation; start one with `keydrain rotation start` or \
+             `POST /v1/rotations`",
         )
     }
 

@@ -13,7 +13,7 @@ use keydrain::publish::{HttpOptions, Token};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::fake_daemon::{Daemon, TOKEN, answer, fresh, open};
+use crate::fake_daemon::{Daemon, TOKEN, answer, fresh, open, snapshot};
 
 #[derive(clap::Parser)]
 enum Cli {
@@ -232,14 +232,21 @@ async fn consumers_on_the_old_key_come_first_and_cannot_drive_the_terminal() {
     let lines: Vec<_> = ran.out.lines().collect();
     assert!(lines[1].starts_with("evil\\u{1b}[2J"), "{}", ran.out);
     assert!(lines[2].starts_with("checkout"), "{}", ran.out);
-    let footer = "\n\nevil\\u{1b}[2J was only seen on 2025-q4 [pay-team] (in 1 min 6 s unless it \
-                  calls)\nmoved: 1 of 2 (50 %), 1 waived, 1 gone; t50 3 min 20 s, t90 -, t100 - since \
+    let footer = "\n\nevil\\u{1b}[2J (owner pay-team) was only seen on 2025-q4 (in 1 min 6 s \
+                  unless it calls)\nmoved: 1 of 2 (50 %), 1 waived, 1 gone; t50 3 min 20 s, t90 -, t100 - since \
                   dual_accept_enabled, 5 min ago\nexpected end: in 1 min 40 s (from in 1 min to in 2 \
                   h); 1 left at the pace of the last 2 moves\n";
     assert!(ran.out.ends_with(footer), "{}", ran.out);
     let ran = run(&daemon.base, "consumers payments-api", Output::Csv).await;
     assert!(ran.out.starts_with("consumer,state,named,old_first_seen,"), "{}", ran.out);
     assert!(ran.out.contains("\ncheckout,moved,true,,2026-11-23T11:59:46Z,3,0,0,,,0,0,0,"));
+}
+
+#[tokio::test]
+async fn a_list_without_rotations_says_how_to_start_one() {
+    let daemon = Daemon::live(snapshot(Vec::new())).await;
+    let ran = run(&daemon.base, "rotation list", Output::Table).await;
+    assert!(ran.out.contains("keydrain rotation start"), "{}", ran.out);
 }
 
 #[tokio::test]
@@ -269,6 +276,9 @@ async fn rotations_are_started_recorded_listed_and_shown() {
         let ran = run(&daemon.base, &format!("rotation show {target}"), Output::Table).await;
         assert!(ran.out.starts_with("ROTATION"), "{}", ran.out);
         assert!(ran.out.contains("consumer_waived"), "{}", ran.out);
+        let job = "\njob         billing-batch `0 3 1 * *` UTC, at most 2 h\n";
+        assert!(ran.out.contains(job), "{}", ran.out);
+        assert!(ran.out.contains("\nstarted at  2026-11-23T11:50:00Z\n"), "{}", ran.out);
     }
 }
 

@@ -14,7 +14,8 @@ use keydrain::engine::health::ProgramHealth;
 use keydrain::engine::plan::{ConsumerPlan, Plan, Recommendation, Term};
 use keydrain::engine::preflight::{Finding, Severity};
 use keydrain::engine::rotation::{
-    Declaration, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation, RotationId,
+    Declaration, Job, JournalEntry, JournalEvent, JournalRefusal, KeyRef, Phase, Rotation,
+    RotationId,
 };
 use keydrain::engine::time::{Span, Timestamp};
 use keydrain::engine::velocity::{Eta, Migration, Origin, Straggler};
@@ -138,7 +139,12 @@ pub fn rotation(id: &str, phase: Phase, mut answer: Answer) -> RotationView {
         new_key: key("2026-q1"),
         sources: vec![SourceName::new("edge")],
         roster: Vec::new(),
-        jobs: Vec::new(),
+        jobs: vec![Job {
+            consumer: "billing-batch".into(),
+            schedule: "0 3 1 * *".into(),
+            zone: None,
+            max_runtime: Duration::from_hours(2),
+        }],
         overlap: None,
     };
     let mut rotation = Rotation::open(declaration, noon(-600));
@@ -370,6 +376,7 @@ fn migration(rotation: &RotationId) -> Migration {
         must_move: 2,
         moved: 1,
         waived: vec!["partner-x".to_owned()],
+        tolerated: Vec::new(),
         gone: vec!["old-batch".to_owned()],
         t50: Some(Duration::from_secs(200)),
         t90: None,
@@ -389,7 +396,7 @@ fn migration(rotation: &RotationId) -> Migration {
             sessions: 7,
             largest_gap: Duration::from_secs(40),
             cadence_bound: Some(Duration::from_secs(80)),
-            needs: "evil\u{1b}[2J was only seen on 2025-q4".to_owned(),
+            needs: "evil\u{1b}[2J (owner pay-team) was only seen on 2025-q4".to_owned(),
             clears_at: Some(noon(66)),
         }],
         eta: Eta::Told {

@@ -201,7 +201,7 @@ async fn a_migration_has_every_field_and_no_value_where_nothing_was_seen() {
             "event": "dual_accept_enabled", "at": "2026-11-23T11:55:00Z", "inferred": true,
         },
         "must_move": 2, "moved": 1, "share_moved": 0.5, "waived": ["partner-x"],
-        "gone": ["old-batch"],
+        "tolerated": [], "gone": ["old-batch"],
         "t50_seconds": 200, "t90_seconds": null, "t100_seconds": null,
         "consumers_per_hour": 12.0,
         "eta": {
@@ -213,7 +213,7 @@ async fn a_migration_has_every_field_and_no_value_where_nothing_was_seen() {
             "consumer": "evil\u{1b}[2J", "owner": "pay-team", "state": "on_old",
             "old_last_seen": "2026-11-23T11:59:46Z", "new_last_seen": null, "sessions": 7,
             "largest_gap_seconds": 40, "cadence_bound_seconds": 80,
-            "needs": "evil\u{1b}[2J was only seen on 2025-q4",
+            "needs": "evil\u{1b}[2J (owner pay-team) was only seen on 2025-q4",
             "clears_at": "2026-11-23T12:01:06Z",
         }],
         "curve": {

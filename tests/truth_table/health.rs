@@ -269,3 +269,23 @@ fn the_figures_of_a_program_are_those_of_the_rotations_that_ended() {
     let leaked = later.line("11:40:00", OLD, "checkout", 200);
     assert_eq!(health(&leaked, "11:41:00").incidents_per_rotation, Some(1.0));
 }
+
+#[test]
+fn the_velocity_of_a_program_counts_those_whom_the_migration_counts() {
+    // A batch that ran every 20 min and is gone since 06:40 has not moved and need not.
+    let runs = ["05:00:00", "05:20:00", "05:40:00", "06:00:00", "06:20:00", "06:40:00"];
+    let story = moved_over().uses(OLD, "batch", runs).told_of(
+        "10:05:00",
+        "09:55:00",
+        JournalEvent::DualAcceptEnabled,
+    );
+    let mut world = story.world(at("10:30:00"));
+    let rotation = world.answer(at("10:30:00")).rotation;
+    let told = world.drain.migration(&rotation, at("10:30:00")).unwrap();
+    assert_eq!((told.must_move, told.gone.as_slice()), (1, ["batch".to_owned()].as_slice()));
+    assert_eq!(told.t90, Some(minutes(6)));
+    let mut world = story.told("10:30:00", JournalEvent::Revoked).world(at("10:30:30"));
+    world.answer(at("10:30:30"));
+    let figures = world.drain.snapshot("test", 0, at("10:30:30")).health;
+    assert_eq!((figures.finished, figures.t90), (1, Some(minutes(6))));
+}

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use keydrain::engine::credential::CredentialName;
+use keydrain::engine::credential::{CredentialName, SourceName};
 use keydrain::engine::drain::Unknown;
+use keydrain::engine::policy::Completeness;
 use keydrain::engine::preflight::{Finding, Severity};
+use keydrain::engine::rotation::RosterEntry;
 
 use crate::story::{Story, at, minutes, on_roster};
-use crate::world::{CREDENTIAL, NEW, OLD};
+use crate::world::{CREDENTIAL, EDGE, NEW, OLD, a_source};
 
 /// A credential whose rotation is opened much later.
 fn before() -> Story {
@@ -54,7 +56,7 @@ fn a_live_log_with_the_old_key_in_it_is_all_good_and_each_good_thing_is_said() {
             "ok credential payments-api: no rotation is open for it",
             "ok source edge: it is live and shows keys of this credential",
             "ok key 2025-q4: seen, last 5 min 10 s ago, by 1 consumer",
-            "ok policy, key 2025-q4: quiet_period 15 min is longer than any gap between two uses",
+            "ok policy, key 2025-q4: quiet_period 15 min is longer than any ordinary gap",
             "ok policy: 1 h were observed without a break",
         ]
     );
@@ -101,6 +103,26 @@ fn a_source_that_is_gone_or_cannot_be_read_is_an_error() {
 }
 
 #[test]
+fn of_a_best_effort_log_nothing_is_demanded_but_that_a_complete_one_covers_it() {
+    let with_lb = |covered_by: Option<&'static str>| {
+        used().declared(move |declared| {
+            let mut lb = a_source("lb");
+            let covered_by = covered_by.map(SourceName::new);
+            lb.policy.completeness = Completeness::PositiveOnly { covered_by };
+            declared.sources.push(lb);
+            declared.credentials[0].sources.push(SourceName::new("lb"));
+        })
+    };
+    // It never showed a line.
+    finds(&with_lb(Some(EDGE)), "10:00:10", &[]);
+    let error = "error source lb: it may lose lines and no complete source of this credential covers \
+                 it: nothing can be ready";
+    finds(&with_lb(None), "10:00:10", &[error]);
+    finds(&with_lb(Some("elsewhere")), "10:00:10", &[error]);
+    finds(&with_lb(Some("lb")), "10:00:10", &[error]);
+}
+
+#[test]
 fn the_named_old_key_must_have_been_seen() {
     assert!(
         look(&used(), Some(OLD), "10:00:10").unwrap().iter().all(|f| f.severity == Severity::Ok)
@@ -121,9 +143,23 @@ fn the_named_old_key_must_have_been_seen() {
 fn a_quiet_period_no_longer_than_an_ordinary_gap_is_warned_of() {
     let with_gap = |last: &str| before().uses(OLD, "batch", ["09:30:00", last]);
     finds(&with_gap("09:44:59"), "10:00:10", &[]);
-    let warning = "warning policy, key 2025-q4: quiet_period 15 min is no longer than gaps of batch, \
-                   up to 15 min between two uses: the quiet comes and goes while the key is in use";
+    let warning = "warning policy, key 2025-q4: quiet_period 15 min is no longer than ordinary gaps \
+                   of batch, up to 15 min between two uses: the quiet comes and goes while the key is in use";
     finds(&with_gap("09:45:00"), "10:00:10", &[warning]);
+}
+
+#[test]
+fn a_quiet_period_that_the_plan_recommends_is_not_warned_of() {
+    // Four gaps of an hour are no cadence yet, and a job is waited for by its schedule.
+    let hours = ["05:00:00", "06:00:00", "07:00:00", "08:00:00", "09:00:00"];
+    finds(&before().uses(OLD, "batch", hours), "10:00:10", &[]);
+    let known = || before().uses(OLD, "batch", hours).uses(OLD, "batch", ["10:00:00"]);
+    let warning = "warning policy, key 2025-q4: quiet_period 15 min is no longer than ordinary gaps \
+                   of batch, up to 1 h between two uses: the quiet comes and goes while the key is \
+                   in use";
+    finds(&known(), "10:00:10", &[warning]);
+    finds(&known().policy(|policy| policy.quiet_period = minutes(61)), "10:00:10", &[]);
+    finds(&known().job("batch", "0 * * * *", minutes(5)), "10:00:10", &[]);
 }
 
 #[test]
@@ -183,7 +219,11 @@ fn consumers_that_nobody_can_tell_or_that_nobody_saw_are_warned_of() {
         &[
             "warning key 2025-q4: 2 of its presentations are by consumers known only by an \
              address: nobody knows whom to tell",
-            "warning consumers: chekout on the roster never presented a key: it would be waited for",
+            "warning consumers: no key was ever presented by chekout, yet it is waited for",
         ],
     );
+    let synthetic = RosterEntry { synthetic: true, ..on_roster("health-check") };
+    let misspelt = used().roster([synthetic]).job("bathc", "0 3 1 * *", minutes(5));
+    let warning = "warning consumers: no key was ever presented by bathc, yet it is waited for";
+    finds(&misspelt, "10:00:10", &[warning]);
 }

@@ -60,6 +60,14 @@ fn those_over_the_threshold_are_tolerated_once_they_stayed_under_it_over_the_who
         stands_until(&story, code, subject, "10:36:35");
     }
     let answer = story.busy("10:30:00");
+    // Silence alone proves nothing of it: what clears it is said.
+    says(
+        &answer,
+        "consumer_not_moved",
+        "anonymous",
+        &["tolerated once it stays under the threshold"],
+    );
+    assert!(!blocker(&answer, "old_key_in_use", "anonymous").message.contains("threshold"));
     assert_eq!(answer.earliest_ready_at, Some(at("10:36:35")));
     assert_eq!(blocker(&answer, "new_key_unused", NEW).clears_at, Some(at("10:36:35")));
     check(&story.busy("10:36:35"), Ready, []);

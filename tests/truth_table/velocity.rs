@@ -65,7 +65,7 @@ fn the_velocity_counts_from_the_notification_to_each_share_of_those_that_must_mo
 }
 
 #[test]
-fn the_estimate_is_the_pace_of_the_last_half_with_the_interval_of_the_beta_distribution() {
+fn the_estimate_is_the_pace_of_the_last_half_with_an_interval_that_is_wide_enough() {
     let moving = report(&three_of_four(), "13:00:00");
     let Eta::Told { at: expected, earliest, latest, basis } = &moving.eta else {
         panic!("{moving:?}")
@@ -74,10 +74,11 @@ fn the_estimate_is_the_pace_of_the_last_half_with_the_interval_of_the_beta_distr
     assert_eq!(*expected, at("14:15:00"));
     let near = |found: Timestamp, hours: f64| {
         let found = found.since(at("13:00:00")).as_secs_f64() / 3_600.0;
-        assert!((found - hours).abs() < 1e-3, "{found} is not {hours}");
+        assert!((found / hours - 1.0).abs() < 1e-3, "{found} is not {hours}");
     };
     near(*earliest, 2.5 * (0.95_f64.powf(-1.0 / 3.0) - 1.0));
-    near(*latest, 2.5 * (0.05_f64.powf(-0.5) - 1.0));
+    // Moving on its own: d waited for 2 h 30 min since 10:30, b 30 min and c 1 h 30 min.
+    near(*latest, 4.5 * (0.05_f64.powf(-0.5) - 1.0));
     for part in ["1 left", "last 2 moves", "2 h 30 min", "Poisson", "90 %"] {
         assert!(basis.contains(part), "{basis}");
     }
@@ -88,6 +89,8 @@ fn without_a_notification_it_counts_from_dual_accept_and_else_from_the_start_and
     let started = Story::new().heartbeats("09:00:00", "10:00:00");
     let told = report(&started, "10:00:00");
     assert_eq!(told.origin, (Origin::Started, at("09:00:00")));
+    let seen = started.clone().uses(NEW, "a", ["09:20:00", "09:40:00"]);
+    assert_eq!(report(&seen, "10:00:00").origin, (Origin::DualAccept, at("09:20:00")));
     let accepted = started.told("09:30:00", JournalEvent::DualAcceptEnabled);
     let told = report(&accepted, "10:00:00");
     assert_eq!(told.origin, (Origin::DualAccept, at("09:30:00")));
@@ -115,6 +118,17 @@ fn who_need_not_move_is_not_counted_and_the_waived_are_named_apart() {
 }
 
 #[test]
+fn who_stays_under_the_threshold_need_not_move_and_is_named_apart() {
+    let story = three_of_four().uses(OLD, "-", ["12:50:00"]).uses(NEW, "d", ["14:00:00"]);
+    let counted = report(&story, "16:00:00");
+    assert_eq!((counted.must_move, counted.moved), (5, 4));
+    let told = report(&story.policy(|policy| policy.threshold = 1), "16:00:00");
+    assert_eq!((told.must_move, told.moved), (4, 4));
+    assert_eq!(told.tolerated, ["anonymous"]);
+    assert!(told.t100.is_some() && told.stragglers.is_empty(), "{told:?}");
+}
+
+#[test]
 fn stragglers_come_with_the_latest_user_first_and_what_each_needs() {
     let story = three_of_four()
         .roster([RosterEntry { owner: Some("pay-team".into()), ..RosterEntry::new("e") }])
@@ -137,6 +151,13 @@ fn there_is_no_estimate_while_nothing_tells_that_a_straggler_will_ever_move() {
     // `f` was seen once, three hours ago; `e` never.
     let told = report(&three_of_four().uses(OLD, "f", ["09:45:00"]), "13:00:00");
     assert!(why_none(&told).starts_with("nothing tells when f will use 2026-q1"), "{:?}", told.eta);
+    assert!(why_none(&told).ends_with(": ask its owner, or retire it"), "{:?}", told.eta);
+    let both = three_of_four().uses(OLD, "f", ["09:45:00"]).roster([RosterEntry::new("e")]);
+    let told = report(&both, "13:00:00");
+    assert_eq!(
+        why_none(&told),
+        "nothing tells when f, e will use 2026-q1: ask their owners, or retire them"
+    );
     let told = report(&three_of_four().roster([RosterEntry::new("e")]), "13:00:00");
     assert!(why_none(&told).starts_with("nothing tells when e will use 2026-q1"), "{:?}", told.eta);
     // A job moves with its next run, whatever the pace of the others is.

@@ -13,7 +13,8 @@ use crate::engine::new_key;
 use crate::engine::rotation::{Attestation, JournalEvent, Phase, Rotation, RotationId};
 use crate::engine::state::ViolationKind;
 use crate::engine::time::Timestamp;
-use crate::engine::view::{ConsumerState, Event};
+use crate::engine::velocity;
+use crate::engine::view::Event;
 
 /// What was passed on the way so far.
 #[derive(Clone, Debug, Default)]
@@ -323,28 +324,14 @@ impl Drain {
             let began = case.overlap_began();
             let uses =
                 case.migrants.iter().filter_map(|it| last_until(&it.old?.accepted, ended_at));
-            let states = [
-                ConsumerState::OnOld,
-                ConsumerState::Mixed,
-                ConsumerState::Moved,
-                ConsumerState::Regressed,
-                ConsumerState::Silent,
-                ConsumerState::NewOnly,
-            ];
-            // Who is only known for the new key had nothing to move from.
-            let moving = case.expected_to_move(&states);
-            let moving: Vec<_> =
-                moving.filter(|it| it.old.is_some() || it.roster.is_some()).collect();
-            let arrived = [ConsumerState::Moved, ConsumerState::NewOnly];
-            let arrived = moving.iter().filter(|it| arrived.contains(&it.state));
-            let moved_at: Vec<Timestamp> = arrived.filter_map(|it| it.moved_at()).collect();
-            let since = rotation.notified_at.or(began).unwrap_or(rotation.started_at);
+            let moving = velocity::moving(&case.migrants);
+            let (_, since) = velocity::origin(rotation, began);
             RotationSummary {
                 rotation: rotation.declaration.id.clone(),
                 dual_accept_at: began,
                 last_use: uses.max(),
                 allocated: rotation.declaration.overlap.unwrap_or(facts.policy.max_overlap),
-                velocity: health::velocity(since, moving.len() as u64, &moved_at),
+                velocity: health::velocity(since, moving.must.len() as u64, &moving.moves),
             }
         })
     }

@@ -1,6 +1,7 @@
 //! What the machine reports when it is asked: how a rotation migrates, and what to expect of the
 //! next one. Made on demand, never part of an answer.
 
+use crate::engine::case::Case;
 use crate::engine::credential::CredentialName;
 use crate::engine::drain::{CredentialDecl, Drain, Unknown, Watched};
 use crate::engine::health;
@@ -28,16 +29,21 @@ impl Drain {
             let next = scheduled.schedule.as_ref().ok().and_then(|known| known.next_after(now));
             (scheduled.job.consumer.clone(), next)
         });
-        let facts = velocity::Facts {
-            rotation,
-            policy: &policy,
-            ledger: &self.ledger,
-            watermark: answer.watermark,
-            blockers: &answer.blockers,
-            gaps: migration::lost_spans(rotation, known),
-            next_runs: jobs.collect(),
-        };
-        velocity::report(&facts, now)
+        self.with_facts(watched, |decided| {
+            let case = Case::new(decided, now);
+            let facts = velocity::Facts {
+                rotation,
+                policy: &policy,
+                ledger: &self.ledger,
+                migrants: &case.migrants,
+                overlap_began: case.overlap_began(),
+                watermark: answer.watermark,
+                blockers: &answer.blockers,
+                gaps: migration::lost_spans(rotation, known),
+                next_runs: jobs.collect(),
+            };
+            velocity::report(&facts, now)
+        })
     }
 
     /// Looks for what would stand in the way of a rotation of `credential` that is opened now.
@@ -95,7 +101,7 @@ impl Drain {
             jobs: jobs.iter().map(|job| (&job.job, Some(job.longest_interval))).collect(),
             key: used,
             earlier_t90: own().filter_map(|told| told.summary?.velocity.t90).collect(),
-            earlier_overlap: health::recommended_overlap(own(), &decl.policy),
+            earlier_overlap: health::recommended_overlap(own(), &decl.policy, &decl.roster),
         };
         Ok(plan::plan(&facts))
     }

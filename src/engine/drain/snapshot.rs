@@ -67,8 +67,9 @@ impl Drain {
             CredentialHealth {
                 credential: name.clone(),
                 health: health::health(own()),
-                recommended_overlap: decl
-                    .and_then(|decl| health::recommended_overlap(own(), &decl.policy)),
+                recommended_overlap: decl.and_then(|decl| {
+                    health::recommended_overlap(own(), &decl.policy, &decl.roster)
+                }),
             }
         });
         each.collect()

@@ -25,7 +25,7 @@ fn policy_is_sane(facts: &Facts<'_>, out: &mut Findings) {
     }
     let needed = policy
         .notice_period
-        .max(policy.min_overlap.unwrap_or_default())
+        .max(policy.least_overlap(&facts.credential.roster))
         .saturating_add(policy.quiet_period.max(policy.monitoring_cycle))
         .saturating_add(policy.max_cache_ttl)
         .saturating_add(policy.max_connection_lifetime);

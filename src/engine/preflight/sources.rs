@@ -3,7 +3,7 @@
 use crate::engine::coverage::SourceState;
 use crate::engine::credential::{Fingerprint, SourceName};
 use crate::engine::evidence::Source;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Completeness, Policy};
 use crate::engine::preflight::{Facts, Findings};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
@@ -22,6 +22,11 @@ pub(super) fn check(
         let fix = "wait a moment and check again; if it stays, look at the daemon's log";
         return out.error(subject, "it was not looked at yet", fix);
     };
+    if let Some(decl) = &source.decl
+        && let Completeness::PositiveOnly { covered_by } = &decl.policy.completeness
+    {
+        return best_effort(facts, &subject, covered_by.as_ref(), out);
+    }
     let keys: Vec<Fingerprint> = facts.credential.keys.iter().map(|key| key.fingerprint).collect();
     let policy = &facts.credential.policy;
     let lag = policy.max_evidence_lag;
@@ -66,6 +71,31 @@ pub(super) fn check(
     };
     out.error(&*subject, message, fix);
     assumptions(source, &subject, policy, now, out);
+}
+
+/// A source that may lose lines: of it nothing is demanded but that another one covers it.
+fn best_effort(
+    facts: &Facts<'_>,
+    subject: &str,
+    covered_by: Option<&SourceName>,
+    out: &mut Findings,
+) {
+    let complete = |cover: &&SourceName| {
+        facts.sources.iter().any(|(name, source)| {
+            let decl = source.and_then(|source| source.decl.as_ref());
+            name == cover
+                && decl.is_some_and(|decl| decl.policy.completeness == Completeness::Complete)
+        })
+    };
+    match covered_by.filter(complete) {
+        Some(cover) => out.ok(subject, format!("it proves use alone, and {cover} covers it")),
+        None => out.error(
+            subject,
+            "it may lose lines and no complete source of this credential covers it: nothing can be \
+             ready",
+            "name a complete source that sees the same requests as its `covered_by`",
+        ),
+    }
 }
 
 /// What of a source is declared and not proved, and how much of it is not understood.

@@ -1,6 +1,9 @@
 //! Was the old key seen, by whom, and does the quiet period fit how it is used.
 
+use std::collections::BTreeSet;
+
 use crate::engine::ledger::KeyUse;
+use crate::engine::plan;
 use crate::engine::preflight::{Facts, Findings};
 use crate::engine::rotation::KeyRef;
 use crate::engine::time::Timestamp;
@@ -13,7 +16,7 @@ pub(super) fn check(facts: &Facts<'_>, now: Timestamp, out: &mut Findings) {
         quiet_period_fits(facts, key, used, out);
         consumers_are_known(key, used, out);
     }
-    roster_was_seen(facts, out);
+    names_were_seen(facts, out);
 }
 
 /// Returns the keys that may be the old one, with what was seen of each.
@@ -57,23 +60,25 @@ fn keys_seen(facts: &Facts<'_>, now: Timestamp, out: &mut Findings) {
 fn quiet_period_fits(facts: &Facts<'_>, key: &KeyRef, used: &KeyUse, out: &mut Findings) {
     let policy = &facts.credential.policy;
     let quiet = policy.quiet_period;
-    let gap = |consumer: &Consumer| used.consumers[consumer].presented.largest_gap();
-    let mut longer: Vec<&Consumer> =
-        used.consumers.keys().filter(|consumer| gap(consumer) >= quiet).collect();
+    // A job is waited for by its schedule.
+    let is_job = |name: &str| facts.credential.jobs.iter().any(|job| *job.consumer == *name);
+    let gap = |consumer: &Consumer| plan::ordinary_gap(&used.consumers[consumer], policy);
+    let unplanned = used.consumers.keys().filter(|consumer| !is_job(consumer.as_str()));
+    let mut longer: Vec<&Consumer> = unplanned.filter(|consumer| gap(consumer) >= quiet).collect();
     longer.sort_by_key(|consumer| std::cmp::Reverse(gap(consumer)));
     let subject = format!("policy, key {}", key.name);
     let Some(longest) = longer.first() else {
         return out.ok(
             subject,
-            format!("quiet_period {} is longer than any gap between two uses", humane(quiet)),
+            format!("quiet_period {} is longer than any ordinary gap", humane(quiet)),
         );
     };
     let names: Vec<&str> = longer.iter().map(|consumer| consumer.as_str()).collect();
     out.warning(
         subject,
         format!(
-            "quiet_period {} is no longer than gaps of {}, up to {} between two uses: the quiet \
-             comes and goes while the key is in use",
+            "quiet_period {} is no longer than ordinary gaps of {}, up to {} between two uses: the \
+             quiet comes and goes while the key is in use",
             humane(quiet),
             several(&names),
             humane(gap(longest))
@@ -98,23 +103,23 @@ fn consumers_are_known(key: &KeyRef, used: &KeyUse, out: &mut Findings) {
     );
 }
 
-/// A name on the roster that no key was ever presented by may be misspelt.
-fn roster_was_seen(facts: &Facts<'_>, out: &mut Findings) {
+/// A name that is waited for and by which no key was ever presented may be misspelt.
+fn names_were_seen(facts: &Facts<'_>, out: &mut Findings) {
     let seen = |name: &str| {
         let keys = facts.credential.keys.iter().chain(facts.old_key);
         let mut used = keys.filter_map(|key| facts.ledger.key(key.fingerprint));
         used.any(|used| used.consumers.keys().any(|consumer| consumer.as_str() == name))
     };
-    let roster = facts.credential.roster.iter().map(|entry| &*entry.name);
-    let unseen: Vec<&str> = roster.filter(|name| !seen(name)).collect();
+    // Nobody waits for a synthetic consumer.
+    let roster = facts.credential.roster.iter().filter(|entry| !entry.synthetic);
+    let jobs = facts.credential.jobs.iter().map(|job| &*job.consumer);
+    let awaited: BTreeSet<&str> = roster.map(|entry| &*entry.name).chain(jobs).collect();
+    let unseen: Vec<&str> = awaited.into_iter().filter(|name| !seen(name)).collect();
     if !unseen.is_empty() {
         out.warning(
             "consumers",
-            format!(
-                "{} on the roster never presented a key: it would be waited for",
-                several(&unseen)
-            ),
-            "correct the spelling to that of the log, or remove it from `consumers`",
+            format!("no key was ever presented by {}, yet it is waited for", several(&unseen)),
+            "correct the spelling to that of the log, or remove it from `consumers` and `jobs`",
         );
     }
 }

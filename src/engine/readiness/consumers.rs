@@ -88,15 +88,18 @@ fn cadence_in_words(migrant: &Migrant<'_>, policy: &Policy) -> String {
         0 => String::new(),
         _ => format!(", at most {} long", humane(cadence.largest)),
     };
-    let seen = format!(
-        "{} of {} gaps between its sessions known{most}",
-        cadence.gaps, policy.cadence_min_samples
-    );
+    let gaps = cadence.gaps;
     match cadence.bound(policy) {
-        Some(bound) => {
-            format!("it counts as gone when silent for more than {} ({seen})", humane(bound))
-        }
-        None => format!("silence cannot mean that it is gone ({seen})"),
+        Some(bound) => format!(
+            "it counts as gone when silent for more than {} ({gaps} gaps between its sessions \
+             known{most})",
+            humane(bound)
+        ),
+        None => format!(
+            "silence cannot mean that it is gone ({gaps} of {} gaps between its sessions \
+             known{most})",
+            policy.cadence_min_samples
+        ),
     }
 }
 

@@ -10,10 +10,7 @@ use crate::engine::wording::humane;
 
 pub(super) fn min_overlap(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let policy = case.facts.policy;
-    let roster = &case.facts.rotation.declaration.roster;
-    let third_party = policy.third_party || roster.iter().any(|entry| entry.third_party);
-    let hours = |n: u64| Duration::from_secs(n * 3_600);
-    let required = policy.min_overlap.unwrap_or(if third_party { hours(72) } else { hours(1) });
+    let required = policy.least_overlap(&case.facts.rotation.declaration.roster);
     let Some(begun) = case.overlap_began() else { return };
     let ends = begun.plus(required);
     if case.now < ends {

@@ -67,9 +67,13 @@ pub(super) fn eta(
         ends.iter().filter(|(_, end)| matches!(end, End::None)).map(|(name, _)| *name).collect();
     if !endless.is_empty() {
         return Eta::None(format!(
-            "nothing tells when {} will use {}: ask its owner, or retire it",
+            "nothing tells when {} will use {}: {}",
             several(&endless),
-            facts.rotation.declaration.new_key.name
+            facts.rotation.declaration.new_key.name,
+            match endless.len() {
+                1 => "ask its owner, or retire it",
+                _ => "ask their owners, or retire them",
+            }
         ));
     }
     let known = ends.iter().filter_map(|(_, end)| match end {
@@ -106,11 +110,11 @@ fn told(forecast: &Forecast, open: u64, floor: Timestamp, now: Timestamp) -> Eta
         earliest: after(forecast.earliest),
         latest: after(forecast.latest),
         basis: format!(
-            "{open} left at the pace of the last {} moves, which took {}, taken as a Poisson \
-             process; the interval is that of {} %",
+            "{open} left at the pace of the last {} moves, which took {}; the {} % interval allows \
+             for a steady pace (Poisson) and for each consumer moving on its own (exponential)",
             forecast.moves,
             crate::engine::wording::humane(forecast.took),
-            pace::CONFIDENCE_PERCENT
+            pace::CONFIDENCE_PERCENT,
         ),
     }
 }
@@ -122,6 +126,7 @@ mod tests {
     use super::*;
     use crate::engine::credential::{ConsumerName, CredentialName, Fingerprint};
     use crate::engine::ledger::Ledger;
+    use crate::engine::migration::migrants;
     use crate::engine::policy::Policy;
     use crate::engine::rotation::{Declaration, KeyRef, RosterEntry, Rotation, RotationId};
     use crate::engine::usage::{Consumer, Outcome, Tally, UsageCell};
@@ -166,11 +171,16 @@ mod tests {
             },
             at(10),
         );
+        let policy = Policy::default();
+        let watermark = Some(at(100));
+        let migrants = migrants(&rotation, &policy, &ledger, &[], watermark, at(100));
         let facts = Facts {
             rotation: &rotation,
-            policy: &Policy::default(),
+            policy: &policy,
             ledger: &ledger,
-            watermark: Some(at(100)),
+            migrants: &migrants,
+            overlap_began: None,
+            watermark,
             blockers: &[],
             gaps: Vec::new(),
             next_runs: BTreeMap::from([("monthly".into(), next_run)]),

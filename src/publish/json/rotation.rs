@@ -10,7 +10,7 @@ use super::{At, Seconds, at, text};
 use crate::engine::answer::Answer;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::incident::Incident;
-use crate::engine::rotation::{JournalEntry, JournalEvent, KeyRef, Phase, RosterEntry};
+use crate::engine::rotation::{Job, JournalEntry, JournalEvent, KeyRef, Phase, RosterEntry};
 use crate::engine::state::Violation;
 use crate::engine::view::{self, RotationView};
 
@@ -39,6 +39,7 @@ struct View<'a> {
     message: &'a str,
     sources: Vec<&'a str>,
     roster: Vec<RosterView<'a>>,
+    jobs: Vec<JobView<'a>>,
     attested: Vec<&'static str>,
     hold_since: Option<At>,
     incident_since: Option<At>,
@@ -69,6 +70,14 @@ struct RosterView<'a> {
     max_connection_lifetime_seconds: Seconds,
     notice_period_seconds: Option<Seconds>,
     owner: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JobView<'a> {
+    consumer: &'a str,
+    schedule: &'a str,
+    tz: &'a str,
+    max_runtime_seconds: Seconds,
 }
 
 #[derive(Serialize)]
@@ -133,6 +142,7 @@ fn one<'a>(view: &'a RotationView, answer: &'a Answer) -> View<'a> {
         message: &answer.message,
         sources: declaration.sources.iter().map(SourceName::as_str).collect(),
         roster: declaration.roster.iter().map(roster_entry).collect(),
+        jobs: declaration.jobs.iter().map(job).collect(),
         attested: rotation.attested.iter().map(|what| what.as_str()).collect(),
         hold_since: at(rotation.hold_since),
         incident_since: at(rotation.incident_since),
@@ -170,6 +180,15 @@ fn roster_entry(entry: &RosterEntry) -> RosterView<'_> {
         max_connection_lifetime_seconds: Seconds(entry.max_connection_lifetime),
         notice_period_seconds: entry.notice_period.map(Seconds),
         owner: entry.owner.as_deref(),
+    }
+}
+
+fn job(job: &Job) -> JobView<'_> {
+    JobView {
+        consumer: &job.consumer,
+        schedule: &job.schedule,
+        tz: job.zone.as_deref().unwrap_or("UTC"),
+        max_runtime_seconds: Seconds(job.max_runtime),
     }
 }
 
