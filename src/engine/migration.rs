@@ -35,6 +35,8 @@ pub struct Migrant<'a> {
     pub old: Option<&'a Presentations>,
     /// Its presentations of the new key.
     pub new: Option<&'a Presentations>,
+    /// When the last earlier rotation of the new key ended: a use before that moves nobody.
+    pub free_since: Option<Timestamp>,
     /// What is known of the gaps between its sessions on the old key.
     pub cadence: Cadence,
     /// Where it stands.
@@ -46,12 +48,14 @@ pub struct Migrant<'a> {
 /// Returns every consumer of the roster or of a job and every one that presented either key, by
 /// name.
 ///
-/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them.
+/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them;
+/// `free_since` is when the last earlier rotation that had the new key in it ended.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
     ledger: &'a Ledger,
     lost: &[Span],
+    free_since: Option<Timestamp>,
     watermark: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<Migrant<'a>> {
@@ -91,6 +95,7 @@ pub fn migrants<'a>(
     for migrant in &mut all {
         let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
+        migrant.free_since = free_since;
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
@@ -118,6 +123,7 @@ impl<'a> Migrant<'a> {
             roster: None,
             old: None,
             new: None,
+            free_since: None,
             cadence: Cadence::default(),
             state: ConsumerState::Silent,
             tolerated: false,
@@ -185,13 +191,18 @@ impl<'a> Migrant<'a> {
         self.old.and_then(|old| old.counts_until)
     }
 
-    /// Returns the first accepted use of the new key after the last use of the old one.
+    /// Returns the first accepted use of the new key after the last use of the old one, in this
+    /// rotation.
     pub fn moved_at(&self) -> Option<Timestamp> {
+        self.first_new_after(self.last_old())
+    }
+
+    /// Returns the first accepted use of the new key after `instant`, if there is one, and after the
+    /// last earlier rotation of the key: who moved in one that was rolled back may have gone back.
+    pub fn first_new_after(&self, instant: Option<Timestamp>) -> Option<Timestamp> {
         let accepted = &self.new?.accepted;
-        match self.last_old() {
-            Some(last_old) => accepted.first_after(last_old),
-            None => accepted.first(),
-        }
+        let after = instant.max(self.free_since);
+        after.map_or(accepted.first(), |after| accepted.first_after(after))
     }
 
     fn stand(
@@ -208,17 +219,17 @@ impl<'a> Migrant<'a> {
             return ConsumerState::Waived;
         }
         let Some(old) = self.old else {
-            let used = self.new.is_some_and(|new| !new.accepted.is_empty());
+            let used = self.moved_at().is_some();
             return if used { ConsumerState::NewOnly } else { ConsumerState::Silent };
         };
-        let accepted = self.new.filter(|new| !new.accepted.is_empty());
+        let accepted = self.first_new_after(None).is_some();
         if self.has_moved(old, policy, watermark) {
             ConsumerState::Moved
-        } else if accepted.is_some_and(|new| self.has_regressed(old, new, policy)) {
+        } else if accepted && self.has_regressed(old, policy) {
             ConsumerState::Regressed
         } else if self.gone_after(policy).is_some_and(|after| watermark > Some(after)) {
             ConsumerState::Silent
-        } else if accepted.is_some() {
+        } else if accepted {
             ConsumerState::Mixed
         } else {
             ConsumerState::OnOld
@@ -267,13 +278,13 @@ impl<'a> Migrant<'a> {
     }
 
     /// Tells whether it had moved at some time and presented the old key after that.
-    fn has_regressed(&self, old: &Presentations, new: &Presentations, policy: &Policy) -> bool {
+    fn has_regressed(&self, old: &Presentations, policy: &Policy) -> bool {
         let single = self.roster.is_some_and(|entry| entry.single);
-        let first_new = new.accepted.first();
+        let first_new = self.first_new_after(None);
         let mut largest = Duration::ZERO;
         for (before, after) in old.presented.gaps() {
             let gap = after.since(before);
-            let came_over = new.accepted.first_after(before).is_some_and(|at| at < after);
+            let came_over = self.first_new_after(Some(before)).is_some_and(|at| at < after);
             let both = first_new.is_some_and(|first_new| before >= first_new);
             let bound = if both { stretched(largest, policy.cadence_factor) } else { largest };
             if came_over && (single || gap > policy.quiet_period.max(bound)) {

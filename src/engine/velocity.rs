@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// Who presented which key.
     pub ledger: &'a Ledger,
+    /// When the last earlier rotation that had the new key in it ended, if there was one.
+    pub keys_free_since: Option<Timestamp>,
     /// Watermark of the rotation's answer at `now`.
     pub watermark: Option<Timestamp>,
     /// Blockers of that answer.
@@ -154,7 +156,8 @@ pub struct Migration {
 pub fn report(facts: &Facts<'_>, now: Timestamp) -> Migration {
     let rotation = facts.rotation;
     let (ledger, lost) = (facts.ledger, &facts.gaps);
-    let all = migration::migrants(rotation, facts.policy, ledger, lost, facts.watermark, now);
+    let (free, watermark) = (facts.keys_free_since, facts.watermark);
+    let all = migration::migrants(rotation, facts.policy, ledger, lost, free, watermark, now);
     let waived = all.iter().filter(|m| m.state == ConsumerState::Waived && !m.is_synthetic());
     let waived = waived.map(|migrant| migrant.name.to_owned()).collect();
     let must = all.iter().filter(|m| must_move(m));

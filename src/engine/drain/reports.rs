@@ -32,6 +32,7 @@ impl Drain {
             rotation,
             policy: &policy,
             ledger: &self.ledger,
+            keys_free_since: self.keys_free_since(rotation),
             watermark: answer.watermark,
             blockers: &answer.blockers,
             gaps: migration::lost_spans(rotation, known),

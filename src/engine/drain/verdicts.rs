@@ -173,7 +173,7 @@ impl Drain {
     }
 
     /// Returns when the last earlier rotation that had the new key in it ended.
-    fn keys_free_since(&self, rotation: &Rotation) -> Option<Timestamp> {
+    pub(super) fn keys_free_since(&self, rotation: &Rotation) -> Option<Timestamp> {
         let new_key = rotation.declaration.new_key.fingerprint;
         let others = self.rotations.values().map(|watched| &watched.rotation);
         let shared = others.filter(|other| {

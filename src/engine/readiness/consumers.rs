@@ -61,9 +61,10 @@ pub(super) fn consumer_not_moved(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let known = cadence_in_words(migrant, case.facts.policy);
         let message = match migrant.state {
             ConsumerState::OnOld => format!(
-                "{} was only seen on {}; it clears with its use of {}, or retire or waive it; {known}",
+                "{} was only seen on {}{}; it clears with its use of {}, or retire or waive it; {known}",
                 migrant.shown(),
                 case.old_name(),
+                case.in_this_rotation(),
                 case.new_name()
             ),
             _ => format!(
@@ -105,9 +106,10 @@ pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
         // One that is gone was seen.
         if migrant.roster.is_some() && migrant.old.is_none() {
             let message = format!(
-                "{} is on the roster and was never seen with an accepted key; it clears with its use of \
+                "{} is on the roster and was never seen with an accepted key{}; it clears with its use of \
                  {}, or retire it",
                 migrant.shown(),
+                case.in_this_rotation(),
                 case.new_name()
             );
             out.push(Blocker::new(Code::ConsumerMissing, migrant.name, message));

@@ -170,6 +170,7 @@ mod tests {
             rotation: &rotation,
             policy: &Policy::default(),
             ledger: &ledger,
+            keys_free_since: None,
             watermark: Some(at(100)),
             blockers: &[],
             gaps: Vec::new(),
