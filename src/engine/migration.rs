@@ -183,7 +183,17 @@ impl<'a> Migrant<'a> {
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.
     pub fn is_synthetic(&self) -> bool {
-        self.roster.is_some_and(|entry| entry.synthetic)
+        self.roster.is_some_and(|entry| entry.synthetic) && !self.is_pool()
+    }
+
+    /// Tells whether one process holds its key: the new key in its hands is the old one put away.
+    pub fn is_single(&self) -> bool {
+        self.roster.is_some_and(|entry| entry.single) && !self.is_pool()
+    }
+
+    /// Tells whether it stands for many, whatever is declared of it.
+    fn is_pool(&self) -> bool {
+        matches!(self.kind, ConsumerKind::Pool | ConsumerKind::Others)
     }
 
     /// Returns the latest effective time of its presentations of the old key.
@@ -246,7 +256,7 @@ impl<'a> Migrant<'a> {
         if self.moved_at().is_none() {
             return false;
         }
-        if self.roster.is_some_and(|entry| entry.single) {
+        if self.is_single() {
             return true;
         }
         let Some(watermark) = watermark else { return false };
@@ -279,7 +289,7 @@ impl<'a> Migrant<'a> {
 
     /// Tells whether it had moved at some time and presented the old key after that.
     fn has_regressed(&self, old: &Presentations, policy: &Policy) -> bool {
-        let single = self.roster.is_some_and(|entry| entry.single);
+        let single = self.is_single();
         let first_new = self.first_new_after(None);
         let mut largest = Duration::ZERO;
         for (before, after) in old.presented.gaps() {

@@ -98,7 +98,7 @@ fn in_turn(
 
 /// Tells whether the job is all that the consumer does, so that any use of it speaks for the job.
 fn does_nothing_else(facts: &Facts<'_>, scheduled: &ScheduledJob, consumer: &Migrant<'_>) -> bool {
-    if consumer.roster.is_some_and(|entry| entry.single) {
+    if consumer.is_single() {
         return true;
     }
     let Ok(schedule) = &scheduled.schedule else { return false };

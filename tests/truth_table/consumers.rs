@@ -345,3 +345,18 @@ fn a_busy_consumer_of_the_new_key_does_not_delay_anything() {
     check(&story.busy("09:59:59.999999999"), NotReady, [("min_overlap", "*")]);
     check(&story.busy("10:00:00"), Ready, []);
 }
+
+/// Ten strangers are not one process, whatever the roster says of the name they share.
+#[test]
+fn a_pool_is_neither_one_process_nor_a_health_check() {
+    let single = RosterEntry { single: true, ..on_roster("anonymous") };
+    let story = Story::new()
+        .roster([single])
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "-", ["09:00:00", "09:40:00", "10:00:00"])
+        .uses(NEW, "-", ["10:01:00"]);
+    check(&story.busy("10:20:00"), NotReady, [("consumer_not_moved", "anonymous")]);
+    let synthetic = RosterEntry { synthetic: true, ..on_roster("anonymous") };
+    let story = moved_over().roster([synthetic]).uses(OLD, "-", ["09:30:00"]);
+    check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
+}
