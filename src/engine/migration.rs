@@ -37,6 +37,8 @@ pub struct Migrant<'a> {
     pub new: Option<&'a Presentations>,
     /// When the last earlier rotation of the new key ended: a use before that moves nobody.
     pub free_since: Option<Timestamp>,
+    /// Since when its silence on the old key was seen: that in which evidence was lost is none.
+    pub silent_from: Option<Timestamp>,
     /// What is known of the gaps between its sessions on the old key.
     pub cadence: Cadence,
     /// Where it stands.
@@ -96,6 +98,7 @@ pub fn migrants<'a>(
         let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
         migrant.free_since = free_since;
+        migrant.silent_from = migrant.seen_silent_from(policy, lost);
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
@@ -124,6 +127,7 @@ impl<'a> Migrant<'a> {
             old: None,
             new: None,
             free_since: None,
+            silent_from: None,
             cadence: Cadence::default(),
             state: ConsumerState::Silent,
             tolerated: false,
@@ -233,7 +237,7 @@ impl<'a> Migrant<'a> {
             return if used { ConsumerState::NewOnly } else { ConsumerState::Silent };
         };
         let accepted = self.first_new_after(None).is_some();
-        if self.has_moved(old, policy, watermark) {
+        if self.has_moved(policy, watermark) {
             ConsumerState::Moved
         } else if accepted && self.has_regressed(old, policy) {
             ConsumerState::Regressed
@@ -246,13 +250,8 @@ impl<'a> Migrant<'a> {
         }
     }
 
-    fn has_moved(
-        &self,
-        old: &Presentations,
-        policy: &Policy,
-        watermark: Option<Timestamp>,
-    ) -> bool {
-        let Some(last_old) = old.counts_until else { return false };
+    fn has_moved(&self, policy: &Policy, watermark: Option<Timestamp>) -> bool {
+        let Some(silent_from) = self.silent_from else { return false };
         if self.moved_at().is_none() {
             return false;
         }
@@ -260,14 +259,28 @@ impl<'a> Migrant<'a> {
             return true;
         }
         let Some(watermark) = watermark else { return false };
-        watermark.since(last_old) > self.silence_to_move(policy)
+        watermark.since(silent_from) > self.silence_to_move(policy)
+    }
+
+    /// Returns the begin of the first silence after its last use of the old key that is long enough
+    /// to move it and in which nothing was lost; of the last one, if none is yet.
+    fn seen_silent_from(&self, policy: &Policy, lost: &[Span]) -> Option<Timestamp> {
+        let enough = self.silence_to_move(policy);
+        let mut from = self.last_old()?;
+        for span in lost.iter().filter(|span| Some(span.to) > self.last_old()) {
+            if span.from.since(from) > enough {
+                break;
+            }
+            from = from.max(span.to);
+        }
+        Some(from)
     }
 
     /// Returns the event time after which silence alone makes it moved; `None` if it also needs a
     /// use of the new key.
     pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
         self.moved_at()?;
-        Some(self.last_old()?.plus(self.silence_to_move(policy)))
+        Some(self.silent_from?.plus(self.silence_to_move(policy)))
     }
 
     /// Returns the event time after which silence alone makes it gone; `None` if it never does.

@@ -360,3 +360,29 @@ fn a_pool_is_neither_one_process_nor_a_health_check() {
     let story = moved_over().roster([synthetic]).uses(OLD, "-", ["09:30:00"]);
     check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
 }
+
+/// Ready 15 minutes after a loss of 40: the silence that moves a consumer lay in what was lost.
+#[test]
+fn silence_in_which_evidence_was_lost_moves_nobody() {
+    let batch = || {
+        Story::new().uses(OLD, "batch", ["09:00:00", "10:00:00"]).uses(NEW, "batch", ["10:01:00"])
+    };
+    let story = batch()
+        .heartbeats("09:00:00", "10:05:00")
+        .lost("10:45:00")
+        .uses(NEW, "batch", ["10:46:00"])
+        .heartbeats("10:47:00", "12:00:00");
+    check(&story.busy("11:02:00"), NotReady, [("consumer_not_moved", "batch")]);
+    let ends = at("11:45:30").plus(INSTANT);
+    let answer = story.busy_at(ends.minus(INSTANT));
+    check(&answer, NotReady, [("consumer_not_moved", "batch")]);
+    assert_eq!(blocker(&answer, "consumer_not_moved", "batch").clears_at, Some(ends));
+    check(&story.busy_at(ends), Ready, []);
+    // Who had moved before has moved.
+    let story = batch()
+        .heartbeats("09:00:00", "11:05:00")
+        .lost("11:10:00")
+        .uses(NEW, "batch", ["11:10:30"])
+        .heartbeats("11:11:00", "12:00:00");
+    check(&story.busy("11:26:05"), Ready, []);
+}
