@@ -294,8 +294,8 @@ impl<'a> Case<'a> {
             .chain(best_effort)
             .map(|(name, source)| {
                 let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
-                let from = self.now.minus(self.window.required);
-                let window = self.window.span.unwrap_or(Span { from, to: self.now });
+                let to = self.watermark.unwrap_or(self.now);
+                let window = Span { from: self.evidence_from(), to };
                 standing::summarise(source, &counts, &keys, lag, Some(window), self.now)
             })
             .collect()

@@ -271,7 +271,7 @@ pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn source_masked(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.known() {
         if let Some(how) = source.status.as_ref().and_then(|status| status.masked.as_ref()) {
             let message = format!(
@@ -287,7 +287,7 @@ pub(super) fn source_masked(case: &Case<'_>, out: &mut Vec<Blocker>) {
                  nobody can tell; have the server log the key or its name there, or take the place \
                  off the source's credential"
             );
-            let clears = case.reached_at(at.plus(case.window.required));
+            let clears = case.whole_since(at);
             let standing = Blocker::new(Code::SourceMasked, stream.as_str(), message);
             out.push(standing.since(Some(at)).clears(clears));
         }
