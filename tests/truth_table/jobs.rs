@@ -415,3 +415,18 @@ fn a_client_that_calls_itself_anonymous_is_not_the_pool_whose_job_it_is() {
         "12:10:00"
     ));
 }
+
+/// Where uses of one burst are known only to be close to one another, one of them was taken for a
+/// run that was near.
+#[test]
+fn a_use_that_is_not_known_to_lie_in_a_run_is_none_however_many_there_are() {
+    let mut story = Story::new().job("batch", "0 * * * *", minutes(10));
+    // Something else goes on under the name, at half past every hour.
+    story = story.uses(OLD, "batch", ["2 09:15:00"]);
+    for hour in 10..(24 * 25) {
+        let when = format!("{} {:02}:30:00", 2 + hour / 24, hour % 24);
+        story = story.uses(NEW, "batch", [&*when]);
+    }
+    assert!(stands(&story, NOT_SEEN, "28 12:30:00"));
+    assert!(!stands(&story.uses(NEW, "batch", ["28 12:05:00"]), NOT_SEEN, "28 12:30:00"));
+}
