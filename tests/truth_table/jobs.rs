@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
+use keydrain::engine::policy::ThresholdOf;
 use keydrain::engine::rotation::{JournalEvent, RosterEntry};
 
 use crate::log::key_ref;
@@ -429,4 +430,22 @@ fn a_use_that_is_not_known_to_lie_in_a_run_is_none_however_many_there_are() {
     }
     assert!(stands(&story, NOT_SEEN, "28 12:30:00"));
     assert!(!stands(&story.uses(NEW, "batch", ["28 12:05:00"]), NOT_SEEN, "28 12:30:00"));
+}
+
+/// A lease reached into a run that was known to begin.
+#[test]
+fn no_answer_outlives_the_beginning_of_a_run_that_may_use_the_old_key() {
+    let story = at_noon()
+        .policy(|policy| {
+            policy.threshold = 1;
+            policy.threshold_of = ThresholdOf::All;
+        })
+        .uses(NEW, "batch", ["12:05:00"])
+        .uses(OLD, "batch", ["12:30:00"])
+        .heartbeats("15:01:00", "3 12:10:00");
+    let answer = story.busy("3 11:59:30");
+    check(&answer, Ready, []);
+    assert_eq!(answer.valid_until, at("3 12:00:00"));
+    assert_eq!(story.busy("3 11:58:30").valid_until, at("3 11:59:30"));
+    check(&story.busy("3 12:00:00"), NotReady, [RUNNING]);
 }
