@@ -131,6 +131,23 @@ fn a_path_that_cannot_be_read_is_unknown_whether_directory_or_live_file() {
     check(&directory.seen("10:32:00", |s| s.unreadable.clear()).busy("10:33:00"), Ready, []);
 }
 
+/// What cannot be read was passed over where its name only began like that of a retired stream.
+#[test]
+fn a_retired_stream_excuses_its_own_files_alone() {
+    let retire =
+        JournalEvent::SourceRetired(SourceName::new(EDGE), Some(StreamName::new(OTHER_LOG)));
+    let story = moved_over().told("10:20:00", retire);
+    for (ending, excused) in
+        [("", true), (".1", true), ("-20260301.gz", true), (".json", false), ("-api", false)]
+    {
+        let path = format!("{OTHER_LOG}{ending}");
+        let found = story.clone().seen("10:30:00", move |sight| {
+            sight.unreadable.push((path.clone(), "permission denied".to_owned()));
+        });
+        assert_eq!(found.busy("10:31:00").verdict == Ready, excused, "{ending}");
+    }
+}
+
 #[test]
 fn a_refused_path_only_warns() {
     let story = moved_over().seen("10:30:00", |sight| {

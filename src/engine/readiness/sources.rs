@@ -115,7 +115,7 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let retired = case.facts.rotation.retired_streams.iter();
         let retired: Vec<&str> =
             retired.filter(|(of, _)| of == name).map(|(_, stream)| stream.as_str()).collect();
-        let missed = |path: &str| !retired.iter().any(|stream| path.starts_with(stream));
+        let missed = |path: &str| !retired.iter().any(|stream| is_of_family(path, stream));
         let paths = status.unreadable.iter().filter(|(path, _)| missed(path));
         let paths = paths.map(|(path, why)| (path.as_str(), why));
         let mut found: Vec<(&str, &String)> = paths.chain(streams).collect();
@@ -138,6 +138,16 @@ pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
                     "{stream} has had no line for {}; silence is not idleness: any request that is \
                      logged clears it",
                     humane(last.map_or(decl.policy.idle_after, |last| case.now.since(last)))
+/// Tells whether a path can be that of a generation of `stream`: of `a.log`, and not of `a.log.json`.
+fn is_of_family(path: &str, stream: &str) -> bool {
+    let rest = path.strip_prefix(stream).map(|rest| rest.strip_suffix(".gz").unwrap_or(rest));
+    let rotated = |rest: &str| {
+        rest.starts_with(['.', '-'])
+            && rest.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+    };
+    rest.is_some_and(|rest| rest.is_empty() || rotated(rest))
+}
+
                 );
                 out.push(Blocker::new(Code::SourceSilent, stream.as_str(), message).since(last));
             }
