@@ -177,6 +177,15 @@ fn a_consumer_that_comes_back_before_it_had_moved_is_not_regressed() {
 }
 
 #[test]
+fn a_regressed_consumer_that_is_gone_for_good_is_retired_or_waived() {
+    let story = moved_over().uses(OLD, "checkout", ["10:20:00"]).uses(NEW, "billing", ["10:21:00"]);
+    let answer = story.busy("10:50:00");
+    check(&answer, NotReady, [("consumer_regressed", "checkout")]);
+    says(&answer, "consumer_regressed", "checkout", &["retire or waive it"]);
+    check(&story.told("10:49:00", retired("checkout")).busy("10:50:00"), Ready, []);
+}
+
+#[test]
 fn a_regressed_consumer_clears_as_a_moved_one_does() {
     // Back at 10:30 after 30 min of silence, in between on the new key: twice 30 min to go.
     let story = moved_over()

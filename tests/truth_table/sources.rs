@@ -43,7 +43,13 @@ fn a_source_with_bytes_to_read_says_how_many_when_it_is_behind() {
 fn a_source_of_which_no_line_was_read_is_behind_and_not_fine() {
     let answer = Story::new().answer("10:00:00");
     assert_eq!((answer.verdict, answer.watermark), (Unknown, None));
-    says(&answer, "source_behind", EDGE, &["no line was read", EDGE]);
+    says(&answer, "source_behind", EDGE, &["no line was read from", ACCESS_LOG, "of source edge"]);
+    let empty = moved_over().on(EDGE, OTHER_LOG).told("10:29:00", JournalEvent::Hold);
+    let empty = empty.then("10:29:30", |world| {
+        world.read((EDGE, OTHER_LOG), &[], at("10:29:30"), at("10:29:30"));
+    });
+    let said = ["no line was read from /var/log/nginx/other.log of source edge", "source_retired"];
+    says(&empty.answer("10:30:00"), "source_behind", EDGE, &said);
     assert!(standing(&answer).contains(&("observation_too_short", "*")));
 }
 

@@ -15,7 +15,7 @@ use crate::engine::wording::humane;
 pub(super) fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::Regressed]) {
         let message = format!(
-            "{} had moved and used {} again; it clears when it has moved anew",
+            "{} had moved and used {} again; it clears when it has moved anew, or retire or waive it",
             migrant.shown(),
             case.old_name()
         );

@@ -55,7 +55,17 @@ pub(super) fn source_behind(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 humane(lag)
             )
         } else {
-            format!("no line was read from every stream of source {name} yet")
+            let streams = case.streams(name, source);
+            let unread = streams.filter(|(_, found)| found.record.watermark.is_none());
+            let mut unread: Vec<&str> = unread.map(|(stream, _)| stream.as_str()).collect();
+            if unread.is_empty() {
+                unread.push("any stream");
+            }
+            format!(
+                "no line was read from {} of source {name} yet; any request that is logged there clears \
+                 it, or record source_retired for what is no access log",
+                unread.join(" and ")
+            )
         };
         out.push(Blocker::new(Code::SourceBehind, name.as_str(), message).since(watermark));
     }
@@ -128,16 +138,6 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
     }
 }
 
-pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    for (name, source) in case.known() {
-        let Some(decl) = &source.decl else { continue };
-        for (stream, found) in case.streams(name, source) {
-            if standing::is_silent(found, &decl.policy, case.now) {
-                let last = found.record.last_line_at;
-                let message = format!(
-                    "{stream} has had no line for {}; silence is not idleness: any request that is \
-                     logged clears it",
-                    humane(last.map_or(decl.policy.idle_after, |last| case.now.since(last)))
 /// Tells whether a path can be that of a generation of `stream`: of `a.log`, and not of `a.log.json`.
 fn is_of_family(path: &str, stream: &str) -> bool {
     let rest = path.strip_prefix(stream).map(|rest| rest.strip_suffix(".gz").unwrap_or(rest));
@@ -148,6 +148,16 @@ fn is_of_family(path: &str, stream: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rotated(rest))
 }
 
+pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
+    for (name, source) in case.known() {
+        let Some(decl) = &source.decl else { continue };
+        for (stream, found) in case.streams(name, source) {
+            if standing::is_silent(found, &decl.policy, case.now) {
+                let last = found.record.last_line_at;
+                let message = format!(
+                    "{stream} has had no line for {}; silence is not idleness: any request that is \
+                     logged clears it",
+                    humane(last.map_or(decl.policy.idle_after, |last| case.now.since(last)))
                 );
                 out.push(Blocker::new(Code::SourceSilent, stream.as_str(), message).since(last));
             }
