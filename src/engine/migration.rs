@@ -105,12 +105,14 @@ pub fn migrants<'a>(
 }
 
 /// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
+///
+/// What a best-effort source lost, the source that covers it has.
 pub fn lost_spans<'s>(
     rotation: &Rotation,
     sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    for (name, source) in sources {
+    for (name, source) in sources.into_iter().filter(|(_, source)| source.is_complete()) {
         let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
         spans.extend(gaps.map(|gap| gap.span));
     }

@@ -208,6 +208,20 @@ fn a_wall_clock_that_steps_back_while_the_daemon_runs_is_suspect() {
     assert_eq!(answer.verdict, Unknown);
 }
 
+/// A later and shorter doubt hid until when an earlier and longer one lasts.
+#[test]
+fn of_several_doubts_about_the_clock_the_one_that_lasts_longest_is_told() {
+    let mut world = moved_over().world(at("10:30:00"));
+    world.answer(at("10:30:00"));
+    world.stepped_back = Duration::from_mins(10);
+    world.answer(at("10:20:05"));
+    world.stepped += Duration::from_secs(6);
+    let answer = world.answer(at("10:20:20"));
+    let standing = blocker(&answer, "clock_suspect", "*");
+    assert_eq!(standing.since, Some(at("10:20:05")));
+    assert_eq!(standing.clears_at, Some(at("10:45:40")));
+}
+
 /// Observation that began with a line from the future had not begun until then: for years.
 #[test]
 fn observation_begins_no_later_than_its_first_line_is_read() {

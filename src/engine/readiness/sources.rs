@@ -279,7 +279,8 @@ pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
 
 pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let from = case.evidence_from();
-    if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
+    let suspects = case.facts.clock_suspects.iter().filter(|span| span.to > from);
+    if let Some(span) = suspects.max_by_key(|span| span.to) {
         let message = "the clock stepped, or lines came from the future, within the window; check \
                        time synchronisation of this host and of the log's writer"
             .to_owned();
