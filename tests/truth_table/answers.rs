@@ -221,3 +221,16 @@ fn a_verdict_stands_since_it_changed_last() {
     assert_eq!(since("10:02:00"), at("10:01:00"));
     assert_eq!(since("10:20:00"), at("10:16:00"));
 }
+
+#[test]
+fn the_epoch_changes_with_the_configuration_though_nothing_else_does() {
+    let before = epoch(&moved_over(), "10:30:00");
+    let lease = moved_over().policy(|policy| policy.lease = minutes(2));
+    let source = moved_over().declared(|declared| {
+        declared.sources[0].policy.idle_after = minutes(6);
+    });
+    for story in [lease, source] {
+        assert_eq!(story.busy("10:30:00").verdict, Ready);
+        assert_ne!(before, epoch(&story, "10:30:00"));
+    }
+}
