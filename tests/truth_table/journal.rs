@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
+use keydrain::engine::credential::CredentialName;
+use keydrain::engine::drain::Opening;
 use keydrain::engine::rotation::{Attestation, JournalEvent, RosterEntry};
 
 use crate::log::key_ref;
 use crate::story::{
     INSTANT, Story, at, check, minutes, moved_over, on_roster, says, standing, stands_until,
 };
-use crate::world::{NEW, OLD};
+use crate::world::{CREDENTIAL, NEW, OLD};
 
 #[test]
 fn both_keys_stay_valid_for_the_minimum_overlap_after_dual_accept() {
@@ -277,6 +279,25 @@ fn a_move_of_an_earlier_rotation_that_was_rolled_back_is_none_of_the_next_one() 
     );
     let ended = ["since an earlier rotation of", "ended at 2026-03-02T10:20:00Z"];
     says(&story.busy("10:30:00"), "consumer_not_moved", "checkout", &ended);
+    check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+}
+
+/// A start that was dated before the end of the first try took its moves over all the same.
+#[test]
+fn a_rotation_that_is_dated_back_begins_after_the_one_before_it_all_the_same() {
+    let story = moved_over().told("10:20:00", JournalEvent::RolledBack).then("10:25:00", |world| {
+        let opening = Opening {
+            credential: CredentialName::new(CREDENTIAL),
+            old_key: key_ref(OLD),
+            new_key: key_ref(NEW),
+            started_at: Some(at("09:30:00")),
+            overlap: None,
+            by: "ops".to_owned(),
+            note: None,
+        };
+        world.drain.start(opening, at("10:25:00")).expect("no other rotation is open");
+    });
+    assert!(standing(&story.busy("10:30:00")).contains(&("consumer_not_moved", "checkout")));
     check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
 }
 
