@@ -95,7 +95,7 @@ pub fn migrants<'a>(
     // A watermark from a clock that was ahead proves no silence.
     let watermark = watermark.map(|watermark| watermark.min(now));
     for migrant in &mut all {
-        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
+        let presented = migrant.old.map(|old| old.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
         migrant.free_since = free_since;
         migrant.silent_from = migrant.seen_silent_from(policy, lost);
@@ -293,7 +293,7 @@ impl<'a> Migrant<'a> {
     /// Returns how long it must be silent on the old key before it counts as moved.
     pub fn silence_to_move(&self, policy: &Policy) -> Duration {
         let presented = self.old.map(|old| &old.presented);
-        let gap = presented.map_or(Duration::ZERO, Bursts::largest_gap);
+        let gap = self.old.map_or(Duration::ZERO, Presentations::largest_gap);
         let last_old = presented.and_then(Bursts::last);
         let first_new = self.new.and_then(|new| new.accepted.first());
         let both =
@@ -340,7 +340,7 @@ impl<'a> Migrant<'a> {
             old: used(self.old),
             new: used(self.new),
             moved_at: self.moved_at(),
-            largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
+            largest_gap: self.old.map_or(Duration::ZERO, Presentations::largest_gap),
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
             cadence_bound: self.cadence.bound(policy),
         }

@@ -138,8 +138,8 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
 /// Returns what is known of a consumer, and the longest gap that is ordinary for it.
 fn of_consumer(name: &str, uses: &Presentations, policy: &Policy) -> (ConsumerPlan, Duration) {
     let sessions = uses.presented.sessions(policy.session_gap);
-    let largest_gap = uses.presented.largest_gap();
-    let bound = uses.presented.cadence(policy.session_gap, &[]).bound(policy);
+    let largest_gap = uses.largest_gap();
+    let bound = uses.cadence(policy.session_gap, &[]).bound(policy);
     // A gap inside a session is ordinary whatever is known of the gaps between sessions.
     let inside = uses.presented.gaps().map(|(before, after)| after.since(before));
     let inside = inside.filter(|gap| *gap <= policy.session_gap).max().unwrap_or_default();

@@ -57,7 +57,7 @@ fn keys_seen(facts: &Facts<'_>, now: Timestamp, out: &mut Findings) {
 fn quiet_period_fits(facts: &Facts<'_>, key: &KeyRef, used: &KeyUse, out: &mut Findings) {
     let policy = &facts.credential.policy;
     let quiet = policy.quiet_period;
-    let gap = |consumer: &Consumer| used.consumers[consumer].presented.largest_gap();
+    let gap = |consumer: &Consumer| used.consumers[consumer].largest_gap();
     let mut longer: Vec<&Consumer> =
         used.consumers.keys().filter(|consumer| gap(consumer) >= quiet).collect();
     longer.sort_by_key(|consumer| std::cmp::Reverse(gap(consumer)));
