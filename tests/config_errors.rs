@@ -866,6 +866,18 @@ fn jobs_are_read_with_their_schedule_zone_and_bound() {
 }
 
 #[test]
+fn a_pool_is_refused_as_one_process_or_a_health_check() {
+    for (name, said) in [("anonymous", "single"), ("(others)", "synthetic")] {
+        let problem = format!(
+            "8:24: `{name}` is the name of many: no one process, and no health check; remove \
+             `single` and `synthetic`, or give the client a name with [[consumer_map]]"
+        );
+        let entry = format!("consumers = [ {{ name = \"{name}\", {said} = true }} ]\n");
+        check(&credential(&entry), &[&problem]);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_job_is_pointed_at() {
     let example =
         "{ consumer = \"billing-batch\", schedule = \"0 3 1 * *\", max_runtime = \"2h\" }";

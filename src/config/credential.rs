@@ -17,6 +17,7 @@ use crate::config::{Credential, Source, check_name, completeness, job, policy};
 use crate::engine::credential::{CredentialName, Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::policy::Completeness;
 use crate::engine::rotation::RosterEntry;
+use crate::engine::usage::Consumer;
 
 const CONSUMER: &str = "a string or a table like { name = \"partner-x\", third_party = true }";
 const IDENTITIES: &str =
@@ -270,6 +271,13 @@ fn read_roster_entry(value: &Value<'_>, report: &mut Report) -> Option<RosterEnt
         name?
     };
     check_name("consumer", &name, report);
+    let (text, span) = (name.get_ref().as_str(), name.span());
+    if (entry.single || entry.synthetic) && [Consumer::POOL, Consumer::OTHERS].contains(&text) {
+        let message = format!("`{text}` is the name of many: no one process, and no health check");
+        let fix =
+            "remove `single` and `synthetic`, or give the client a name with [[consumer_map]]";
+        report.problem(&span, message, fix);
+    }
     entry.name = name.into_inner().into();
     Some(entry)
 }

@@ -75,8 +75,9 @@ impl<'a> Case<'a> {
             .map(|(name, source)| source.lateness(|stream| rotation.counts_stream(name, stream)));
         let known = sources.iter().filter_map(|(name, source)| Some((*name, (*source)?)));
         let lost = migration::lost_spans(rotation, known);
+        let free = facts.keys_free_since;
         let migrants =
-            migration::migrants(rotation, facts.policy, facts.ledger, &lost, watermark, now);
+            migration::migrants(rotation, facts.policy, facts.ledger, &lost, free, watermark, now);
         let mut case = Self {
             facts,
             now,
@@ -161,13 +162,16 @@ impl<'a> Case<'a> {
 
     /// Returns when both keys became valid: told, else inferred from the first accepted B.
     pub fn overlap_began(&self) -> Option<Timestamp> {
-        let first = |migrant: &Migrant<'_>| {
-            let accepted = &migrant.new?.accepted;
-            // What an earlier rotation of these keys saw began another overlap.
-            self.facts.keys_free_since.map_or(accepted.first(), |at| accepted.first_after(at))
-        };
+        // What an earlier rotation of these keys saw began another overlap.
+        let first = |migrant: &Migrant<'_>| migrant.first_new_after(None);
         let inferred = || self.migrants.iter().filter_map(first).min();
         self.facts.rotation.dual_accept_at.or_else(inferred)
+    }
+
+    /// Says that what an earlier rotation of the new key saw does not count, if there was one.
+    pub fn in_this_rotation(&self) -> String {
+        let ended = |at| format!(" since an earlier rotation of {} ended at {at}", self.new_name());
+        self.facts.keys_free_since.map_or_else(String::new, ended)
     }
 
     /// Returns the edge of the quiet period: a presentation of A after it is recent.
@@ -290,8 +294,8 @@ impl<'a> Case<'a> {
             .chain(best_effort)
             .map(|(name, source)| {
                 let counts = |stream: &StreamName| self.facts.rotation.counts_stream(name, stream);
-                let from = self.now.minus(self.window.required);
-                let window = self.window.span.unwrap_or(Span { from, to: self.now });
+                let to = self.watermark.unwrap_or(self.now);
+                let window = Span { from: self.evidence_from(), to };
                 standing::summarise(source, &counts, &keys, lag, Some(window), self.now)
             })
             .collect()

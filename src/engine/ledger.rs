@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::engine::cadence::Bursts;
+use crate::engine::cadence::{Bursts, Cadence};
 use crate::engine::credential::Fingerprint;
 use crate::engine::distinct::Distinct;
 use crate::engine::recent::Recent;
 use crate::engine::series::Series;
 use crate::engine::state::{Commit, KeyRecord, UsesRecord};
-use crate::engine::time::Timestamp;
+use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{Consumer, Issued, Outcome, PoolAddresses, Seconds, UsageCell};
 
 /// Most consumers of one key that are kept apart; all others are the one [`Consumer::Others`].
@@ -27,7 +27,8 @@ use crate::engine::usage::{Consumer, Issued, Outcome, PoolAddresses, Seconds, Us
 /// One consumer of one key takes at most 2 × 512 bursts of 16 B (16.4 KB) and 143 windows of 40 B
 /// in trees that are at least half full (11.4 KB): 29 KB with the longest name. 2048 consumers that
 /// present both keys of a rotation at the worst of intervals take 2 × 2048 × 29 KB = 119 MB; a
-/// steady consumer, which is one burst, takes a third of that.
+/// steady consumer, which is one burst, takes a third of that. One of which a line was read late keeps
+/// its bursts once more.
 pub const MAX_CONSUMERS: usize = 2048;
 
 /// Longest name, in bytes, of a consumer that is kept apart: a line may be far longer.
@@ -52,6 +53,8 @@ pub struct Presentations {
     pub last_denied: Option<Timestamp>,
     /// Seconds with a presentation of any outcome, by effective time.
     pub presented: Bursts,
+    /// Those of `presented` that were read in time; `None` while all were.
+    pub in_time: Option<Bursts>,
     /// Seconds with an accepted presentation, by event time.
     pub accepted: Bursts,
     /// Presentations of the last month by effective time.
@@ -78,6 +81,12 @@ impl Presentations {
             Some(self.first_seen.map_or(tally.first_seen, |t| t.min(tally.first_seen)));
         self.last_seen = self.last_seen.max(Some(tally.last_seen));
         self.counts_until = self.counts_until.max(Some(tally.counts_until));
+        if cell.late && self.in_time.is_none() {
+            self.in_time = Some(self.presented.clone());
+        }
+        if let Some(in_time) = self.in_time.as_mut().filter(|_| !cell.late) {
+            in_time.insert(cell.minute, any);
+        }
         self.presented.insert(cell.minute, any);
         self.recent.add(cell.minute, tally.counts);
         if cell.late {
@@ -102,6 +111,24 @@ impl Presentations {
             .last()
             .map(|second| cell.minute.start().as_seconds().saturating_add(second));
         self.last_denied = self.last_denied.max(denied.map(Timestamp::from_seconds));
+    }
+
+    /// Returns the largest gap between two presentations ever seen.
+    ///
+    /// One that was read late does not show when it was: it makes no gap smaller.
+    pub fn largest_gap(&self) -> Duration {
+        let in_time = self.in_time.as_ref().map(Bursts::largest_gap).unwrap_or_default();
+        self.presented.largest_gap().max(in_time)
+    }
+
+    /// Returns what is known of the gaps between sessions, see [`Bursts::cadence`]; what was read
+    /// late makes no session.
+    pub fn cadence(&self, session_gap: Duration, lost: &[Span]) -> Cadence {
+        let known = self.in_time.as_ref().unwrap_or(&self.presented).cadence(session_gap, lost);
+        match known.gaps {
+            0 => known,
+            gaps => Cadence { gaps, largest: self.largest_gap() },
+        }
     }
 
     /// Returns the number of presentations that were denied.

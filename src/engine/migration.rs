@@ -35,6 +35,10 @@ pub struct Migrant<'a> {
     pub old: Option<&'a Presentations>,
     /// Its presentations of the new key.
     pub new: Option<&'a Presentations>,
+    /// When the last earlier rotation of the new key ended: a use before that moves nobody.
+    pub free_since: Option<Timestamp>,
+    /// Since when its silence on the old key was seen: that in which evidence was lost is none.
+    pub silent_from: Option<Timestamp>,
     /// What is known of the gaps between its sessions on the old key.
     pub cadence: Cadence,
     /// Where it stands.
@@ -46,12 +50,14 @@ pub struct Migrant<'a> {
 /// Returns every consumer of the roster or of a job and every one that presented either key, by
 /// name.
 ///
-/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them.
+/// `lost` are the spans in which evidence of the rotation is missing, as [`lost_spans`] tells them;
+/// `free_since` is when the last earlier rotation that had the new key in it ended.
 pub fn migrants<'a>(
     rotation: &'a Rotation,
     policy: &Policy,
     ledger: &'a Ledger,
     lost: &[Span],
+    free_since: Option<Timestamp>,
     watermark: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<Migrant<'a>> {
@@ -89,20 +95,24 @@ pub fn migrants<'a>(
     // A watermark from a clock that was ahead proves no silence.
     let watermark = watermark.map(|watermark| watermark.min(now));
     for migrant in &mut all {
-        let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
+        let presented = migrant.old.map(|old| old.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
+        migrant.free_since = free_since;
+        migrant.silent_from = migrant.seen_silent_from(policy, lost);
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
 }
 
 /// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
+///
+/// What a best-effort source lost, the source that covers it has.
 pub fn lost_spans<'s>(
     rotation: &Rotation,
     sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    for (name, source) in sources {
+    for (name, source) in sources.into_iter().filter(|(_, source)| source.is_complete()) {
         let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
         spans.extend(gaps.map(|gap| gap.span));
     }
@@ -118,6 +128,8 @@ impl<'a> Migrant<'a> {
             roster: None,
             old: None,
             new: None,
+            free_since: None,
+            silent_from: None,
             cadence: Cadence::default(),
             state: ConsumerState::Silent,
             tolerated: false,
@@ -177,7 +189,17 @@ impl<'a> Migrant<'a> {
 
     /// Tells whether it is a health check: it proves visibility, never that anybody moved.
     pub fn is_synthetic(&self) -> bool {
-        self.roster.is_some_and(|entry| entry.synthetic)
+        self.roster.is_some_and(|entry| entry.synthetic) && !self.is_pool()
+    }
+
+    /// Tells whether one process holds its key: the new key in its hands is the old one put away.
+    pub fn is_single(&self) -> bool {
+        self.roster.is_some_and(|entry| entry.single) && !self.is_pool()
+    }
+
+    /// Tells whether it stands for many, whatever is declared of it.
+    fn is_pool(&self) -> bool {
+        matches!(self.kind, ConsumerKind::Pool | ConsumerKind::Others)
     }
 
     /// Returns the latest effective time of its presentations of the old key.
@@ -185,13 +207,18 @@ impl<'a> Migrant<'a> {
         self.old.and_then(|old| old.counts_until)
     }
 
-    /// Returns the first accepted use of the new key after the last use of the old one.
+    /// Returns the first accepted use of the new key after the last use of the old one, in this
+    /// rotation.
     pub fn moved_at(&self) -> Option<Timestamp> {
+        self.first_new_after(self.last_old())
+    }
+
+    /// Returns the first accepted use of the new key after `instant`, if there is one, and after the
+    /// last earlier rotation of the key: who moved in one that was rolled back may have gone back.
+    pub fn first_new_after(&self, instant: Option<Timestamp>) -> Option<Timestamp> {
         let accepted = &self.new?.accepted;
-        match self.last_old() {
-            Some(last_old) => accepted.first_after(last_old),
-            None => accepted.first(),
-        }
+        let after = instant.max(self.free_since);
+        after.map_or(accepted.first(), |after| accepted.first_after(after))
     }
 
     fn stand(
@@ -208,45 +235,54 @@ impl<'a> Migrant<'a> {
             return ConsumerState::Waived;
         }
         let Some(old) = self.old else {
-            let used = self.new.is_some_and(|new| !new.accepted.is_empty());
+            let used = self.moved_at().is_some();
             return if used { ConsumerState::NewOnly } else { ConsumerState::Silent };
         };
-        let accepted = self.new.filter(|new| !new.accepted.is_empty());
-        if self.has_moved(old, policy, watermark) {
+        let accepted = self.first_new_after(None).is_some();
+        if self.has_moved(policy, watermark) {
             ConsumerState::Moved
-        } else if accepted.is_some_and(|new| self.has_regressed(old, new, policy)) {
+        } else if accepted && self.has_regressed(old, policy) {
             ConsumerState::Regressed
         } else if self.gone_after(policy).is_some_and(|after| watermark > Some(after)) {
             ConsumerState::Silent
-        } else if accepted.is_some() {
+        } else if accepted {
             ConsumerState::Mixed
         } else {
             ConsumerState::OnOld
         }
     }
 
-    fn has_moved(
-        &self,
-        old: &Presentations,
-        policy: &Policy,
-        watermark: Option<Timestamp>,
-    ) -> bool {
-        let Some(last_old) = old.counts_until else { return false };
+    fn has_moved(&self, policy: &Policy, watermark: Option<Timestamp>) -> bool {
+        let Some(silent_from) = self.silent_from else { return false };
         if self.moved_at().is_none() {
             return false;
         }
-        if self.roster.is_some_and(|entry| entry.single) {
+        if self.is_single() {
             return true;
         }
         let Some(watermark) = watermark else { return false };
-        watermark.since(last_old) > self.silence_to_move(policy)
+        watermark.since(silent_from) > self.silence_to_move(policy)
+    }
+
+    /// Returns the begin of the first silence after its last use of the old key that is long enough
+    /// to move it and in which nothing was lost; of the last one, if none is yet.
+    fn seen_silent_from(&self, policy: &Policy, lost: &[Span]) -> Option<Timestamp> {
+        let enough = self.silence_to_move(policy);
+        let mut from = self.last_old()?;
+        for span in lost.iter().filter(|span| Some(span.to) > self.last_old()) {
+            if span.from.since(from) > enough {
+                break;
+            }
+            from = from.max(span.to);
+        }
+        Some(from)
     }
 
     /// Returns the event time after which silence alone makes it moved; `None` if it also needs a
     /// use of the new key.
     pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
         self.moved_at()?;
-        Some(self.last_old()?.plus(self.silence_to_move(policy)))
+        Some(self.silent_from?.plus(self.silence_to_move(policy)))
     }
 
     /// Returns the event time after which silence alone makes it gone; `None` if it never does.
@@ -257,7 +293,7 @@ impl<'a> Migrant<'a> {
     /// Returns how long it must be silent on the old key before it counts as moved.
     pub fn silence_to_move(&self, policy: &Policy) -> Duration {
         let presented = self.old.map(|old| &old.presented);
-        let gap = presented.map_or(Duration::ZERO, Bursts::largest_gap);
+        let gap = self.old.map_or(Duration::ZERO, Presentations::largest_gap);
         let last_old = presented.and_then(Bursts::last);
         let first_new = self.new.and_then(|new| new.accepted.first());
         let both =
@@ -267,13 +303,13 @@ impl<'a> Migrant<'a> {
     }
 
     /// Tells whether it had moved at some time and presented the old key after that.
-    fn has_regressed(&self, old: &Presentations, new: &Presentations, policy: &Policy) -> bool {
-        let single = self.roster.is_some_and(|entry| entry.single);
-        let first_new = new.accepted.first();
+    fn has_regressed(&self, old: &Presentations, policy: &Policy) -> bool {
+        let single = self.is_single();
+        let first_new = self.first_new_after(None);
         let mut largest = Duration::ZERO;
         for (before, after) in old.presented.gaps() {
             let gap = after.since(before);
-            let came_over = new.accepted.first_after(before).is_some_and(|at| at < after);
+            let came_over = self.first_new_after(Some(before)).is_some_and(|at| at < after);
             let both = first_new.is_some_and(|first_new| before >= first_new);
             let bound = if both { stretched(largest, policy.cadence_factor) } else { largest };
             if came_over && (single || gap > policy.quiet_period.max(bound)) {
@@ -304,7 +340,7 @@ impl<'a> Migrant<'a> {
             old: used(self.old),
             new: used(self.new),
             moved_at: self.moved_at(),
-            largest_gap: self.old.map_or(Duration::ZERO, |old| old.presented.largest_gap()),
+            largest_gap: self.old.map_or(Duration::ZERO, Presentations::largest_gap),
             sessions: self.old.map_or(0, |old| old.presented.sessions(policy.session_gap)),
             cadence_bound: self.cadence.bound(policy),
         }

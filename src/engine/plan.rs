@@ -140,7 +140,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
 /// A gap inside a session is ordinary whatever is known; one between sessions is once there were
 /// `cadence_min_samples` of them.
 pub(super) fn ordinary_gap(uses: &Presentations, policy: &Policy) -> Duration {
-    let cadence = uses.presented.cadence(policy.session_gap, &[]);
+    let cadence = uses.cadence(policy.session_gap, &[]);
     let gaps = uses.presented.gaps().map(|(before, after)| after.since(before));
     let inside = gaps.filter(|gap| *gap <= policy.session_gap).max().unwrap_or_default();
     if cadence.bound(policy).is_some() { cadence.largest.max(inside) } else { inside }
@@ -149,8 +149,8 @@ pub(super) fn ordinary_gap(uses: &Presentations, policy: &Policy) -> Duration {
 /// Returns what is known of a consumer, and the quiet that is ordinary for it.
 fn of_consumer(name: &str, uses: &Presentations, policy: &Policy) -> (ConsumerPlan, Duration) {
     let sessions = uses.presented.sessions(policy.session_gap);
-    let largest_gap = uses.presented.largest_gap();
-    let bound = uses.presented.cadence(policy.session_gap, &[]).bound(policy);
+    let largest_gap = uses.largest_gap();
+    let bound = uses.cadence(policy.session_gap, &[]).bound(policy);
     let ordinary = stretched(ordinary_gap(uses, policy), policy.cadence_factor);
     let gaps = sessions.saturating_sub(1);
     let wanted = policy.cadence_min_samples;

@@ -75,7 +75,11 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Answer {
     // Who is waived blocks again after that.
     let earliest_ready_at =
         earliest_ready_at.filter(|earliest| waiver_ends.is_none_or(|ends| *earliest < ends));
+    // A run of a job that may use the old key is known to begin.
+    let runs = case.jobs.iter().filter(|job| verdict == Verdict::Ready && job.may_use_old_key());
+    let begins = runs.filter_map(|job| job.scheduled.schedule.as_ref().ok()?.next_after(now)).min();
     let lease_end = now.plus(facts.policy.lease);
+    let lease_end = lease_end.min(begins.unwrap_or(lease_end));
     Answer {
         rotation: declaration.id.clone(),
         credential: declaration.credential.clone(),

@@ -82,23 +82,25 @@ fn in_turn(
 ) -> bool {
     let Ok(schedule) = &scheduled.schedule else { return false };
     let skew = facts.policy.clock_skew;
-    let mut used = first;
+    // There was a use at some time from the one to the other: in a burst that was joined it is not
+    // known when.
+    let (mut since, mut used) = (facts.keys_free_since.unwrap_or(first), first);
     for _ in 0..MAX_COMPARED {
         let earliest = used.minus(scheduled.job.max_runtime).minus(skew);
         let Some(run) = schedule.next_after(earliest) else { return false };
         let from = run.minus(skew);
-        if from <= used {
+        if from <= since {
             return true;
         }
         let Some(next) = accepted.first_after(from.minus(INSTANT)) else { return false };
-        used = next;
+        (since, used) = (from, next);
     }
     false
 }
 
 /// Tells whether the job is all that the consumer does, so that any use of it speaks for the job.
 fn does_nothing_else(facts: &Facts<'_>, scheduled: &ScheduledJob, consumer: &Migrant<'_>) -> bool {
-    if consumer.roster.is_some_and(|entry| entry.single) {
+    if consumer.is_single() {
         return true;
     }
     let Ok(schedule) = &scheduled.schedule else { return false };

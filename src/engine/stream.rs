@@ -90,7 +90,10 @@ impl Stream {
         let record = &mut self.record;
         self.changed = true;
         if record.observing_since.is_none() {
-            record.observing_since = delta.first_event;
+            // A first line that is late or from the future shows nothing of the time it is dated to.
+            let first = delta.first_event.map(|first| first.min(delta.arrival));
+            record.observing_since =
+                first.map(|first| record.frontier.map_or(first, |f| f.max(first)));
         }
         if delta.frontier > record.frontier {
             record.frontier = delta.frontier;

@@ -50,7 +50,7 @@ fn is_about(migrant: &Migrant<'_>, policy: &Policy) -> bool {
 impl<'a> Tolerance<'a> {
     /// Takes the presentations of those whom the threshold is about.
     pub fn of(consumers: Vec<&'a Presentations>, policy: &Policy) -> Self {
-        let gaps = consumers.iter().map(|uses| uses.presented.largest_gap());
+        let gaps = consumers.iter().map(|uses| uses.largest_gap());
         Self {
             cadence: stretched(gaps.max().unwrap_or_default(), policy.cadence_factor),
             length: policy.quiet_period,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::engine::answer::{Blocker, Code};
 use crate::engine::curve::{self, Curve};
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::migration::Migrant;
 use crate::engine::policy::Policy;
 use crate::engine::rotation::{Phase, Rotation};
@@ -300,7 +300,7 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
         old_last_seen: old.and_then(|uses| uses.last_seen),
         new_last_seen: migrant.new.and_then(|uses| uses.last_seen),
         sessions: old.map_or(0, |uses| uses.presented.sessions(facts.policy.session_gap)),
-        largest_gap: old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap()),
+        largest_gap: old.map_or(Duration::ZERO, Presentations::largest_gap),
         cadence_bound: migrant.cadence.bound(facts.policy),
         needs,
         clears_at: clears_at(&blockers),

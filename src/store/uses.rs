@@ -25,7 +25,7 @@ pub fn put(
     }
     let mut put_uses = tx.prepare_cached(
         "REPLACE INTO presentations VALUES
-            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?;
     for record in uses {
         let key = names.key(tx, &record.key)?;
@@ -52,6 +52,7 @@ pub fn put(
             blob::bursts(&it.accepted),
             blob::recent(&it.recent),
             blob::recent(&it.late),
+            it.in_time.as_ref().map(blob::bursts),
         ])?;
     }
     Ok(())
@@ -89,6 +90,8 @@ pub fn uses(row: &Row<'_>, names: &Directory) -> Result<UsesRecord, Fault> {
     let bytes = |column: &str| row.get::<_, Vec<u8>>(column);
     let counted = |column| get_count(row, column);
     let seen = |column| get_instant_or_none(row, column);
+    let in_time = row.get::<_, Option<Vec<u8>>>("in_time")?;
+    let in_time = in_time.map(|bytes| blob::get_bursts(&bytes, "presentations.in_time"));
     let presentations = Presentations {
         counts: [
             counted("accepted")?,
@@ -110,6 +113,7 @@ pub fn uses(row: &Row<'_>, names: &Directory) -> Result<UsesRecord, Fault> {
         accepted: blob::get_bursts(&bytes("served")?, "presentations.served")?,
         recent: blob::get_recent(&bytes("recent")?, "presentations.recent")?,
         late: blob::get_recent(&bytes("late")?, "presentations.late")?,
+        in_time: in_time.transpose()?,
     };
     Ok(UsesRecord {
         key: names.key(row.get("key")?)?,

@@ -147,7 +147,8 @@ fn who_calls_itself_as_a_pool_is_not_the_pool_by_name_or_by_user_agent() {
         );
         rotation.declaration.roster = vec![on_roster(&name)];
         rotation.apply(&retired(&name), at("10:10:00"));
-        let found = migrants(&rotation, &Policy::default(), &ledger, &[], None, at("10:20:00"));
+        let found =
+            migrants(&rotation, &Policy::default(), &ledger, &[], None, None, at("10:20:00"));
         let mut found: Vec<_> = found
             .iter()
             .map(|one| (one.kind, one.state == ConsumerState::Retired, one.roster.is_some()))

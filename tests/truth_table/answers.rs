@@ -178,6 +178,15 @@ fn lateness_that_was_observed_enters_the_time_when_it_clears() {
     crate::story::stands_until(&less, "old_key_in_use", "checkout", "10:46:00.100");
 }
 
+/// The lateness that a line showed put the time of a `ready` that stood into the future.
+#[test]
+fn what_is_ready_now_is_told_to_be_ready_now() {
+    let ready = moved_over().asked("10:16:40");
+    let story = ready.line_read("10:01:00", "10:16:50", NEW, "checkout", 200);
+    let answer = story.busy("10:17:00");
+    assert_eq!((answer.verdict, answer.earliest_ready_at), (Ready, Some(at("10:17:00"))));
+}
+
 #[test]
 fn counts_of_a_key_are_told_by_outcome() {
     let story = moved_over()
@@ -211,4 +220,17 @@ fn a_verdict_stands_since_it_changed_last() {
     };
     assert_eq!(since("10:02:00"), at("10:01:00"));
     assert_eq!(since("10:20:00"), at("10:16:00"));
+}
+
+#[test]
+fn the_epoch_changes_with_the_configuration_though_nothing_else_does() {
+    let before = epoch(&moved_over(), "10:30:00");
+    let lease = moved_over().policy(|policy| policy.lease = minutes(2));
+    let source = moved_over().declared(|declared| {
+        declared.sources[0].policy.idle_after = minutes(6);
+    });
+    for story in [lease, source] {
+        assert_eq!(story.busy("10:30:00").verdict, Ready);
+        assert_ne!(before, epoch(&story, "10:30:00"));
+    }
 }

@@ -333,3 +333,30 @@ proptest::proptest! {
         );
     }
 }
+
+/// A line that came late counted as a use at its arrival, and halved the gap that it fell into: one
+/// more use of the old key made its consumer moved sooner.
+#[test]
+fn a_late_use_makes_no_gap_smaller_and_no_session() {
+    let story = |late: bool| {
+        let story = Story::new()
+            .heartbeats("08:00:00", "14:30:00")
+            .uses(OLD, "batch", ["08:01:00", "11:00:00"])
+            .uses(NEW, "batch", ["11:01:00"]);
+        if late { story.line_read("08:00:30", "09:30:00", OLD, "batch", 200) } else { story }
+    };
+    // Silent for longer than 2 h 59 min; lines may be five minutes late, as that one showed.
+    for (late, ends) in [(false, "13:59:30"), (true, "14:04:00")] {
+        check(&story(late).busy(ends), NotReady, [("consumer_not_moved", "batch")]);
+    }
+    check(&story(false).busy("13:59:30.000000001"), Ready, []);
+    check(&story(true).restarted("13:00:00").busy("14:04:00.000000001"), Ready, []);
+    // A burst and as many late lines as there must be gaps: still one session.
+    let mut burst =
+        batch(&["08:00:00", "08:00:10"]).policy(|policy| policy.cadence_min_samples = 2);
+    for arrival in ["09:00:00", "10:00:00", "11:00:00"] {
+        burst = burst.line_read("08:00:05", arrival, OLD, "batch", 200);
+    }
+    let answer = burst.busy("20:00:00");
+    assert!(standing(&answer).contains(&("consumer_not_moved", "batch")), "{:?}", answer.blockers);
+}

@@ -148,3 +148,18 @@ fn a_consumer_taken_off_the_roster_is_still_expected_by_an_open_rotation() {
         .reconfigured("10:20:00", |declared| declared.credentials[0].roster.clear());
     check(&story.busy("10:30:00"), NotReady, [("consumer_missing", "billing")]);
 }
+
+/// The first line read in a new format was late: observation began when it was dated, and all that
+/// had been seen in the old format counted.
+#[test]
+fn a_late_line_begins_no_earlier_observation_in_a_changed_format() {
+    let story = moved_over()
+        .asked("10:29:00")
+        .reconfigured("10:30:00", |declared| declared.sources[0].layout = "other".to_owned())
+        .line_read("09:05:00", "10:30:30", NEW, "checkout", 200);
+    // What was read last in the old format is the heartbeat of 10:30:00.
+    assert_eq!(story.busy("10:31:00").observing_since, Some(at("10:30:00")));
+    // Lines may be five minutes late, as that one showed.
+    check(&story.busy("10:50:04.999999999"), NotReady, [("quiet_running", OLD)]);
+    check(&story.busy("10:50:05"), Ready, []);
+}

@@ -177,6 +177,15 @@ fn a_consumer_that_comes_back_before_it_had_moved_is_not_regressed() {
 }
 
 #[test]
+fn a_regressed_consumer_that_is_gone_for_good_is_retired_or_waived() {
+    let story = moved_over().uses(OLD, "checkout", ["10:20:00"]).uses(NEW, "billing", ["10:21:00"]);
+    let answer = story.busy("10:50:00");
+    check(&answer, NotReady, [("consumer_regressed", "checkout")]);
+    says(&answer, "consumer_regressed", "checkout", &["retire or waive it"]);
+    check(&story.told("10:49:00", retired("checkout")).busy("10:50:00"), Ready, []);
+}
+
+#[test]
 fn a_regressed_consumer_clears_as_a_moved_one_does() {
     // Back at 10:30 after 30 min of silence, in between on the new key: twice 30 min to go.
     let story = moved_over()
@@ -344,4 +353,45 @@ fn a_busy_consumer_of_the_new_key_does_not_delay_anything() {
     }
     check(&story.busy("09:59:59.999999999"), NotReady, [("min_overlap", "*")]);
     check(&story.busy("10:00:00"), Ready, []);
+}
+
+/// Ten strangers are not one process, whatever the roster says of the name they share.
+#[test]
+fn a_pool_is_neither_one_process_nor_a_health_check() {
+    let single = RosterEntry { single: true, ..on_roster("anonymous") };
+    let story = Story::new()
+        .roster([single])
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "-", ["09:00:00", "09:40:00", "10:00:00"])
+        .uses(NEW, "-", ["10:01:00"]);
+    check(&story.busy("10:20:00"), NotReady, [("consumer_not_moved", "anonymous")]);
+    let synthetic = RosterEntry { synthetic: true, ..on_roster("anonymous") };
+    let story = moved_over().roster([synthetic]).uses(OLD, "-", ["09:30:00"]);
+    check(&story.busy("10:30:00"), NotReady, [("consumer_not_moved", "anonymous")]);
+}
+
+/// Ready 15 minutes after a loss of 40: the silence that moves a consumer lay in what was lost.
+#[test]
+fn silence_in_which_evidence_was_lost_moves_nobody() {
+    let batch = || {
+        Story::new().uses(OLD, "batch", ["09:00:00", "10:00:00"]).uses(NEW, "batch", ["10:01:00"])
+    };
+    let story = batch()
+        .heartbeats("09:00:00", "10:05:00")
+        .lost("10:45:00")
+        .uses(NEW, "batch", ["10:46:00"])
+        .heartbeats("10:47:00", "12:00:00");
+    check(&story.busy("11:02:00"), NotReady, [("consumer_not_moved", "batch")]);
+    let ends = at("11:45:30").plus(INSTANT);
+    let answer = story.busy_at(ends.minus(INSTANT));
+    check(&answer, NotReady, [("consumer_not_moved", "batch")]);
+    assert_eq!(blocker(&answer, "consumer_not_moved", "batch").clears_at, Some(ends));
+    check(&story.busy_at(ends), Ready, []);
+    // Who had moved before has moved.
+    let story = batch()
+        .heartbeats("09:00:00", "11:05:00")
+        .lost("11:10:00")
+        .uses(NEW, "batch", ["11:10:30"])
+        .heartbeats("11:11:00", "12:00:00");
+    check(&story.busy("11:26:05"), Ready, []);
 }

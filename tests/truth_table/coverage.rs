@@ -5,7 +5,7 @@ use std::time::Duration;
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 
 use crate::story::{Story, at, blocker, check, minutes, moved_over, says, standing, stands_until};
-use crate::world::{ACCESS_LOG, EDGE, NEW, OLD};
+use crate::world::{ACCESS_LOG, EDGE, NEW, NO_KEY, OLD};
 
 #[test]
 fn a_gap_in_the_window_is_unknown_until_the_window_begins_after_it() {
@@ -143,4 +143,32 @@ fn a_wall_clock_that_steps_back_while_the_daemon_runs_is_suspect() {
     let answer = world.answer(at("10:29:10"));
     assert!(standing(&answer).contains(&("clock_suspect", "*")), "{:?}", answer.blockers);
     assert_eq!(answer.verdict, Unknown);
+}
+
+/// A later and shorter doubt hid until when an earlier and longer one lasts.
+#[test]
+fn of_several_doubts_about_the_clock_the_one_that_lasts_longest_is_told() {
+    let mut world = moved_over().world(at("10:30:00"));
+    world.answer(at("10:30:00"));
+    world.stepped_back = Duration::from_mins(10);
+    world.answer(at("10:20:05"));
+    world.stepped += Duration::from_secs(6);
+    let answer = world.answer(at("10:20:20"));
+    let standing = blocker(&answer, "clock_suspect", "*");
+    assert_eq!(standing.since, Some(at("10:20:05")));
+    assert_eq!(standing.clears_at, Some(at("10:45:40")));
+}
+
+/// Observation that began with a line from the future had not begun until then: for years.
+#[test]
+fn observation_begins_no_later_than_its_first_line_is_read() {
+    let story = Story::new()
+        .policy(|policy| policy.min_history = minutes(30))
+        .line_read("2038-01-19T03:14:08Z", "08:59:00", NO_KEY, "-", 200)
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(OLD, "checkout", ["10:00:00"])
+        .uses(NEW, "checkout", ["10:01:00"]);
+    let answer = story.busy("10:30:00");
+    assert_eq!(answer.observing_since, Some(at("08:59:00")));
+    check(&answer, Ready, []);
 }

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
-use keydrain::engine::rotation::{JournalEvent, RosterEntry};
+use keydrain::engine::credential::CredentialName;
+use keydrain::engine::drain::Opening;
+use keydrain::engine::rotation::{Attestation, JournalEvent, RosterEntry};
 
 use crate::log::key_ref;
-use crate::story::{INSTANT, Story, at, check, minutes, moved_over, on_roster, says, stands_until};
-use crate::world::{NEW, OLD};
+use crate::story::{
+    INSTANT, Story, at, check, minutes, moved_over, on_roster, says, standing, stands_until,
+};
+use crate::world::{CREDENTIAL, NEW, OLD};
 
 #[test]
 fn both_keys_stay_valid_for_the_minimum_overlap_after_dual_accept() {
@@ -254,4 +258,76 @@ fn a_denial_from_before_the_revocation_that_comes_late_verifies_nothing() {
     world.answer(at("10:40:00"));
     let snapshot = world.drain.snapshot("test", 0, at("10:40:00"));
     assert_eq!(snapshot.rotations[0].revocation_verified_at, None);
+}
+
+/// Everybody moved in a first try that was rolled back; the second one began at 10:25:00.
+fn begun_anew() -> Story {
+    moved_over().told("10:20:00", JournalEvent::RolledBack).then("10:25:00", |world| {
+        world.start(key_ref(OLD), key_ref(NEW), at("10:25:00"));
+    })
+}
+
+/// A try that was rolled back left its moves to the next one: ready at once, while everybody may
+/// have been given the old key back.
+#[test]
+fn a_move_of_an_earlier_rotation_that_was_rolled_back_is_none_of_the_next_one() {
+    let story = begun_anew();
+    check(
+        &story.busy("10:30:00"),
+        NotReady,
+        [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)],
+    );
+    let ended = ["since an earlier rotation of", "ended at 2026-03-02T10:20:00Z"];
+    says(&story.busy("10:30:00"), "consumer_not_moved", "checkout", &ended);
+    check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+}
+
+/// A start that was dated before the end of the first try took its moves over all the same.
+#[test]
+fn a_rotation_that_is_dated_back_begins_after_the_one_before_it_all_the_same() {
+    let story = moved_over().told("10:20:00", JournalEvent::RolledBack).then("10:25:00", |world| {
+        let opening = Opening {
+            credential: CredentialName::new(CREDENTIAL),
+            old_key: key_ref(OLD),
+            new_key: key_ref(NEW),
+            started_at: Some(at("09:30:00")),
+            overlap: None,
+            by: "ops".to_owned(),
+            note: None,
+        };
+        world.drain.start(opening, at("10:25:00")).expect("no other rotation is open");
+    });
+    assert!(standing(&story.busy("10:30:00")).contains(&("consumer_not_moved", "checkout")));
+    check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+}
+
+#[test]
+fn the_new_key_of_an_earlier_rotation_shows_nobody_of_the_roster_in_the_next_one() {
+    let story = begun_anew().roster([on_roster("batch")]).uses(NEW, "batch", ["10:05:00"]);
+    let story = story.uses(NEW, "checkout", ["10:31:00"]);
+    check(&story.busy("10:31:00"), NotReady, [("consumer_missing", "batch")]);
+    check(&story.uses(NEW, "batch", ["10:32:00"]).busy("10:32:00"), Ready, []);
+}
+
+/// Without an old key to be later than, a use in an earlier rotation was enough.
+#[test]
+fn the_new_key_of_an_earlier_rotation_does_not_show_where_it_went_in_the_next_one() {
+    let story = Story::new()
+        .heartbeats("09:00:00", "11:00:00")
+        .uses(NEW, "checkout", ["09:10:00"])
+        .told("10:20:00", JournalEvent::RolledBack)
+        .then("10:25:00", |world| {
+            world.start(key_ref(OLD), key_ref(NEW), at("10:25:00"));
+        })
+        .told("10:26:00", JournalEvent::Attested(Attestation::OldKeyUnused));
+    check(&story.busy("10:30:00"), NotReady, [("new_key_unused", NEW)]);
+    check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+}
+
+#[test]
+fn who_went_back_with_a_rotation_that_was_rolled_back_has_not_regressed_in_the_next_one() {
+    let story = begun_anew().uses(OLD, "checkout", ["10:40:00"]);
+    assert!(!standing(&story.busy("10:41:00")).contains(&("consumer_regressed", "checkout")));
+    let first = moved_over().uses(OLD, "checkout", ["10:40:00"]);
+    assert!(standing(&first.busy("10:41:00")).contains(&("consumer_regressed", "checkout")));
 }

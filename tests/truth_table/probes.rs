@@ -315,3 +315,14 @@ proptest! {
         }
     }
 }
+
+/// A source that nobody proved to be read may have shown more of those who are tolerated.
+#[test]
+fn a_probe_must_be_seen_for_as_long_as_somebody_is_tolerated() {
+    let story = probed(declared(moved_over()), "09:50:00", "11:00:00");
+    check(&story.busy("10:50:00"), Ready, []);
+    // The pool was away for 40 min: the window of the tolerated begins at 09:29:25.
+    let story = story.policy(|policy| policy.threshold = 3);
+    let story = story.uses(OLD, "-", ["09:20:00", "10:00:00", "10:35:00"]);
+    check(&story.busy("10:50:00"), Unknown, [("probe_missing", SUBJECT)]);
+}

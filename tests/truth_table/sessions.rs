@@ -278,3 +278,14 @@ fn the_lifetime_of_sessions_is_added_to_the_longest_of_the_other_periods() {
     let required = minutes(24 * 60 + 10) + minutes(36 * 60) + Duration::from_secs(5);
     assert_eq!(window.required, required);
 }
+
+/// Such a session may have been used by those who are tolerated for being rare.
+#[test]
+fn sessions_beyond_the_bound_are_missing_for_as_long_as_somebody_is_tolerated() {
+    // The pool was away for a day: it must have been rare for more than two.
+    let tolerant = too_many_sessions().policy(|policy| policy.threshold = 3);
+    let story = tolerant.uses(OLD, "-", ["1 09:00:00", "2 10:05:00"]);
+    let answer = story.busy("3 22:06:00");
+    assert!(answer.warnings.iter().any(|warning| warning.code.as_str() == "threshold_used"));
+    assert!(standing(&answer).contains(&("consumer_limit", "*")), "{:?}", answer.blockers);
+}

@@ -43,7 +43,13 @@ fn a_source_with_bytes_to_read_says_how_many_when_it_is_behind() {
 fn a_source_of_which_no_line_was_read_is_behind_and_not_fine() {
     let answer = Story::new().answer("10:00:00");
     assert_eq!((answer.verdict, answer.watermark), (Unknown, None));
-    says(&answer, "source_behind", EDGE, &["no line was read", EDGE]);
+    says(&answer, "source_behind", EDGE, &["no line was read from", ACCESS_LOG, "of source edge"]);
+    let empty = moved_over().on(EDGE, OTHER_LOG).told("10:29:00", JournalEvent::Hold);
+    let empty = empty.then("10:29:30", |world| {
+        world.read((EDGE, OTHER_LOG), &[], at("10:29:30"), at("10:29:30"));
+    });
+    let said = ["no line was read from /var/log/nginx/other.log of source edge", "source_retired"];
+    says(&empty.answer("10:30:00"), "source_behind", EDGE, &said);
     assert!(standing(&answer).contains(&("observation_too_short", "*")));
 }
 
@@ -129,6 +135,23 @@ fn a_path_that_cannot_be_read_is_unknown_whether_directory_or_live_file() {
     });
     check(&file.busy("10:31:00"), Unknown, [("source_unreadable", ACCESS_LOG)]);
     check(&directory.seen("10:32:00", |s| s.unreadable.clear()).busy("10:33:00"), Ready, []);
+}
+
+/// What cannot be read was passed over where its name only began like that of a retired stream.
+#[test]
+fn a_retired_stream_excuses_its_own_files_alone() {
+    let retire =
+        JournalEvent::SourceRetired(SourceName::new(EDGE), Some(StreamName::new(OTHER_LOG)));
+    let story = moved_over().told("10:20:00", retire);
+    for (ending, excused) in
+        [("", true), (".1", true), ("-20260301.gz", true), (".json", false), ("-api", false)]
+    {
+        let path = format!("{OTHER_LOG}{ending}");
+        let found = story.clone().seen("10:30:00", move |sight| {
+            sight.unreadable.push((path.clone(), "permission denied".to_owned()));
+        });
+        assert_eq!(found.busy("10:31:00").verdict == Ready, excused, "{ending}");
+    }
 }
 
 #[test]

@@ -316,3 +316,15 @@ fn a_restart_changes_nothing_about_what_is_tolerated() {
     let story = tolerant().uses(OLD, "-", ["10:20:00", "10:25:00", "10:26:00"]);
     stands_until(&story.restarted("10:30:00"), "old_key_in_use", "anonymous", "10:36:35");
 }
+
+/// A mask within the time over which the pool must have been rare may hide one of its uses.
+#[test]
+fn what_hides_a_use_within_the_window_of_the_tolerated_is_missing_evidence() {
+    let story = tolerant().policy(|policy| policy.threshold = 3);
+    let pool = story.uses(OLD, "-", ["09:20:00", "10:00:00", "10:35:00"]);
+    let masked = pool.line("09:50:00", "***", "checkout", 200);
+    check(&masked.busy("10:50:00"), Unknown, [("source_masked", ACCESS_LOG)]);
+    stands_until(&masked, "source_masked", ACCESS_LOG, "11:10:35");
+    let without = moved_over().line("09:50:00", "***", "checkout", 200);
+    check(&without.busy("10:50:00"), Ready, []);
+}

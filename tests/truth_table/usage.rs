@@ -8,7 +8,7 @@ use keydrain::engine::rotation::{Attestation, JournalEvent};
 use crate::story::{
     INSTANT, Story, at, blocker, check, minutes, moved_over, says, standing, stands_until,
 };
-use crate::world::{ACCESS_LOG, EDGE, NEW, OLD};
+use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, live};
 
 #[test]
 fn quiet_for_the_required_time_is_ready_and_an_instant_less_is_not() {
@@ -346,4 +346,16 @@ fn a_use_of_the_new_key_that_is_late_by_seconds_does_not_follow_the_old_one_eith
         .line_written("10:05:10", "10:05:40", NEW, "checkout");
     let expected = [("consumer_not_moved", "checkout"), ("new_key_unused", NEW)];
     check(&story.busy("10:40:00"), NotReady, expected);
+}
+
+#[test]
+fn without_a_watermark_no_quiet_is_running() {
+    let story = moved_over();
+    check(&story.busy("10:15:32"), NotReady, [("quiet_running", OLD)]);
+    let other = story.seen("10:10:00", |sight| {
+        sight.streams.insert("new.log".to_owned(), Some(live("new.log")));
+    });
+    let answer = other.answer("10:15:32");
+    assert_eq!((answer.verdict, answer.watermark), (Unknown, None));
+    assert!(!standing(&answer).contains(&("quiet_running", OLD)), "{:?}", answer.blockers);
 }

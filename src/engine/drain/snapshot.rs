@@ -83,8 +83,9 @@ impl Drain {
         let pinned = watched.rotation.declaration.sources.iter();
         let pinned = pinned.filter_map(|name| Some((name, self.sources.get(name)?)));
         let lost = migration::lost_spans(&watched.rotation, pinned);
-        let all =
-            migration::migrants(&watched.rotation, &policy, &self.ledger, &lost, watermark, now);
+        let rotation = &watched.rotation;
+        let free = self.keys_free_since(rotation);
+        let all = migration::migrants(rotation, &policy, &self.ledger, &lost, free, watermark, now);
         Some(all.iter().map(|migrant| migrant.view(&policy)).collect())
     }
 

@@ -9,7 +9,7 @@ use crate::engine::coverage::Gap;
 use crate::engine::drain::{Drain, Watched};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::{Facts, decide};
-use crate::engine::rotation::{Phase, Rotation, RotationId};
+use crate::engine::rotation::{JournalEvent, Phase, Rotation, RotationId};
 use crate::engine::state::{PublishedVerdict, Violation, ViolationKind};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::UsageDelta;
@@ -173,20 +173,22 @@ impl Drain {
     }
 
     /// Returns when the last earlier rotation that had the new key in it ended.
-    fn keys_free_since(&self, rotation: &Rotation) -> Option<Timestamp> {
+    pub(super) fn keys_free_since(&self, rotation: &Rotation) -> Option<Timestamp> {
         let new_key = rotation.declaration.new_key.fingerprint;
-        let others = self.rotations.values().map(|watched| &watched.rotation);
-        let shared = others.filter(|other| {
-            let told = &other.declaration;
+        let opened = self.rotations.get(&rotation.declaration.id)?.journal.first()?.sequence;
+        let shared = self.rotations.values().filter(|other| {
+            let told = &other.rotation.declaration;
             let keys = [told.old_key.fingerprint, told.new_key.fingerprint];
             told.id != rotation.declaration.id && keys.contains(&new_key)
         });
-        let ends = shared.filter_map(|other| match other.phase {
-            Phase::Open => None,
-            Phase::Revoked(at) | Phase::RolledBack(at) => Some(at),
+        let ends = shared.flat_map(|other| &other.journal).filter(|entry| {
+            matches!(
+                entry.event,
+                JournalEvent::Revoked | JournalEvent::Override | JournalEvent::RolledBack
+            )
         });
-        // An end that was recorded after this one began is none of its past.
-        ends.filter(|end| *end <= rotation.started_at).max()
+        // An end that was recorded after this one was opened is none of its past, whatever their dates.
+        ends.filter(|end| end.sequence < opened).map(|end| end.at).max()
     }
 
     /// Returns when a denied line with A proved the revocation: later than it may take to spread.

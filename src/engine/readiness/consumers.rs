@@ -15,7 +15,7 @@ use crate::engine::wording::humane;
 pub(super) fn consumer_regressed(case: &Case<'_>, out: &mut Vec<Blocker>) {
     for migrant in case.expected_to_move(&[ConsumerState::Regressed]) {
         let message = format!(
-            "{} had moved and used {} again; it clears when it has moved anew",
+            "{} had moved and used {} again; it clears when it has moved anew, or retire or waive it",
             migrant.shown(),
             case.old_name()
         );
@@ -61,9 +61,10 @@ pub(super) fn consumer_not_moved(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let known = cadence_in_words(migrant, case.facts.policy);
         let message = match migrant.state {
             ConsumerState::OnOld => format!(
-                "{} was only seen on {}; it clears with its use of {}, or retire or waive it; {known}",
+                "{} was only seen on {}{}; it clears with its use of {}, or retire or waive it; {known}",
                 migrant.shown(),
                 case.old_name(),
+                case.in_this_rotation(),
                 case.new_name()
             ),
             _ => format!(
@@ -108,9 +109,10 @@ pub(super) fn consumer_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
         // One that is gone was seen.
         if migrant.roster.is_some() && migrant.old.is_none() {
             let message = format!(
-                "{} is on the roster and was never seen with an accepted key; it clears with its use of \
+                "{} is on the roster and was never seen with an accepted key{}; it clears with its use of \
                  {}, or retire it",
                 migrant.shown(),
+                case.in_this_rotation(),
                 case.new_name()
             );
             out.push(Blocker::new(Code::ConsumerMissing, migrant.name, message));

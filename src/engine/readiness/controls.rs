@@ -10,7 +10,6 @@ use crate::engine::credential::SourceName;
 use crate::engine::evidence::Source;
 use crate::engine::policy::Completeness;
 use crate::engine::probe::{Probe, Sightings};
-use crate::engine::time::Span;
 use crate::engine::wording::humane;
 
 pub(super) fn probe_missing(case: &Case<'_>, out: &mut Vec<Blocker>) {
@@ -43,9 +42,10 @@ fn missing(
     let (Some(seen), Some(last)) = (seen, last) else {
         return Some(standing("was never seen".to_owned()));
     };
-    let Some(Span { from, to }) = case.window.span else {
+    let Some(to) = case.watermark else {
         return Some(standing("cannot be judged without a watermark".to_owned()));
     };
+    let from = case.evidence_from();
     if to > last.plus(probe.bound()) {
         return Some(standing(format!("was not seen after {last}")));
     }
@@ -54,7 +54,7 @@ fn missing(
     }
     let found = standing(format!("was not seen within that time before {from}"));
     Some(match seen.next_seen(from) {
-        Some(next) => found.clears(case.reached_at(next.plus(case.window.required))),
+        Some(next) => found.clears(case.whole_since(next)),
         None => found,
     })
 }

@@ -4,6 +4,7 @@ use crate::engine::answer::{Blocker, Code};
 use crate::engine::case::Case;
 use crate::engine::new_key;
 use crate::engine::rotation::Phase;
+use crate::engine::time::Timestamp;
 use crate::engine::usage::ConsumerKind;
 use crate::engine::wording::{humane, percent};
 
@@ -39,7 +40,9 @@ pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
     // A health check may be among the consumers beyond the bound.
     let others = ConsumerKind::Others;
     let news = case.migrants.iter().filter(|it| !it.is_synthetic() && it.kind != others);
-    let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).max();
+    // One of an earlier rotation of the key does not say where it went in this one.
+    let is_of_this = |last: &Timestamp| case.facts.keys_free_since.is_none_or(|ends| *last > ends);
+    let last_new = news.filter_map(|migrant| migrant.new?.accepted.last()).filter(is_of_this).max();
     let used = match (last_new, case.last_old) {
         (Some(new), Some(old)) => new > old,
         (new, None) => new.is_some(),
@@ -47,9 +50,10 @@ pub(super) fn new_key_unused(case: &Case<'_>, out: &mut Vec<Blocker>) {
     };
     if !used {
         let message = format!(
-            "no accepted use of {} after the last use of {}: the new key may have gone to the wrong place",
+            "no accepted use of {} after the last use of {}{}: the new key may have gone to the wrong place",
             case.new_name(),
-            case.old_name()
+            case.old_name(),
+            case.in_this_rotation()
         );
         out.push(Blocker::new(Code::NewKeyUnused, case.new_name(), message).since(last_new));
     }

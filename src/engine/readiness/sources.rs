@@ -55,7 +55,17 @@ pub(super) fn source_behind(case: &Case<'_>, out: &mut Vec<Blocker>) {
                 humane(lag)
             )
         } else {
-            format!("no line was read from every stream of source {name} yet")
+            let streams = case.streams(name, source);
+            let unread = streams.filter(|(_, found)| found.record.watermark.is_none());
+            let mut unread: Vec<&str> = unread.map(|(stream, _)| stream.as_str()).collect();
+            if unread.is_empty() {
+                unread.push("any stream");
+            }
+            format!(
+                "no line was read from {} of source {name} yet; any request that is logged there clears \
+                 it, or record source_retired for what is no access log",
+                unread.join(" and ")
+            )
         };
         out.push(Blocker::new(Code::SourceBehind, name.as_str(), message).since(watermark));
     }
@@ -115,7 +125,7 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
         let retired = case.facts.rotation.retired_streams.iter();
         let retired: Vec<&str> =
             retired.filter(|(of, _)| of == name).map(|(_, stream)| stream.as_str()).collect();
-        let missed = |path: &str| !retired.iter().any(|stream| path.starts_with(stream));
+        let missed = |path: &str| !retired.iter().any(|stream| is_of_family(path, stream));
         let paths = status.unreadable.iter().filter(|(path, _)| missed(path));
         let paths = paths.map(|(path, why)| (path.as_str(), why));
         let mut found: Vec<(&str, &String)> = paths.chain(streams).collect();
@@ -126,6 +136,16 @@ pub(super) fn source_unreadable(case: &Case<'_>, out: &mut Vec<Blocker>) {
             out.push(Blocker::new(Code::SourceUnreadable, path, message));
         }
     }
+}
+
+/// Tells whether a path can be that of a generation of `stream`: of `a.log`, and not of `a.log.json`.
+fn is_of_family(path: &str, stream: &str) -> bool {
+    let rest = path.strip_prefix(stream).map(|rest| rest.strip_suffix(".gz").unwrap_or(rest));
+    let rotated = |rest: &str| {
+        rest.starts_with(['.', '-'])
+            && rest.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+    };
+    rest.is_some_and(|rest| rest.is_empty() || rotated(rest))
 }
 
 pub(super) fn source_silent(case: &Case<'_>, out: &mut Vec<Blocker>) {
@@ -259,7 +279,8 @@ pub(super) fn observation_too_short(case: &Case<'_>, out: &mut Vec<Blocker>) {
 
 pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let from = case.evidence_from();
-    if let Some(span) = case.facts.clock_suspects.iter().rev().find(|span| span.to > from) {
+    let suspects = case.facts.clock_suspects.iter().filter(|span| span.to > from);
+    if let Some(span) = suspects.max_by_key(|span| span.to) {
         let message = "the clock stepped, or lines came from the future, within the window; check \
                        time synchronisation of this host and of the log's writer"
             .to_owned();
@@ -271,7 +292,7 @@ pub(super) fn clock_suspect(case: &Case<'_>, out: &mut Vec<Blocker>) {
 }
 
 pub(super) fn source_masked(case: &Case<'_>, out: &mut Vec<Blocker>) {
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
+    let from = case.evidence_from();
     for (name, source) in case.known() {
         if let Some(how) = source.status.as_ref().and_then(|status| status.masked.as_ref()) {
             let message = format!(
@@ -287,7 +308,7 @@ pub(super) fn source_masked(case: &Case<'_>, out: &mut Vec<Blocker>) {
                  nobody can tell; have the server log the key or its name there, or take the place \
                  off the source's credential"
             );
-            let clears = case.reached_at(at.plus(case.window.required));
+            let clears = case.whole_since(at);
             let standing = Blocker::new(Code::SourceMasked, stream.as_str(), message);
             out.push(standing.since(Some(at)).clears(clears));
         }

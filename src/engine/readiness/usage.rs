@@ -51,14 +51,13 @@ pub(super) fn quiet_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
 /// More sessions than are kept apart: what the others do is not seen to be a use of A.
 pub(super) fn session_limit(case: &Case<'_>, out: &mut Vec<Blocker>) {
     let Some(beyond) = case.issues.and_then(|issues| issues.beyond) else { return };
-    let from = case.window.span.map_or(case.now.minus(case.window.required), |span| span.from);
-    if beyond > from {
+    if beyond > case.evidence_from() {
         let message = format!(
             "more than {MAX_CHILDREN} sessions of {} live at a time, and the use of those beyond is \
              not seen; it clears when they have ended",
             case.old_name()
         );
-        let clears = case.reached_at(beyond.plus(case.window.required));
+        let clears = case.whole_since(beyond);
         let blocker = Blocker::new(Code::ConsumerLimit, "*", message);
         out.push(blocker.since(Some(beyond)).clears(clears));
     }

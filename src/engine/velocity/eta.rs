@@ -36,7 +36,7 @@ fn end_of(facts: &Facts<'_>, migrant: &Migrant<'_>, watermark: Timestamp) -> End
         return End::Known(clears_at(&needs_of(facts, migrant)).unwrap_or(silent_until));
     }
     let last_seen = migrant.last_old().max(migrant.new.and_then(|uses| uses.counts_until));
-    let gap = migrant.old.map_or(Duration::ZERO, |uses| uses.presented.largest_gap());
+    let gap = migrant.old.map_or(Duration::ZERO, crate::engine::ledger::Presentations::largest_gap);
     let usual = facts.policy.session_gap.max(stretched(gap, facts.policy.cadence_factor));
     match last_seen {
         Some(last) if watermark.since(last) <= usual => End::Open,
@@ -173,7 +173,7 @@ mod tests {
         );
         let policy = Policy::default();
         let watermark = Some(at(100));
-        let migrants = migrants(&rotation, &policy, &ledger, &[], watermark, at(100));
+        let migrants = migrants(&rotation, &policy, &ledger, &[], None, watermark, at(100));
         let facts = Facts {
             rotation: &rotation,
             policy: &policy,

@@ -153,8 +153,8 @@ CREATE TABLE clock_suspect (
 
 -- Counts -------------------------------------------------------------------------------------
 
--- Who presented which key: all that is known of it, for the next start. presented, served and
--- recent are tables as bytes (src/store/blob.rs).
+-- Who presented which key: all that is known of it, for the next start. presented, served, in_time
+-- and recent are tables as bytes (src/store/blob.rs).
 CREATE TABLE presentations (
     key                  INTEGER NOT NULL REFERENCES key (id),
     consumer             INTEGER NOT NULL REFERENCES consumer (id),
@@ -174,6 +174,7 @@ CREATE TABLE presentations (
     served               BLOB    NOT NULL,
     recent               BLOB    NOT NULL,
     late                 BLOB    NOT NULL,
+    in_time              BLOB,
     PRIMARY KEY (key, consumer)
 ) STRICT;
 
