@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
 use crate::engine::cadence::{Bursts, Cadence, stretched};
-use crate::engine::credential::{ConsumerName, SourceName};
+use crate::engine::credential::{ConsumerName, SourceName, StreamName};
 use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
@@ -37,6 +37,8 @@ pub struct Migrant<'a> {
     pub new: Option<&'a Presentations>,
     /// What is known of the gaps between its sessions on the old key.
     pub cadence: Cadence,
+    /// Since when its silence on the old key was watched without a loss, as far as moving goes.
+    pub silent_since: Option<Timestamp>,
     /// Where it stands.
     pub state: ConsumerState,
     /// Whether its presentations of the old key are so few that they are tolerated: see `tolerance.rs`.
@@ -91,20 +93,26 @@ pub fn migrants<'a>(
     for migrant in &mut all {
         let presented = migrant.old.map(|old| old.presented.cadence(policy.session_gap, lost));
         migrant.cadence = presented.unwrap_or_default();
+        migrant.silent_since = migrant.watched_since(policy, lost);
         migrant.state = migrant.stand(rotation, policy, watermark, now);
     }
     all
 }
 
 /// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
+///
+/// A lost line may be older than the last one read before it by the lateness. What a best-effort
+/// source loses is no evidence of absence: another source covers it.
 pub fn lost_spans<'s>(
     rotation: &Rotation,
     sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    for (name, source) in sources {
-        let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
-        spans.extend(gaps.map(|gap| gap.span));
+    for (name, source) in sources.into_iter().filter(|(_, source)| source.is_complete()) {
+        let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
+        let lateness = source.lateness(counts);
+        let gaps = source.gaps.iter().filter(|gap| counts(&gap.stream));
+        spans.extend(gaps.map(|gap| Span { from: gap.span.from.minus(lateness), ..gap.span }));
     }
     Span::joined(spans)
 }
@@ -119,6 +127,7 @@ impl<'a> Migrant<'a> {
             old: None,
             new: None,
             cadence: Cadence::default(),
+            silent_since: None,
             state: ConsumerState::Silent,
             tolerated: false,
         }
@@ -231,22 +240,39 @@ impl<'a> Migrant<'a> {
         policy: &Policy,
         watermark: Option<Timestamp>,
     ) -> bool {
-        let Some(last_old) = old.counts_until else { return false };
-        if self.moved_at().is_none() {
+        if old.counts_until.is_none() || self.moved_at().is_none() {
             return false;
         }
         if self.roster.is_some_and(|entry| entry.single) {
             return true;
         }
-        let Some(watermark) = watermark else { return false };
-        watermark.since(last_old) > self.silence_to_move(policy)
+        let silent_until = self.moves_by_silence_after(policy);
+        silent_until.is_some_and(|until| watermark > Some(until))
+    }
+
+    /// Returns since when it was watched to be silent on the old key: for as long as it takes to
+    /// have moved if it ever was, else up to now.
+    ///
+    /// Where lines are lost it may have used the old key, and that use may have begun another of
+    /// its gaps: the silence begins anew. Who had moved before the loss has moved.
+    fn watched_since(&self, policy: &Policy, lost: &[Span]) -> Option<Timestamp> {
+        let mut since = self.last_old()?;
+        let needed = self.silence_to_move(policy);
+        let next = lost.partition_point(|span| span.to <= since);
+        for span in &lost[next..] {
+            if span.from.since(since) > needed {
+                break;
+            }
+            since = since.max(span.to);
+        }
+        Some(since)
     }
 
     /// Returns the event time after which silence alone makes it moved; `None` if it also needs a
     /// use of the new key.
     pub fn moves_by_silence_after(&self, policy: &Policy) -> Option<Timestamp> {
         self.moved_at()?;
-        Some(self.last_old()?.plus(self.silence_to_move(policy)))
+        Some(self.silent_since?.plus(self.silence_to_move(policy)))
     }
 
     /// Returns the event time after which silence alone makes it gone; `None` if it never does.
