@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::engine::answer::ConsumerCounts;
 use crate::engine::cadence::{Bursts, Cadence, stretched};
-use crate::engine::credential::{ConsumerName, SourceName};
+use crate::engine::credential::{ConsumerName, SourceName, StreamName};
 use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, Presentations};
 use crate::engine::policy::Policy;
@@ -106,15 +106,18 @@ pub fn migrants<'a>(
 
 /// Returns the spans in which evidence of a rotation is missing, in ascending order and joined.
 ///
-/// What a best-effort source lost, the source that covers it has.
+/// A lost line may be older than the last one read before it by the lateness. What a best-effort
+/// source lost, the source that covers it has.
 pub fn lost_spans<'s>(
     rotation: &Rotation,
     sources: impl IntoIterator<Item = (&'s SourceName, &'s Source)>,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for (name, source) in sources.into_iter().filter(|(_, source)| source.is_complete()) {
-        let gaps = source.gaps.iter().filter(|gap| rotation.counts_stream(name, &gap.stream));
-        spans.extend(gaps.map(|gap| gap.span));
+        let counts = |stream: &StreamName| rotation.counts_stream(name, stream);
+        let lateness = source.lateness(counts);
+        let gaps = source.gaps.iter().filter(|gap| counts(&gap.stream));
+        spans.extend(gaps.map(|gap| Span { from: gap.span.from.minus(lateness), ..gap.span }));
     }
     Span::joined(spans)
 }

@@ -27,6 +27,8 @@ pub struct JobStanding<'a> {
     excused: bool,
     /// Its consumer has moved in this rotation.
     moved: bool,
+    /// Its consumer, if it was seen on the new key in this rotation: it may move by silence.
+    pub came_over: Option<Migrant<'a>>,
     /// It had a run on the new key in this rotation.
     ran: bool,
 }
@@ -57,6 +59,7 @@ pub fn standings<'a>(facts: &Facts<'a>, migrants: &[Migrant<'a>]) -> Vec<JobStan
         JobStanding {
             scheduled,
             excused: matches!(state, ConsumerState::Retired | ConsumerState::Waived),
+            came_over: consumer.copied().filter(|_| used.is_some()),
             moved: matches!(state, ConsumerState::Moved | ConsumerState::NewOnly) && used.is_some(),
             ran: used.is_some_and(|(accepted, first)| {
                 in_turn(facts, scheduled, accepted, first)

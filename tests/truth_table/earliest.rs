@@ -64,6 +64,18 @@ fn with_a_consumer_that_moves_by_silence() {
 }
 
 #[test]
+fn with_a_job_in_a_run_whose_consumer_moves_before_the_run_ends() {
+    let story = Story::new()
+        .job("batch", "*/20 * * * *", minutes(10))
+        .heartbeats("08:00:00", "11:00:00")
+        .uses(OLD, "batch", ["08:00:00", "08:20:00", "08:40:00"])
+        .uses(NEW, "batch", ["09:00:10"]);
+    is_kept(&story, "09:00:20", &["job_running", "consumer_not_moved"]);
+    let told = story.busy("09:00:20").earliest_ready_at;
+    assert_eq!(told, Some(at("09:00:30.000000001")), "not the end of the run at 09:10");
+}
+
+#[test]
 fn with_a_consumer_that_counts_as_gone_by_silence() {
     is_kept(&sessions(), "08:41:00", &["old_key_in_use"]);
     is_kept(&sessions(), "09:00:00", &["consumer_not_moved", "quiet_running"]);

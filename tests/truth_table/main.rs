@@ -38,6 +38,7 @@ mod sources;
 mod controls;
 
 mod coverage;
+mod losses;
 
 mod rejects;
 

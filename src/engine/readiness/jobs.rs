@@ -34,7 +34,9 @@ pub(super) fn job_running(case: &Case<'_>, out: &mut Vec<Blocker>) {
             said(scheduled)
         );
         let blocker = Blocker::new(Code::JobRunning, name, message).since(Some(running.since));
-        out.push(Blocker { clears_at: running.until, ..blocker });
+        let moved_at = standing.came_over.and_then(|consumer| case.moved_after(&consumer));
+        let clears_at = running.until.into_iter().chain(moved_at).min();
+        out.push(Blocker { clears_at, ..blocker });
     }
 }
 
