@@ -128,7 +128,7 @@ impl Drain {
         }
         for violation in state.violations {
             if let Some(watched) = drain.rotations.get_mut(&violation.rotation) {
-                watched.violations.push(violation);
+                watched.restore_violation(violation);
             }
         }
         drain.restore_milestones(state.checkpoints, state.incidents, state.summaries);

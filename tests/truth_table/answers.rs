@@ -146,6 +146,15 @@ fn a_use_after_ready_takes_it_back_even_if_the_daemon_was_away_in_between() {
 }
 
 #[test]
+fn late_lines_are_recorded_once_a_minute_over_a_restart_too() {
+    let late = |story: Story, read: &str| story.line_read("10:02:00", read, OLD, "checkout", 200);
+    let records = |story: &Story| story.world(at("10:26:00")).model.state().violations.len();
+    let story = late(moved_over(), "10:25:00").restarted("10:25:10");
+    assert_eq!(records(&late(story.clone(), "10:25:59").asked("10:26:00")), 1);
+    assert_eq!(records(&late(story, "10:26:00").asked("10:26:00")), 2);
+}
+
+#[test]
 fn lost_evidence_after_ready_is_unknown_and_no_contrary_evidence() {
     let story = moved_over().asked("10:30:00").lost("10:31:00").asked("10:31:00");
     assert_eq!(story.answer("10:31:01").verdict, Unknown);

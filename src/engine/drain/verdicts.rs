@@ -21,6 +21,16 @@ pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 /// At most one violation by late lines is recorded per rotation in this time.
 const LATE_LINES_EVERY: Duration = Duration::from_secs(60);
 
+impl Watched {
+    /// Takes a stored violation back: what was recorded a moment ago is not recorded again.
+    pub(super) fn restore_violation(&mut self, violation: Violation) {
+        if violation.kind == ViolationKind::LateLine {
+            self.late_recorded_at = self.late_recorded_at.max(Some(violation.recorded_at));
+        }
+        self.violations.push(violation);
+    }
+}
+
 impl Drain {
     /// Moves to `now` and decides anew. Calling it twice with the same time is calling it once.
     ///
