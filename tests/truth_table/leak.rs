@@ -1,5 +1,6 @@
 //! Rows about an old key that still works after its revocation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keydrain::engine::checkpoints::{Checkpoint, CheckpointRecord, CheckpointStatus};
@@ -101,6 +102,38 @@ fn leaks_beyond_the_bound_are_one_incident_over_a_restart_too() {
     assert_eq!(incidents[1_000].subject, "(others)");
     assert_eq!(world.model.state().incidents, incidents);
     assert_eq!(checkpoint.reasons[20], "and 983 more", "whoever leaks is counted");
+}
+
+#[test]
+fn an_ended_rotation_is_decided_on_news_and_else_only_before_its_answer_expires() {
+    let mut world = revoked().world(at("10:21:00"));
+    let answer = |world: &mut World, now| {
+        world.look(now);
+        world.settle(now);
+        world.drain.snapshot("test", 0, now).rotations.swap_remove(0).answer
+    };
+    let mut decided = BTreeSet::new();
+    for second in 0..300 {
+        let now = at("10:21:00").plus(Duration::from_secs(second));
+        let shown = answer(&mut world, now);
+        assert!(now < shown.valid_until, "it expired after {second} s");
+        assert_eq!(answer(&mut world, now), shown, "twice is once");
+        decided.insert(shown.evaluated_at);
+    }
+    assert!(decided.len() <= 300 / 15 + 1, "decided {} times", decided.len());
+    let now = at("10:26:00.001");
+    let line = |key: &str| Line {
+        event_at: now,
+        key: key.to_owned(),
+        consumer: "checkout".to_owned(),
+        status: 200,
+        garbled: false,
+    };
+    world.read((EDGE, ACCESS_LOG), &[line(OLD)], now, now);
+    let shown = answer(&mut world, now);
+    assert_eq!((shown.evaluated_at, shown.old_key.last_seen), (now, Some(now)));
+    world.tell(JournalEvent::Attested(Attestation::PostRevoke), None, now);
+    assert_ne!(answer(&mut world, now).epoch, shown.epoch, "the journal is news");
 }
 
 #[test]
