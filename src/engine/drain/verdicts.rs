@@ -20,7 +20,8 @@ use crate::engine::view::Event;
 /// A wall clock that moves by this much more or less than the steady clock has stepped.
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
-/// At most one violation by late lines is recorded per rotation in this time.
+/// At most one violation by late lines is recorded per rotation in this time; the time doubles with
+/// each hundred of violations, so that a year of late lines is some 2,000 records.
 const LATE_LINES_EVERY: Duration = Duration::from_secs(60);
 
 impl Watched {
@@ -60,7 +61,8 @@ impl Watched {
         }
         let lease = answer.valid_until.since(answer.evaluated_at);
         let share = u32::try_from(16 + place % 32).unwrap_or(16);
-        let expires = now.since(answer.evaluated_at).saturating_mul(64) >= lease.saturating_mul(share);
+        let expires =
+            now.since(answer.evaluated_at).saturating_mul(64) >= lease.saturating_mul(share);
         expires || self.milestones.look_again_at.is_some_and(|at| at <= now)
     }
 }
@@ -274,9 +276,10 @@ impl Drain {
             let old_key = watched.rotation.declaration.old_key.fingerprint;
             let concerned = watched.rotation.phase == Phase::Open
                 && delta.cells.iter().any(|cell| cell.key == old_key);
-            let recently = watched
-                .late_recorded_at
-                .is_some_and(|last| delta.arrival.since(last) < LATE_LINES_EVERY);
+            let doubled = u32::try_from(watched.violations.len() / 100).unwrap_or(u32::MAX).min(30);
+            let every = LATE_LINES_EVERY.saturating_mul(1 << doubled);
+            let recently =
+                watched.late_recorded_at.is_some_and(|last| delta.arrival.since(last) < every);
             if concerned && !recently {
                 watched.late_recorded_at = Some(delta.arrival);
                 let violation = Violation {
