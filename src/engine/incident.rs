@@ -251,7 +251,7 @@ mod tests {
             let (Change::Began(it) | Change::Moved(it)) = change;
             stored.insert((it.subject.clone(), it.at), it);
         }
-        stored.values().for_each(|it| assert!(incidents.all().contains(it)));
+        assert!(stored.values().all(|it| incidents.all().contains(it)));
         stored.len()
     }
 
