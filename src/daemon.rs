@@ -106,7 +106,7 @@ impl Daemon {
                 core_inputs,
                 credits,
                 orders,
-            ),
+            )?,
             reader: reader::Reader::new(
                 wired.tailer,
                 inputs.clone(),
@@ -188,5 +188,67 @@ fn forbid_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
         tracing::warn!(%error, "Core dumps could not be forbidden; they may hold raw keys.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::credential::{CredentialName, FingerprintSecret, SourceName};
+    use crate::engine::rotation::{Declaration, JournalEntry, JournalEvent, KeyRef, RotationId};
+    use crate::engine::state::Commit;
+    use crate::engine::time::Timestamp;
+
+    const CONFIG: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[state]\ndir = \"state\"\n\
+        [[source]]\nname = \"edge\"\npaths = [\"/l/a.log\"]\ncredential = \"query:k\"\n\
+        [[credential]]\nname = \"payments\"\nsources = [\"edge\"]\n";
+
+    #[test]
+    fn invariant_9_what_is_shown_before_the_first_line_is_read_was_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::parse(CONFIG, &dir.path().join("k.toml"), &|_| None).unwrap();
+        let id = RotationId::new("payments-1");
+        let key = |name: &str| KeyRef {
+            name: name.into(),
+            fingerprint: FingerprintSecret::new(b"pepper".to_vec()).fingerprint(name.as_bytes()),
+            id: None,
+        };
+        let declaration = Declaration {
+            id: id.clone(),
+            credential: CredentialName::new("payments"),
+            old_key: key("old"),
+            new_key: key("new"),
+            sources: vec![SourceName::new("edge")],
+            roster: Vec::new(),
+            jobs: Vec::new(),
+            overlap: None,
+        };
+        let at = Timestamp::from_seconds(1_772_442_000);
+        let started = JournalEntry {
+            sequence: 1,
+            rotation: id,
+            event: JournalEvent::Started,
+            at,
+            recorded_at: at,
+            by: "ops".to_owned(),
+            note: None,
+        };
+        let (mut store, _) = Store::open(&config.state_dir).unwrap();
+        let (rotations, journal) = (vec![declaration], vec![started]);
+        store.commit(&Commit { rotations, journal, now: Some(at), ..Commit::default() }).unwrap();
+        drop(store);
+
+        let daemon = Daemon::open(&config).unwrap();
+        let shown = daemon.core.snapshots().borrow().clone();
+        // It dies.
+        drop(daemon);
+        let (store, _) = Store::open(&config.state_dir).unwrap();
+        let state = store.load().unwrap();
+        assert_eq!(shown.rotations.len(), 1);
+        assert_eq!(state.sequence, shown.sequence);
+        assert_eq!(state.verdicts[0].epoch, shown.rotations[0].answer.epoch);
+        for checkpoint in &shown.rotations[0].checkpoints {
+            assert!(state.checkpoints.contains(checkpoint), "{checkpoint:?}");
+        }
     }
 }

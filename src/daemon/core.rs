@@ -83,7 +83,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// Makes the core with its first snapshot.
+    /// Makes the core with its first snapshot, which is committed as any other.
     pub fn new(
         Kept { store, retention }: Kept,
         mut drain: Drain,
@@ -91,7 +91,7 @@ impl Core {
         inputs: mpsc::Receiver<Input>,
         credits: mpsc::SyncSender<()>,
         orders: mpsc::Sender<Order>,
-    ) -> Self {
+    ) -> Result<Self, DaemonError> {
         let instance =
             format!("{:016x}", getrandom::u64().unwrap_or(u64::from(std::process::id())));
         let now = clock::now();
@@ -101,7 +101,7 @@ impl Core {
         for _ in 0..super::reader::CREDITS {
             credits.try_send(()).expect("the channel holds all credits");
         }
-        Self {
+        let mut core = Self {
             store,
             retention,
             next_roll_up: Duration::ZERO,
@@ -117,7 +117,9 @@ impl Core {
             held: VecDeque::new(),
             spent: 0,
             replies: Vec::new(),
-        }
+        };
+        core.turn()?;
+        Ok(core)
     }
 
     /// Returns a receiver of the snapshots it publishes.

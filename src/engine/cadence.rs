@@ -165,9 +165,10 @@ impl Bursts {
     ///
     /// Never too small; once bursts were joined, too large by what may have come in between later.
     pub fn largest_gap(&self) -> Duration {
-        let kept = self.gaps().map(|(before, after)| after.since(before)).max();
-        let hidden = Duration::from_secs(u64::try_from(self.hidden_gap).unwrap_or(0));
-        kept.unwrap_or_default().max(hidden)
+        // In whole seconds: a decision asks for it often, and there may be hundreds of bursts.
+        let kept = self.runs.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].1)).max();
+        let largest = kept.unwrap_or(0).max(self.hidden_gap);
+        Duration::from_secs(u64::try_from(largest).unwrap_or(0))
     }
 
     /// Returns what is known of the gaps between sessions: uses at least `session_gap` apart.

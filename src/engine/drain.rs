@@ -47,6 +47,8 @@ struct Watched {
     policy_since: Option<Timestamp>,
     late_recorded_at: Option<Timestamp>,
     milestones: milestones::Milestones,
+    /// Whether something happened to it since it was last decided.
+    touched: bool,
 }
 
 /// The machine. See the module's documentation.
@@ -128,7 +130,7 @@ impl Drain {
         }
         for violation in state.violations {
             if let Some(watched) = drain.rotations.get_mut(&violation.rotation) {
-                watched.violations.push(violation);
+                watched.restore_violation(violation);
             }
         }
         drain.restore_milestones(state.checkpoints, state.incidents, state.summaries);
@@ -150,17 +152,9 @@ impl Drain {
     }
 
     fn insert_rotation(&mut self, rotation: Rotation, journal: Vec<JournalEntry>) {
-        let watched = Watched {
-            journal,
-            violations: Vec::new(),
-            answer: None,
-            published: None,
-            policy_digest: String::new(),
-            policy_since: None,
-            late_recorded_at: None,
-            milestones: milestones::Milestones::default(),
-            rotation,
-        };
+        // Keys that are used again change what an earlier rotation of them says.
+        self.rotations.values_mut().for_each(|earlier| earlier.touched = true);
+        let watched = Watched::new(rotation, journal);
         self.rotations.insert(watched.rotation.declaration.id.clone(), watched);
     }
 
@@ -191,6 +185,7 @@ impl Drain {
                 self.suspect_clock(Span { from: delta.arrival, to: until });
             }
         }
+        self.touch(&delta);
         self.note_late_lines(&delta);
         self.commit.deltas.push(delta);
     }
@@ -323,6 +318,7 @@ impl Drain {
         let watched = self.rotations.get_mut(rotation).expect("the caller looked it up");
         watched.rotation.apply(&entry.event, entry.at);
         watched.journal.push(entry.clone());
+        watched.touched = true;
         self.commit.journal.push(entry);
         self.journal_sequence
     }

@@ -312,10 +312,13 @@ impl<'a> Migrant<'a> {
         let mut largest = Duration::ZERO;
         for (before, after) in old.presented.gaps() {
             let gap = after.since(before);
-            let came_over = self.first_new_after(Some(before)).is_some_and(|at| at < after);
-            let both = first_new.is_some_and(|first_new| before >= first_new);
-            let bound = if both { stretched(largest, policy.cadence_factor) } else { largest };
-            if came_over && (single || gap > policy.quiet_period.max(bound)) {
+            let is_longer = || {
+                let both = first_new.is_some_and(|first_new| before >= first_new);
+                gap > if both { stretched(largest, policy.cadence_factor) } else { largest }
+            };
+            let came_over = || self.first_new_after(Some(before)).is_some_and(|at| at < after);
+            // The cheap question first: of hundreds of gaps few are that long.
+            if (single || gap > policy.quiet_period && is_longer()) && came_over() {
                 return true;
             }
             largest = largest.max(gap);

@@ -8,7 +8,7 @@ use keydrain::engine::time::Timestamp;
 use keydrain::engine::view::Event;
 
 use crate::story::{Story, at, check, minutes, moved_over, moved_over_by};
-use crate::world::{NEW, OLD, World};
+use crate::world::{ACCESS_LOG, EDGE, Line, NEW, NO_KEY, OLD, World};
 
 fn epoch(story: &Story, now: &str) -> Epoch {
     story.busy(now).epoch
@@ -143,6 +143,35 @@ fn a_use_after_ready_takes_it_back_even_if_the_daemon_was_away_in_between() {
     assert_eq!(story.answer("10:35:00").verdict, Unknown);
     assert_eq!(story.answer("10:35:01").verdict, NotReady);
     assert_eq!(retractions(&story, "10:35:01"), (1, 1));
+}
+
+#[test]
+fn late_lines_are_recorded_once_a_minute_over_a_restart_too() {
+    let late = |story: Story, read: &str| story.line_read("10:02:00", read, OLD, "checkout", 200);
+    let records = |story: &Story| story.world(at("10:26:00")).model.state().violations.len();
+    let story = late(moved_over(), "10:25:00").restarted("10:25:10");
+    assert_eq!(records(&late(story.clone(), "10:25:59").asked("10:26:00")), 1);
+    assert_eq!(records(&late(story, "10:26:00").asked("10:26:00")), 2);
+}
+
+#[test]
+fn the_more_late_lines_were_recorded_the_rarer_another_one_is() {
+    let mut world = moved_over().world(at("10:25:00"));
+    for minute in 0..403 {
+        let now = at("10:25:00").plus(minutes(minute));
+        let line = |event_at, key: &str| Line {
+            event_at,
+            key: key.to_owned(),
+            consumer: "checkout".to_owned(),
+            status: 200,
+            garbled: false,
+        };
+        let lines = [line(now, NO_KEY), line(now.minus(minutes(20)), OLD)];
+        world.read((EDGE, ACCESS_LOG), &lines, now, now);
+    }
+    world.settle(at("18:00:00"));
+    // 100 in as many minutes, 100 in twice as many, and one every 4 min.
+    assert_eq!(world.model.state().violations.len(), 100 + 100 + 25);
 }
 
 #[test]

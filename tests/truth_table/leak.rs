@@ -1,5 +1,6 @@
 //! Rows about an old key that still works after its revocation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keydrain::engine::checkpoints::{Checkpoint, CheckpointRecord, CheckpointStatus};
@@ -9,7 +10,7 @@ use keydrain::engine::view::Event;
 
 use crate::log::key_ref;
 use crate::story::{Story, at, moved_over_by};
-use crate::world::{NEW, OLD, World};
+use crate::world::{ACCESS_LOG, EDGE, Line, NEW, OLD, World};
 
 /// Revoked at 10:20:00; within ten minutes every server must know.
 fn revoked() -> Story {
@@ -75,6 +76,64 @@ fn each_consumer_that_leaks_is_one_incident_however_often_it_comes() {
     assert_eq!(checkpoint.reasons, ["revocation_leak: billing", "revocation_leak: checkout"]);
     let began = |event: &&Event| matches!(event, Event::IncidentBegan(_));
     assert_eq!(world.events.iter().filter(began).count(), 2);
+}
+
+#[test]
+fn leaks_beyond_the_bound_are_one_incident_over_a_restart_too() {
+    let all = |from: usize, to: usize, when: &'static str| {
+        move |world: &mut World| {
+            let line = |n| Line {
+                event_at: at(when),
+                key: OLD.to_owned(),
+                consumer: format!("c{n}"),
+                status: 200,
+                garbled: false,
+            };
+            let lines: Vec<Line> = (from..to).map(line).collect();
+            world.read((EDGE, ACCESS_LOG), &lines, at(when), at(when));
+        }
+    };
+    let story = revoked()
+        .then("10:35:00", all(0, 1_001, "10:35:00"))
+        .restarted("10:36:00")
+        .then("10:37:00", all(1_000, 1_003, "10:37:00"));
+    let (incidents, checkpoint, world) = shown(&story, "10:40:00");
+    assert_eq!(incidents.len(), 1_001);
+    assert_eq!(incidents[1_000].subject, "(others)");
+    assert_eq!(world.model.state().incidents, incidents);
+    assert_eq!(checkpoint.reasons[20], "and 983 more", "whoever leaks is counted");
+}
+
+#[test]
+fn an_ended_rotation_is_decided_on_news_and_else_only_before_its_answer_expires() {
+    let mut world = revoked().world(at("10:21:00"));
+    let answer = |world: &mut World, now| {
+        world.look(now);
+        world.settle(now);
+        world.drain.snapshot("test", 0, now).rotations.swap_remove(0).answer
+    };
+    let mut decided = BTreeSet::new();
+    for second in 0..300 {
+        let now = at("10:21:00").plus(Duration::from_secs(second));
+        let shown = answer(&mut world, now);
+        assert!(now < shown.valid_until, "it expired after {second} s");
+        assert_eq!(answer(&mut world, now), shown, "twice is once");
+        decided.insert(shown.evaluated_at);
+    }
+    assert!(decided.len() <= 300 / 15 + 1, "decided {} times", decided.len());
+    let now = at("10:26:00.001");
+    let line = |key: &str| Line {
+        event_at: now,
+        key: key.to_owned(),
+        consumer: "checkout".to_owned(),
+        status: 200,
+        garbled: false,
+    };
+    world.read((EDGE, ACCESS_LOG), &[line(OLD)], now, now);
+    let shown = answer(&mut world, now);
+    assert_eq!((shown.evaluated_at, shown.old_key.last_seen), (now, Some(now)));
+    world.tell(JournalEvent::Attested(Attestation::PostRevoke), None, now);
+    assert_ne!(answer(&mut world, now).epoch, shown.epoch, "the journal is news");
 }
 
 #[test]

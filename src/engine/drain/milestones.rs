@@ -8,7 +8,7 @@ use crate::engine::case::Case;
 use crate::engine::checkpoints::{self, Checkpoint, CheckpointRecord, CheckpointStatus, Finding};
 use crate::engine::drain::{Drain, Watched};
 use crate::engine::health::{self, IncidentCounts, RotationSummary};
-use crate::engine::incident::{self, Incident, IncidentKind, Leak, SAME_OCCURRENCE};
+use crate::engine::incident::{self, Change, Incident, IncidentKind, Incidents, Leak, Sign};
 use crate::engine::new_key;
 use crate::engine::rotation::{Attestation, JournalEvent, Phase, Rotation, RotationId};
 use crate::engine::state::ViolationKind;
@@ -20,7 +20,7 @@ use crate::engine::view::Event;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Milestones {
     pub(super) checkpoints: Vec<CheckpointRecord>,
-    pub(super) incidents: Vec<Incident>,
+    pub(super) incidents: Incidents,
     pub(super) summary: Option<RotationSummary>,
     /// When the next look can find something else without any input.
     pub(super) look_again_at: Option<Timestamp>,
@@ -38,8 +38,8 @@ impl Milestones {
 impl Watched {
     /// Returns how many incidents of each kind there were.
     pub(super) fn incident_counts(&self) -> IncidentCounts {
-        let own =
-            |kind| self.milestones.incidents.iter().filter(|it| it.kind == kind).count() as u64;
+        let incidents = self.milestones.incidents.all();
+        let own = |kind| incidents.iter().filter(|it| it.kind == kind).count() as u64;
         let posted = self.journal.iter().filter(|it| it.event == JournalEvent::IncidentOpened);
         let retracted = self.violations.iter().filter(|it| it.kind == ViolationKind::Retraction);
         IncidentCounts {
@@ -56,10 +56,10 @@ impl Watched {
 #[derive(Default)]
 struct Look {
     checkpoints: Vec<(Checkpoint, Finding)>,
-    /// Incidents that go on: kind, subject, message.
-    standing: Vec<(IncidentKind, String, String)>,
-    /// Incidents of a moment: kind, subject, message.
-    moments: Vec<(IncidentKind, String, String)>,
+    /// Incidents that go on.
+    standing: Vec<Sign>,
+    /// Incidents of a moment that were not noted yet.
+    moments: Vec<Sign>,
     /// When the next look can find something else without any input.
     again_at: Option<Timestamp>,
 }
@@ -79,7 +79,7 @@ impl Drain {
         }
         for incident in incidents {
             if let Some(watched) = self.rotations.get_mut(&incident.rotation) {
-                watched.milestones.incidents.push(incident);
+                watched.milestones.incidents.add(incident);
             }
         }
         for summary in summaries {
@@ -100,15 +100,22 @@ impl Drain {
         for (checkpoint, finding) in look.checkpoints {
             self.note_checkpoint(id, checkpoint, finding, now);
         }
-        for (kind, subject, message) in &look.standing {
-            self.note_standing(id, *kind, subject, message, now);
-        }
-        for (kind, subject, message) in look.moments {
-            self.note_moment(id, kind, subject, message, now);
-        }
-        self.end_incidents(id, &look.standing, now);
         let watched = self.rotations.get_mut(id).expect("looked at by its own id");
+        let incidents = &mut watched.milestones.incidents;
+        let moments = look.moments.into_iter();
+        let mut changes: Vec<Change> =
+            moments.filter_map(|sign| incidents.note_moment(id, sign, now)).collect();
+        changes.extend(incidents.note_standing(id, look.standing, now));
         watched.milestones.look_again_at = look.again_at;
+        for change in changes {
+            match change {
+                Change::Began(incident) => {
+                    self.commit.incidents.push(incident.clone());
+                    self.events.push_back(Event::IncidentBegan(incident));
+                }
+                Change::Moved(incident) => self.commit.incidents.push(incident),
+            }
+        }
     }
 
     /// Takes down how a rotation stands before the journal ends it.
@@ -149,11 +156,11 @@ impl Drain {
             (checkpoints::look(&case, answer, canary), again_at)
         });
         let failing = answer.blockers.iter().filter(|it| it.code == Code::NewKeyFailing);
-        let failing =
-            failing.map(|it| (IncidentKind::NewKeyFailing, it.subject.clone(), it.message.clone()));
+        let failing = failing
+            .map(|it| sign(IncidentKind::NewKeyFailing, it.subject.clone(), it.message.clone()));
         let overdue = answer.warnings.iter().filter(|it| it.code == WarningCode::OverlapOverdue);
         let overdue = overdue
-            .map(|it| (IncidentKind::OverlapOverdue, it.subject.clone(), it.message.clone()));
+            .map(|it| sign(IncidentKind::OverlapOverdue, it.subject.clone(), it.message.clone()));
         Look {
             checkpoints: Checkpoint::ALL.into_iter().zip(findings).collect(),
             standing: failing.chain(overdue).collect(),
@@ -170,13 +177,15 @@ impl Drain {
         let attested = attested.map(|entry| entry.recorded_at).max();
         let finding = checkpoints::post_revoke(revoked_at, verified, attested, &leaks, now);
         let name = &watched.rotation.declaration.old_key.name;
-        let moments = leaks.iter().map(|leak| {
+        let known = &watched.milestones.incidents;
+        let kind = IncidentKind::RevocationLeak;
+        let moments = leaks.iter().filter(|leak| !known.is_noted(kind, leak.consumer)).map(|leak| {
             let message = format!(
                 "{name} was revoked at {revoked_at} and accepted from {} at {}; find the server that \
                  still takes it",
                 leak.consumer, leak.first
             );
-            (IncidentKind::RevocationLeak, leak.consumer.to_owned(), message)
+            sign(kind, leak.consumer.to_owned(), message)
         });
         let unverified = revoked_at.plus(checkpoints::UNVERIFIED_AFTER);
         Look {
@@ -243,80 +252,6 @@ impl Drain {
         }
     }
 
-    /// Notes an incident that goes on; one that was over for a short time is the same.
-    fn note_standing(
-        &mut self,
-        id: &RotationId,
-        kind: IncidentKind,
-        subject: &str,
-        message: &str,
-        now: Timestamp,
-    ) {
-        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
-        let mut known = watched.milestones.incidents.iter_mut().rev();
-        let last = known.find(|it| it.kind == kind && it.subject == subject);
-        match last {
-            Some(Incident { ended_at: None, .. }) => {}
-            Some(last) if last.ended_at.is_some_and(|at| now.since(at) <= SAME_OCCURRENCE) => {
-                last.ended_at = None;
-                self.commit.incidents.push(last.clone());
-            }
-            _ => {
-                let (subject, message) = (subject.to_owned(), message.to_owned());
-                let rotation = id.clone();
-                self.begin_incident(Incident {
-                    rotation,
-                    kind,
-                    subject,
-                    at: now,
-                    ended_at: None,
-                    message,
-                });
-            }
-        }
-    }
-
-    /// Notes an incident of a moment, once for its subject.
-    fn note_moment(
-        &mut self,
-        id: &RotationId,
-        kind: IncidentKind,
-        subject: String,
-        message: String,
-        now: Timestamp,
-    ) {
-        let mut known = self.rotations[id].milestones.incidents.iter();
-        if !known.any(|it| it.kind == kind && it.subject == subject) {
-            let (rotation, ended_at) = (id.clone(), Some(now));
-            self.begin_incident(Incident { rotation, kind, subject, at: now, ended_at, message });
-        }
-    }
-
-    fn begin_incident(&mut self, incident: Incident) {
-        let watched = self.rotations.get_mut(&incident.rotation).expect("made for its rotation");
-        watched.milestones.incidents.push(incident.clone());
-        self.commit.incidents.push(incident.clone());
-        self.events.push_back(Event::IncidentBegan(incident));
-    }
-
-    fn end_incidents(
-        &mut self,
-        id: &RotationId,
-        standing: &[(IncidentKind, String, String)],
-        now: Timestamp,
-    ) {
-        let watched = self.rotations.get_mut(id).expect("looked at by its own id");
-        for incident in watched.milestones.incidents.iter_mut().filter(|it| it.ended_at.is_none()) {
-            let stands = standing
-                .iter()
-                .any(|(kind, subject, _)| *kind == incident.kind && *subject == incident.subject);
-            if !stands {
-                incident.ended_at = Some(now);
-                self.commit.incidents.push(incident.clone());
-            }
-        }
-    }
-
     fn summarise(&self, watched: &Watched, ended_at: Timestamp, now: Timestamp) -> RotationSummary {
         self.with_facts(watched, |facts| {
             let case = Case::new(facts, now);
@@ -335,6 +270,10 @@ impl Drain {
             }
         })
     }
+}
+
+fn sign(kind: IncidentKind, subject: String, message: String) -> Sign {
+    Sign { kind, subject, message }
 }
 
 /// Returns the last second with a use at or before `instant`; where bursts were joined, at most

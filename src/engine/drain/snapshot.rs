@@ -1,5 +1,7 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
+use std::collections::BTreeMap;
+
 use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::drain::Drain;
 use crate::engine::health::{self, CredentialHealth, Told};
@@ -27,11 +29,12 @@ impl Drain {
                     revocation_verified_at: published.revocation_verified_at,
                     violations: watched.violations.clone(),
                     checkpoints: watched.milestones.in_order(),
-                    incidents: watched.milestones.incidents.clone(),
+                    incidents: watched.milestones.incidents.all().to_vec(),
                 })
             })
             .collect();
         rotations.sort_by_key(|view| std::cmp::Reverse(view.rotation.started_at));
+        let told: Vec<Told<'_>> = self.told().collect();
         Snapshot {
             instance: instance.to_owned(),
             sequence: self.sequence,
@@ -40,8 +43,8 @@ impl Drain {
             rotations,
             sources: self.source_views(now),
             credentials: self.credential_views(),
-            health: health::health(self.told()),
-            credential_health: self.credential_health(),
+            health: health::health(told.iter().copied()),
+            credential_health: self.credential_health(&told),
             commits,
         }
     }
@@ -55,21 +58,21 @@ impl Drain {
         })
     }
 
-    fn credential_health(&self) -> Vec<CredentialHealth> {
-        let rotated = self.rotations.values().map(|w| &w.rotation.declaration.credential);
+    /// Each rotation is told once, however many credentials there are.
+    fn credential_health(&self, told: &[Told<'_>]) -> Vec<CredentialHealth> {
         let configured = self.declared.credentials.iter().map(|decl| &decl.name);
-        let mut names: Vec<&CredentialName> = rotated.chain(configured).collect();
-        names.sort_unstable();
-        names.dedup();
-        let each = names.into_iter().map(|name| {
-            let own = || self.told().filter(|it| it.rotation.declaration.credential == *name);
+        let mut of_each: BTreeMap<&CredentialName, Vec<Told<'_>>> =
+            configured.map(|name| (name, Vec::new())).collect();
+        for it in told {
+            of_each.entry(&it.rotation.declaration.credential).or_default().push(*it);
+        }
+        let each = of_each.into_iter().map(|(name, own)| {
             let decl = self.declared.credentials.iter().find(|decl| decl.name == *name);
             CredentialHealth {
                 credential: name.clone(),
-                health: health::health(own()),
-                recommended_overlap: decl.and_then(|decl| {
-                    health::recommended_overlap(own(), &decl.policy, &decl.roster)
-                }),
+                health: health::health(own.iter().copied()),
+                recommended_overlap: decl
+                    .and_then(|decl| health::recommended_overlap(own, &decl.policy, &decl.roster)),
             }
         });
         each.collect()

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::engine::answer::{Answer, Epoch, Ground, Kind, Verdict};
 use crate::engine::coverage::Gap;
+use crate::engine::credential::Fingerprint;
+use crate::engine::drain::milestones::Milestones;
 use crate::engine::drain::{Drain, Watched};
 use crate::engine::policy::Policy;
 use crate::engine::readiness::{Facts, decide};
-use crate::engine::rotation::{JournalEvent, Phase, Rotation, RotationId};
+use crate::engine::rotation::{JournalEntry, JournalEvent, Phase, Rotation, RotationId};
 use crate::engine::state::{PublishedVerdict, Violation, ViolationKind};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::UsageDelta;
@@ -18,8 +20,52 @@ use crate::engine::view::Event;
 /// A wall clock that moves by this much more or less than the steady clock has stepped.
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
-/// At most one violation by late lines is recorded per rotation in this time.
+/// At most one violation by late lines is recorded per rotation in this time; the time doubles with
+/// each hundred of violations, so that a year of late lines is some 2,000 records.
 const LATE_LINES_EVERY: Duration = Duration::from_secs(60);
+
+impl Watched {
+    /// Makes a rotation of which nothing was decided yet.
+    pub(super) fn new(rotation: Rotation, journal: Vec<JournalEntry>) -> Self {
+        Self {
+            rotation,
+            journal,
+            violations: Vec::new(),
+            answer: None,
+            published: None,
+            policy_digest: String::new(),
+            policy_since: None,
+            late_recorded_at: None,
+            milestones: Milestones::default(),
+            touched: true,
+        }
+    }
+
+    /// Takes a stored violation back: what was recorded a moment ago is not recorded again.
+    pub(super) fn restore_violation(&mut self, violation: Violation) {
+        if violation.kind == ViolationKind::LateLine {
+            self.late_recorded_at = self.late_recorded_at.max(Some(violation.recorded_at));
+        }
+        self.violations.push(violation);
+    }
+
+    /// Tells whether to decide anew; `place` is its place among all rotations.
+    ///
+    /// A rotation that ended can never be `ready`, and there are more of them every year: while
+    /// nothing happens to it, its answer is made anew only in time before it expires, some at one
+    /// turn and some at another.
+    fn is_due(&self, place: usize, now: Timestamp) -> bool {
+        let Some(answer) = self.answer.as_ref().filter(|_| !self.touched) else { return true };
+        if self.rotation.phase == Phase::Open || now < answer.evaluated_at {
+            return true;
+        }
+        let lease = answer.valid_until.since(answer.evaluated_at);
+        let share = u32::try_from(16 + place % 32).unwrap_or(16);
+        let expires =
+            now.since(answer.evaluated_at).saturating_mul(64) >= lease.saturating_mul(share);
+        expires || self.milestones.look_again_at.is_some_and(|at| at <= now)
+    }
+}
 
 impl Drain {
     /// Moves to `now` and decides anew. Calling it twice with the same time is calling it once.
@@ -30,8 +76,10 @@ impl Drain {
         for source in self.sources.values_mut() {
             source.advance(now);
         }
-        let ids: Vec<RotationId> = self.rotations.keys().cloned().collect();
-        for id in ids {
+        let all = self.rotations.iter().enumerate();
+        let due = all.filter(|(place, (_, watched))| watched.is_due(*place, now));
+        let due: Vec<RotationId> = due.map(|(_, (id, _))| id.clone()).collect();
+        for id in due {
             self.evaluate(&id, now);
             self.note_milestones(&id, now);
         }
@@ -108,6 +156,7 @@ impl Drain {
         }
         watched.published = Some(published);
         watched.answer = Some(answer.clone());
+        watched.touched = false;
         if was != Some(answer.verdict) {
             let answer = Box::new(answer.clone());
             self.events.push_back(Event::VerdictChanged { answer, from: was });
@@ -205,6 +254,19 @@ impl Drain {
         denied.filter(|denied| until.is_none_or(|until| *denied < until))
     }
 
+    /// Notes which rotations have news of their old key.
+    pub(super) fn touch(&mut self, delta: &UsageDelta) {
+        let mut keys: Vec<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
+        // Cells come by key: a few are left.
+        keys.dedup();
+        if keys.is_empty() {
+            return;
+        }
+        for watched in self.rotations.values_mut().filter(|it| !it.touched) {
+            watched.touched = keys.contains(&watched.rotation.declaration.old_key.fingerprint);
+        }
+    }
+
     pub(super) fn note_gap(&mut self, gap: Gap) {
         self.commit.gaps.push(gap.clone());
         self.events.push_back(Event::GapRecorded(gap));
@@ -216,9 +278,10 @@ impl Drain {
             let old_key = watched.rotation.declaration.old_key.fingerprint;
             let concerned = watched.rotation.phase == Phase::Open
                 && delta.cells.iter().any(|cell| cell.key == old_key);
-            let recently = watched
-                .late_recorded_at
-                .is_some_and(|last| delta.arrival.since(last) < LATE_LINES_EVERY);
+            let doubled = u32::try_from(watched.violations.len() / 100).unwrap_or(u32::MAX).min(30);
+            let every = LATE_LINES_EVERY.saturating_mul(1 << doubled);
+            let recently =
+                watched.late_recorded_at.is_some_and(|last| delta.arrival.since(last) < every);
             if concerned && !recently {
                 watched.late_recorded_at = Some(delta.arrival);
                 let violation = Violation {
