@@ -395,3 +395,20 @@ fn silence_in_which_evidence_was_lost_moves_nobody() {
         .heartbeats("11:11:00", "12:00:00");
     check(&story.busy("11:26:05"), Ready, []);
 }
+
+#[test]
+fn a_use_of_the_new_key_in_the_second_of_the_last_use_of_the_old_one_is_no_later_use() {
+    let single = |name: &str| RosterEntry { single: true, ..on_roster(name) };
+    let story = |last_new: &str| {
+        Story::new()
+            .roster([single("checkout")])
+            .heartbeats("09:00:00", "11:00:00")
+            .uses(OLD, "checkout", ["10:00:00"])
+            .uses(NEW, "checkout", [last_new])
+            .told("10:05:00", retired("checkout"))
+            .busy("10:30:00")
+    };
+    // Uses are kept to the second.
+    check(&story("10:00:00.500"), NotReady, [("new_key_unused", NEW)]);
+    check(&story("10:00:01"), Ready, []);
+}

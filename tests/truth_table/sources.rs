@@ -5,7 +5,7 @@ use keydrain::engine::coverage::{Basis, SourceState};
 use keydrain::engine::credential::{SourceName, StreamName};
 use keydrain::engine::rotation::JournalEvent;
 
-use crate::story::{INSTANT, Story, at, check, minutes, moved_over, says, standing};
+use crate::story::{INSTANT, Story, at, blocker, check, minutes, moved_over, says, standing};
 use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, a_source, live};
 
 const OTHER_LOG: &str = "/var/log/nginx/other.log";
@@ -26,6 +26,7 @@ fn evidence_older_than_the_lag_is_behind_and_evidence_as_old_is_not() {
         &["source edge", "complete up to 10 min ago only", "10 min allowed"],
     );
     assert_eq!(answer.sources[0].state, SourceState::Behind);
+    assert!(!blocker(&answer, "source_behind", EDGE).message.contains("bytes"));
 }
 
 #[test]

@@ -328,3 +328,14 @@ fn what_hides_a_use_within_the_window_of_the_tolerated_is_missing_evidence() {
     let without = moved_over().line("09:50:00", "***", "checkout", 200);
     check(&without.busy("10:50:00"), Ready, []);
 }
+
+#[test]
+fn a_hold_does_not_clear_when_the_threshold_tolerates_somebody() {
+    let story = tolerant()
+        .uses(OLD, "-", ["10:20:00", "10:25:00", "10:26:00"])
+        .told("10:20:00", JournalEvent::Hold);
+    let answer = story.busy("10:30:00");
+    assert_eq!(blocker(&answer, "hold", "*").clears_at, None);
+    assert!(blocker(&answer, "consumer_not_moved", "anonymous").clears_at.is_some());
+    assert_eq!(answer.earliest_ready_at, None);
+}
