@@ -256,6 +256,33 @@ fn each_dependency_has_a_reason() {
     assert_none(&check_manifest(&fs::read_to_string(root().join("Cargo.toml")).unwrap()));
 }
 
+/// Finds `file::test` and `scenarios/test` of the proofs that no test function is called.
+fn check_proofs(text: &str, tests: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named = quoted.filter_map(|name| {
+        let story = name.strip_prefix("scenarios/").filter(|rest| !rest.is_empty());
+        story.or_else(|| Some(name.split_once("::")?.1)).map(|test| (name, test))
+    });
+    let missing = named.filter(|(_, test)| !tests.contains(&format!("fn {test}(")));
+    missing.map(|(name, _)| format!("docs/PROOFS.md: no test is called `{name}`")).collect()
+}
+
+#[test]
+fn every_proof_is_a_test_that_exists() {
+    let files = ["src", "tests"].map(|folder| rust_files(&root().join(folder))).concat();
+    let tests: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let proofs = fs::read_to_string(root().join("docs/PROOFS.md")).unwrap();
+    assert!(proofs.matches("::").count() > 100, "few proofs are named");
+    assert_none(&check_proofs(&proofs, &tests));
+}
+
+#[test]
+fn a_proof_that_is_no_test_is_found() {
+    let text = "| a | `usage::quiet`, `scenarios/a_story` | | b | `usage::gone` |";
+    let findings = check_proofs(text, "fn quiet() {} fn a_story() {}");
+    assert_eq!(findings, ["docs/PROOFS.md: no test is called `usage::gone`"]);
+}
+
 #[test]
 fn the_documents_exist_and_the_map_stays_short() {
     for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
