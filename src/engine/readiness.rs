@@ -177,3 +177,57 @@ const RULES: [(Code, Rule); 32] = [
     (Code::JobNotSeen, jobs::job_not_seen),
     (Code::NewKeyUnused, health::new_key_unused),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What DESIGN calls proof, evidence and absence.
+    const PROOF: [Code; 11] = [
+        Code::OldKeyInUse,
+        Code::OldKeyDenied,
+        Code::ConsumerRegressed,
+        Code::JobRunning,
+        Code::MinOverlap,
+        Code::NoticeRunning,
+        Code::NewKeyFailing,
+        Code::IncidentOpen,
+        Code::Hold,
+        Code::RolledBack,
+        Code::WrongPhase,
+    ];
+    const ABSENCE: [Code; 6] = [
+        Code::QuietRunning,
+        Code::ExposureRunning,
+        Code::ConsumerNotMoved,
+        Code::ConsumerMissing,
+        Code::JobNotSeen,
+        Code::NewKeyUnused,
+    ];
+
+    #[test]
+    fn of_any_two_reasons_proof_beats_evidence_and_evidence_beats_absence() {
+        let standing = |codes: [Code; 2]| {
+            verdict_of(&codes.map(|code| Blocker::new(code, "*", String::new())))
+        };
+        for a in Code::ALL {
+            for b in Code::ALL {
+                let proved = PROOF.contains(&a) || PROOF.contains(&b);
+                let evident = ABSENCE.contains(&a) && ABSENCE.contains(&b);
+                let expected = if proved || evident { Verdict::NotReady } else { Verdict::Unknown };
+                assert_eq!(standing([a, b]), expected, "{} and {}", a.as_str(), b.as_str());
+            }
+        }
+        assert_eq!(verdict_of(&[]), Verdict::Ready);
+    }
+
+    #[test]
+    fn every_code_of_the_engine_has_a_rule_in_the_order_of_precedence() {
+        let mut ruled: Vec<Code> = RULES.iter().map(|(code, _)| *code).collect();
+        ruled.dedup();
+        // What the shell says of itself when it cannot vouch for an answer.
+        let of_the_shell = [Code::StateUnwritable, Code::AnswerExpired];
+        let all: Vec<Code> = Code::ALL.into_iter().filter(|c| !of_the_shell.contains(c)).collect();
+        assert_eq!(ruled, all);
+    }
+}
