@@ -207,7 +207,9 @@ impl<'h> Truth<'h> {
         for (name, consumer) in &self.consumers {
             let own_last = consumer.old_counted.last().copied().unwrap_or(0);
             match self.person(name).map(|person| person.kind) {
-                Some(Kind::Waived | Kind::Retired | Kind::HealthCheck) => {}
+                Some(Kind::Waived | Kind::HealthCheck) => {}
+                // One that was read after it was retired is not.
+                Some(Kind::Retired) => self.is_retired(name, consumer).then_some(())?,
                 Some(Kind::Dies) => self.is_known_to_be_gone(consumer).then_some(())?,
                 _ => over = over.max(after(name, own_last)?),
             }
