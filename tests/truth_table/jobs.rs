@@ -449,3 +449,11 @@ fn no_answer_outlives_the_beginning_of_a_run_that_may_use_the_old_key() {
     assert_eq!(story.busy("3 11:58:30").valid_until, at("3 11:59:30"));
     check(&story.busy("3 12:00:00"), NotReady, [RUNNING]);
 }
+
+#[test]
+fn the_run_of_a_job_that_has_moved_ends_no_lease() {
+    let story = at_noon().uses(NEW, "batch", ["12:05:00"]).heartbeats("15:01:00", "3 12:10:00");
+    let answer = story.busy("3 11:59:30");
+    check(&answer, Ready, []);
+    assert_eq!(answer.valid_until, at("3 12:00:30"));
+}
