@@ -3,8 +3,8 @@
 //! A use of the new key is a run of a job if it lies in a scheduled run, give or take the clocks:
 //! of two jobs with one name the daily one does not speak for the monthly one, and neither does
 //! what else goes on under the name. A run out of turn, by hand say, counts if nothing else does go
-//! on: one process holds the key (`single`), or the name was never seen with the old key outside
-//! the runs of its only job; else if the journal tells of it.
+//! on: one process holds the key (`single`), or the name was seen with the old key in the runs of
+//! its only job and never outside them; else if the journal tells of it.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::engine::job::ScheduledJob;
 use crate::engine::migration::Migrant;
 use crate::engine::readiness::Facts;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::ConsumerKind;
 use crate::engine::view::ConsumerState;
 
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -112,8 +113,12 @@ fn does_nothing_else(facts: &Facts<'_>, scheduled: &ScheduledJob, consumer: &Mig
         let earliest = last.minus(scheduled.job.max_runtime).minus(skew);
         schedule.next_after(earliest).is_some_and(|run| run.minus(skew) <= first)
     };
-    let mut presented = consumer.old.into_iter().flat_map(|old| old.presented.bursts());
-    is_only_job(facts, scheduled) && presented.all(is_in_a_run)
+    // Of one that was never seen on the old key nobody knows what else it does, and an address may
+    // be that of many.
+    let Some(old) = consumer.old.filter(|_| consumer.kind == ConsumerKind::Named) else {
+        return false;
+    };
+    is_only_job(facts, scheduled) && old.presented.bursts().all(is_in_a_run)
 }
 
 fn is_only_job(facts: &Facts<'_>, scheduled: &ScheduledJob) -> bool {

@@ -207,6 +207,11 @@ fn a_job_may_be_that_of_an_address_that_is_kept_apart() {
     let not_seen = |story: &Story| standing(&story.busy("14:00:00")).contains(&job);
     assert!(not_seen(&story));
     assert!(!not_seen(&story.clone().uses(NEW, "192.0.2.7", ["12:00:30"])));
+    // An address may be that of many: what it does out of turn says nothing of the job.
+    let besides = story.clone().heartbeats("1 11:00:00", "2 08:59:00");
+    let besides =
+        besides.uses(OLD, "192.0.2.7", ["1 12:00:30"]).uses(NEW, "192.0.2.7", ["13:30:00"]);
+    assert!(not_seen(&besides));
     // Of an address that is in the pool nothing is seen.
     let pooled = story.policy(|policy| policy.anonymous = AnonymousConsumers::Pooled);
     assert!(not_seen(&pooled.uses(NEW, "192.0.2.7", ["12:00:30"])));
