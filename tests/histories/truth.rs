@@ -157,7 +157,11 @@ impl<'h> Truth<'h> {
             (false, true) => stretched,
             (false, false) => gap,
         };
-        if at - last <= bound.max(seconds(self.policy.quiet_period)) {
+        let bound = bound.max(seconds(self.policy.quiet_period));
+        if Self::went_back_unseen(consumer, bound) {
+            return None;
+        }
+        if at - last <= bound {
             return Some("it was never silent for longer before");
         }
         let moved = consumer.new_read.range(consumer.old_read.last()?..).next();
@@ -172,6 +176,16 @@ impl<'h> Truth<'h> {
         let exposure = self.policy.max_cache_ttl + self.policy.max_connection_lifetime;
         let exposed = moved + own.max(seconds(exposure));
         (at <= exposed).then_some("its caches and connections may hold the key")
+    }
+
+    /// Tells whether it had moved, silent for longer than ever, and then used the old key in a line
+    /// that is lost: nobody could foresee that use, and nobody saw it.
+    fn went_back_unseen(consumer: &Consumer, bound: i64) -> bool {
+        let Some(read) = consumer.old_read.last() else { return false };
+        let unseen = consumer.old.range(read + 1..).next();
+        unseen.is_some_and(|unseen| {
+            unseen - read > bound && consumer.new_read.range(read..unseen).next().is_some()
+        })
     }
 
     /// Multiplies by the cadence factor.
