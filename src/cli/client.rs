@@ -102,9 +102,7 @@ impl Client {
                 "keydrain speaks plain HTTP: use http://host:7677, through a tunnel if need be",
             ));
         }
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+        let http = super::http::plain()
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| Failure::usage(format!("no HTTP client: {error}")))?;

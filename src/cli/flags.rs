@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 
 use super::client::Endpoint;
 use super::{
-    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, plan, ready, rotation,
-    run, scan, status,
+    Exit, Failure, Output, check, consumers, demo, explain, fingerprint, plan, probe, ready,
+    rotation, run, scan, status,
 };
 use crate::config::Config;
 use crate::publish::Token;
@@ -109,6 +109,14 @@ enum Command {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Send the probe through the real front door
+    #[command(
+        after_help = "Exit: 0 answered (with --wait: seen in every source), 2 usage, 4 front door \
+                            or daemon unreachable, 124 not seen in time.\n\nExample:\n  keydrain \
+                            probe --url https://api.example.com/health --header X-Api-Key \
+                            --every 60s"
+    )]
+    Probe(probe::Args),
     /// Turn a secret on stdin into its fingerprint
     Fingerprint(fingerprint::Args),
 }
@@ -188,6 +196,11 @@ pub fn dispatch(
         }
         Command::Plan { args, asking } => {
             plan::run(args, &flags.endpoint(asking)?, asking.output, out, err)
+        }
+        Command::Probe(args) => {
+            let asking = Asking { url: args.daemon.clone(), token_file: None, output: args.output };
+            let endpoint = || flags.endpoint(&asking);
+            probe::run(args, flags.config_path(), endpoint, out, err)
         }
         Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out, err),
         Command::Ready { args, asking } => {

@@ -34,6 +34,10 @@ pub mod plan;
 
 pub mod fingerprint;
 
+mod http;
+
+pub mod probe;
+
 use std::fmt;
 
 /// Exit codes of every command.
@@ -48,7 +52,7 @@ pub enum Exit {
     Usage = 2,
     /// Unknown: evidence or input is missing.
     Unknown = 3,
-    /// The daemon does not answer.
+    /// The daemon, or for `probe` the front door, does not answer.
     Unreachable = 4,
     /// `--timeout` is over.
     TimedOut = 124,

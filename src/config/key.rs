@@ -67,7 +67,11 @@ impl Key {
     }
 }
 
-fn read_secret_file(key: &str, path: &Path) -> Result<RawKey, ConfigError> {
+/// Reads the key named `key` from its secret file at `path`.
+///
+/// # Errors
+/// [`ConfigError::SecretUnreadable`], [`ConfigError::SecretMalformed`]: both name the file.
+pub fn read_secret_file(key: &str, path: &Path) -> Result<RawKey, ConfigError> {
     let unreadable = |source| ConfigError::SecretUnreadable {
         key: key.to_owned(),
         path: path.to_path_buf(),

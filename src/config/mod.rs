@@ -34,7 +34,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, Position, Problem};
-pub use key::{Key, KeyIdentity, MAX_KEY_LEN, NotAKey, ResolvedKey, read_key};
+pub use key::{Key, KeyIdentity, MAX_KEY_LEN, NotAKey, ResolvedKey, read_key, read_secret_file};
 pub use layout::{likely_place, read_layout};
 pub use probe::Probe;
 

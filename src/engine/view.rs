@@ -1,5 +1,6 @@
 //! What the engine shows at one moment: plain data for every adapter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, SourceSummary, Verdict};
@@ -129,6 +130,8 @@ pub struct SourceView {
     pub rejects: u64,
     /// Well-formed lines with a key that is not tracked.
     pub other_keys: u64,
+    /// Its probes by name, each with the start of the last second in which it was seen, if ever.
+    pub probes: Vec<(Arc<str>, Option<Timestamp>)>,
     /// Refused paths with reasons.
     pub refused: Vec<(String, String)>,
     /// Unreadable paths with reasons.

@@ -9,6 +9,7 @@ mod controls;
 mod crash;
 mod demo;
 mod flow;
+mod front_door;
 mod full_disk;
 mod leak;
 mod old_usage;

@@ -181,6 +181,7 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
             lines: 100,
             rejects: 5,
             other_keys: 6,
+            probes: vec![("front-door".into(), Some(noon(-2))), ("side-door".into(), None)],
             refused: vec![("/var/log/fifo".to_owned(), "a FIFO".to_owned())],
             unreadable: Vec::new(),
             absent: Vec::new(),

@@ -144,6 +144,10 @@ async fn sources_show_what_was_read_lost_and_refused() {
         "basis": "proved", "lag_seconds": 2.2, "bytes_read": 1000, "bytes_skipped": 1,
         "bytes_unknown": 2, "backlog_bytes": 3, "lines": 100, "rejects": 5, "other_keys": 6,
         "probe_last_seen": "2026-11-23T11:59:58Z",
+        "probes": [
+            {"name": "front-door", "last_seen": "2026-11-23T11:59:58Z"},
+            {"name": "side-door", "last_seen": null},
+        ],
         "streams": [{
             "name": "/var/log/nginx/access.log", "state": "live", "watermark": null,
             "generations": 2,

@@ -172,6 +172,17 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Returns what it said on stderr so far.
+    pub fn err(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// Stops it with SIGTERM and waits for the end.
+    pub fn stop(self) -> Ran {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our own child");
+        self.end()
+    }
+
     /// Waits for the end.
     pub fn end(mut self) -> Ran {
         let status = wait_for("the command ends", || self.child.try_wait().unwrap());

@@ -1,12 +1,14 @@
 //! What the machine shows: views for every adapter, made from its state at one moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::credential::{CredentialName, Fingerprint};
 use crate::engine::drain::Drain;
 use crate::engine::health::{self, CredentialHealth, Told};
 use crate::engine::ledger::Ledger;
 use crate::engine::migration;
+use crate::engine::probe::Sightings;
 use crate::engine::rotation::{JournalEntry, Phase, RotationId};
 use crate::engine::standing;
 use crate::engine::time::Timestamp;
@@ -141,6 +143,10 @@ impl Drain {
                 lines: source.record.lines,
                 rejects: source.record.rejects,
                 other_keys: source.record.other_keys,
+                probes: source
+                    .probes()
+                    .map(|(probe, seen)| (Arc::clone(&probe.name), seen.and_then(Sightings::last)))
+                    .collect(),
                 refused: status.map(|status| status.refused.clone()).unwrap_or_default(),
                 unreadable: status.map(|status| status.unreadable.clone()).unwrap_or_default(),
                 absent: status.map(|status| status.absent.clone()).unwrap_or_default(),

@@ -57,11 +57,18 @@ struct SourceView<'a> {
     rejects: u64,
     other_keys: u64,
     probe_last_seen: Option<At>,
+    probes: Vec<ProbeView<'a>>,
     streams: Vec<StreamView<'a>>,
     gaps: Vec<GapView<'a>>,
     absent: &'a [String],
     unreadable: Vec<PathView<'a>>,
     refused: Vec<PathView<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProbeView<'a> {
+    name: &'a str,
+    last_seen: Option<At>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +106,11 @@ fn source(source: &view::SourceView, now: Timestamp) -> SourceView<'_> {
         rejects: source.rejects,
         other_keys: source.other_keys,
         probe_last_seen: at(summary.probe_last_seen),
+        probes: source
+            .probes
+            .iter()
+            .map(|(name, last_seen)| ProbeView { name, last_seen: at(*last_seen) })
+            .collect(),
         streams: summary.streams.iter().map(stream).collect(),
         gaps: gaps(&summary.gaps),
         absent: &source.absent,
