@@ -4,13 +4,13 @@ use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 
 /// Begins a client that goes where it is told and nowhere else: what it carries is secret.
-pub(super) fn direct() -> ClientBuilder {
+pub fn direct() -> ClientBuilder {
     // Whoever was first has installed the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().redirect(Policy::none())
 }
 
 /// Begins a client that speaks plain HTTP alone, and reads no certificates for it.
-pub(super) fn plain() -> ClientBuilder {
+pub fn plain() -> ClientBuilder {
     direct().tls_certs_only([])
 }

@@ -34,7 +34,7 @@ pub mod plan;
 
 pub mod fingerprint;
 
-mod http;
+pub mod http;
 
 pub mod probe;
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use keydrain::engine::answer::Verdict;
 use keydrain::publish::{HttpOptions, Token};
-use reqwest::{Client, Method, Response};
+use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::fake_daemon::{Daemon, TOKEN, answer, clock, open};
+use crate::fake_daemon::{Daemon, TOKEN, answer, client, clock, open};
 
 async fn problem(response: Response, status: u16, kind: &str) -> Value {
     assert_eq!(response.status(), status, "{kind}");
@@ -30,7 +30,7 @@ async fn the_gate_puts_the_verdict_into_the_status_for_get_head_and_post() {
         for method in [Method::GET, Method::HEAD, Method::POST] {
             let url = daemon.url("/v1/rotations/r-1/gate");
             let body = "{\"name\":\"flagger\"}";
-            let request = Client::new().request(method.clone(), url).bearer_auth(TOKEN).body(body);
+            let request = client().request(method.clone(), url).bearer_auth(TOKEN).body(body);
             let response = request.send().await.unwrap();
             assert_eq!(response.status(), status, "{method}");
             assert_eq!(response.headers()["etag"], "\"e\"");
@@ -54,11 +54,11 @@ async fn every_post_needs_the_token_and_get_on_loopback_does_not() {
         "/v1/credentials/payments-api/events",
         "/nowhere",
     ] {
-        let response = Client::new().post(daemon.url(path)).send().await.unwrap();
+        let response = client().post(daemon.url(path)).send().await.unwrap();
         assert!(response.headers().contains_key("www-authenticate"), "{path}");
         problem(response, 401, "unauthorized").await;
     }
-    let wrong = Client::new().post(daemon.url("/v1/rotations")).bearer_auth("wrong");
+    let wrong = client().post(daemon.url("/v1/rotations")).bearer_auth("wrong");
     problem(wrong.send().await.unwrap(), 401, "unauthorized").await;
     assert_eq!(daemon.get("/v1/rotations").await.status(), 200);
 }
@@ -78,7 +78,7 @@ async fn beyond_loopback_only_the_health_checks_are_open() {
     let daemon = Daemon::with(open(answer(Verdict::Ready, "e")), options).await;
     for path in ["/v1/rotations", "/v1/rotations/r-1/gate", "/metrics", "/", "/healthz/x"] {
         assert_eq!(daemon.get(path).await.status(), 401, "{path}");
-        let request = Client::new().get(daemon.url(path)).bearer_auth(TOKEN);
+        let request = client().get(daemon.url(path)).bearer_auth(TOKEN);
         assert_ne!(request.send().await.unwrap().status(), 401, "{path}");
     }
     for path in ["/healthz", "/readyz"] {
@@ -108,7 +108,7 @@ async fn what_does_not_exist_is_a_problem_with_its_own_type() {
 #[tokio::test]
 async fn a_wrong_method_is_told_which_ones_there_are() {
     let daemon = Daemon::start(open(answer(Verdict::Ready, "e"))).await;
-    let response = Client::new().delete(daemon.url("/v1/rotations/r-1/gate")).send().await;
+    let response = client().delete(daemon.url("/v1/rotations/r-1/gate")).send().await;
     let response = response.unwrap();
     assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
     problem(response, 405, "wrong_method").await;

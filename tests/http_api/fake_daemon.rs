@@ -198,6 +198,11 @@ pub fn open(answer: Answer) -> Snapshot {
     snapshot(vec![rotation("r-1", Phase::Open, answer)])
 }
 
+/// Makes a client as the command line does.
+pub fn client() -> reqwest::Client {
+    keydrain::cli::http::plain().build().unwrap()
+}
+
 /// A running server.
 pub struct Daemon {
     pub base: String,
@@ -267,12 +272,12 @@ impl Daemon {
 
     /// Posts with the right token.
     pub async fn post(&self, path: &str, body: &str) -> reqwest::Response {
-        let request = reqwest::Client::new().post(self.url(path)).bearer_auth(TOKEN);
+        let request = client().post(self.url(path)).bearer_auth(TOKEN);
         request.body(body.to_owned()).send().await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
-        reqwest::get(self.url(path)).await.unwrap()
+        client().get(self.url(path)).send().await.unwrap()
     }
 }
 

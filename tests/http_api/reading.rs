@@ -4,7 +4,7 @@ use keydrain::engine::answer::Verdict;
 use keydrain::engine::rotation::Phase;
 use serde_json::{Value, json};
 
-use crate::fake_daemon::{Daemon, answer, noon, open, rotation, snapshot};
+use crate::fake_daemon::{Daemon, answer, client, noon, open, rotation, snapshot};
 
 async fn json_of(daemon: &Daemon, path: &str) -> Value {
     let response = daemon.get(path).await;
@@ -118,7 +118,7 @@ async fn an_expired_answer_is_not_a_304_for_who_knows_the_one_before() {
     let mut old = answer(Verdict::Ready, "e");
     old.valid_until = noon(1);
     let daemon = Daemon::start(open(old)).await;
-    let request = reqwest::Client::new().get(daemon.url("/v1/rotations/r-1/readiness"));
+    let request = client().get(daemon.url("/v1/rotations/r-1/readiness"));
     let response = request.header("if-none-match", "\"e\"").send().await.unwrap();
     assert_eq!(response.status(), 200);
 }

@@ -8,7 +8,7 @@ use reqwest::Response;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::fake_daemon::{Daemon, answer, fresh, open};
+use crate::fake_daemon::{Daemon, answer, client, fresh, open};
 
 /// Far below the wait that the requests ask for.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 
 /// Sends a long poll; returns once the server holds it.
 async fn poll(daemon: &Daemon, path: &str, epoch: Option<&str>) -> JoinHandle<Response> {
-    let mut request = reqwest::Client::new().get(daemon.url(path));
+    let mut request = client().get(daemon.url(path));
     if let Some(epoch) = epoch {
         request = request.header("if-none-match", format!("\"{epoch}\""));
     }
@@ -99,7 +99,7 @@ async fn shutdown_ends_long_polls_with_the_answer_of_the_moment() {
     daemon.shutdown.cancel();
     assert_eq!(soon(polling).await.unwrap().status(), 409);
     soon(&mut daemon.served).await.unwrap().unwrap();
-    assert!(reqwest::get(daemon.url("/healthz")).await.unwrap_err().is_connect());
+    assert!(client().get(daemon.url("/healthz")).send().await.unwrap_err().is_connect());
 }
 
 #[tokio::test]
