@@ -143,10 +143,10 @@ fn check_clocks(path: &str, code: &str) -> Vec<String> {
 }
 
 fn check_unsafe(path: &str, code: &str) -> Vec<String> {
-    if path.starts_with("engine/scan/") {
+    if path.starts_with("engine/scan/") || path == "source/files/handle.rs" {
         return Vec::new();
     }
-    check_words(path, code, &["unsafe"], "unsafe code belongs in engine/scan")
+    check_words(path, code, &["unsafe"], "unsafe code belongs in engine/scan, or in handle.rs")
 }
 
 fn check_unfinished(path: &str, text: &str, code: &str) -> Vec<String> {

@@ -42,7 +42,7 @@ pub fn delta(
         source: SourceName::new(source),
         stream: StreamName::new(stream),
         generation: GenerationNumber(1),
-        file: FileId { device: 1, inode: 2, birth: 3 },
+        file: FileId { device: 1, inode: 2, birth: 3, handle: None },
         range: ByteRange { from: range.start, to: range.end },
         skipped: 0,
         inside_overlong: false,

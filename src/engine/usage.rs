@@ -226,6 +226,8 @@ pub struct FileId {
     pub inode: u64,
     /// Birth time in nanoseconds since 1970, 0 where the file system has none.
     pub birth: i64,
+    /// Digest of the kernel's handle, which is never given twice; `None` where there is none.
+    pub handle: Option<[u8; 16]>,
 }
 
 /// Checksums that tell whether the bytes before an offset are still the ones that were read.

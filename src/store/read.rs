@@ -241,6 +241,7 @@ fn generation(
             device: row.get::<_, i64>("device")?.cast_unsigned(),
             inode: row.get::<_, i64>("inode")?.cast_unsigned(),
             birth: row.get("birth")?,
+            handle: row.get("handle")?,
         },
         path: row.get("path")?,
         offset: get_count(row, "offset")?,

@@ -16,7 +16,7 @@ use crate::engine::usage::{
 /// A commit that counts one line of each of `cells` consumers between two offsets.
 fn commit(from: u64, to: u64, cells: i64) -> Commit {
     let (source, stream) = (SourceName::new("edge"), StreamName::new("/var/log/a.log"));
-    let file = FileId { device: 1, inode: 2, birth: 3 };
+    let file = FileId { device: 1, inode: 2, birth: 3, handle: None };
     let event_at = Timestamp::from_seconds(60);
     let cell = |number| UsageCell {
         key: Fingerprint::from_bytes([7; 16]),

@@ -179,7 +179,7 @@ fn put_generation(
 ) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
     tx.prepare_cached(
-        "REPLACE INTO generation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "REPLACE INTO generation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         stream,
@@ -187,6 +187,7 @@ fn put_generation(
         record.file.device.cast_signed(),
         record.file.inode.cast_signed(),
         record.file.birth,
+        record.file.handle,
         record.path,
         count(record.offset),
         record.anchor.head_len,

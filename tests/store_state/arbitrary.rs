@@ -118,18 +118,23 @@ fn a_delta() -> impl Strategy<Value = UsageDelta> {
         .prop_map(|(root, child, at, lifetime)| Issued { root, child, at, lifetime });
     (
         (a_source(), a_stream(), 1..3_u64, 0..9_u64),
-        (any::<(u64, u64, i64)>(), an_anchor(), any::<bool>(), option::of(an_instant())),
+        (
+            any::<(u64, u64, i64, Option<[u8; 16]>)>(),
+            an_anchor(),
+            any::<bool>(),
+            option::of(an_instant()),
+        ),
         (vec(a_cell(), 0..6), vec(line, 0..4), vec(reject, 0..3), vec(issued, 0..4)),
         open,
     )
         .prop_map(|(place, file, (cells, lines, rejected_keys, issued), (count, at, keys))| {
             let (source, stream, generation, len) = place;
-            let ((device, inode, birth), anchor, inside_overlong, last_event) = file;
+            let ((device, inode, birth, handle), anchor, inside_overlong, last_event) = file;
             UsageDelta {
                 source,
                 stream,
                 generation: GenerationNumber(generation),
-                file: FileId { device, inode, birth },
+                file: FileId { device, inode, birth, handle },
                 anchor,
                 inside_overlong,
                 last_event,

@@ -44,7 +44,8 @@ pub fn address(text: &str) -> Consumer {
     Consumer::Address(ConsumerName::from_bytes(text.as_bytes()))
 }
 
-pub const FILE: FileId = FileId { device: u64::MAX, inode: 1 << 63, birth: -1 };
+pub const FILE: FileId =
+    FileId { device: u64::MAX, inode: 1 << 63, birth: -1, handle: Some([7; 16]) };
 
 /// A delta of `edge` / `/var/log/a.log`, generation 1, without any usage.
 pub fn delta(from: u64, to: u64) -> UsageDelta {

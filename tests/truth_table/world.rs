@@ -396,7 +396,7 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         source: SourceName::new(source),
         stream: StreamName::new(stream),
         generation: GenerationNumber(1),
-        file: FileId { device: 1, inode: 2, birth: 3 },
+        file: FileId { device: 1, inode: 2, birth: 3, handle: None },
         range,
         skipped: 0,
         inside_overlong: false,

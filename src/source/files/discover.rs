@@ -5,10 +5,12 @@
 //! taken for absent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 
 use super::identity::FileFacts;
 use super::names::{Age, FamilyName, Packing};
@@ -18,8 +20,10 @@ use super::names::{Age, FamilyName, Packing};
 pub struct Found {
     /// Its name.
     pub path: PathBuf,
-    /// The file itself, if the name is a symbolic link; else the name.
+    /// The file itself: its path without symbolic links.
     pub target: PathBuf,
+    /// Whether its name is a symbolic link.
+    pub linked: bool,
     /// Age within the family.
     pub age: Age,
     /// Whether it is compressed.
@@ -231,13 +235,14 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings
         }
         let family = findings.families.entry(directory.join(name.live)).or_default();
         match examine(&path, &canonical, root) {
-            Ok(Examined::File(target, facts)) => {
+            Ok(Examined::File { target, linked, facts }) => {
                 let unreadable = access(&target).err().map(|error| reason(&error));
                 if let Some(reason) = &unreadable {
                     findings.unreadable.insert(shown, reason.clone());
                 }
                 let gzip = name.packing == Packing::Gzip;
-                family.files.push(Found { path, target, age: name.age, gzip, facts, unreadable });
+                let age = name.age;
+                family.files.push(Found { path, target, linked, age, gzip, facts, unreadable });
             }
             Ok(Examined::Refused(reason)) => {
                 findings.refused.insert(shown, reason);
@@ -258,32 +263,57 @@ fn entries_of(directory: &Path) -> io::Result<(Vec<std::fs::DirEntry>, PathBuf)>
 }
 
 enum Examined {
-    File(PathBuf, FileFacts),
+    File { target: PathBuf, linked: bool, facts: FileFacts },
     Refused(String),
 }
 
-/// Looks at one path without opening it. `parent` is its directory without symbolic links, as `root` is.
+/// Looks at one path without reading it. `parent` is its directory without symbolic links, as `root` is.
 fn examine(path: &Path, parent: &Path, root: &Path) -> io::Result<Examined> {
     let leaves =
         || Examined::Refused("symbolic link that leaves the pattern's directory".to_owned());
-    let meta = std::fs::symlink_metadata(path)?;
+    let name = path.file_name().unwrap_or_default();
+    let mut target = parent.join(name);
     if !parent.starts_with(root) {
+        // What is not there is absent, wherever that would have been.
+        std::fs::symlink_metadata(path)?;
         return Ok(leaves());
     }
-    let (target, meta) = if meta.is_symlink() {
-        let target = path.canonicalize()?;
+    // What is opened for its path alone blocks nobody, and is what the facts are about.
+    let mut file = open_as_it_is(&target, OFlags::PATH)?;
+    let linked = file.metadata()?.is_symlink();
+    if linked {
+        target = path.canonicalize()?;
         if !target.starts_with(root) {
             return Ok(leaves());
         }
-        let meta = std::fs::symlink_metadata(&target)?;
-        (target, meta)
-    } else {
-        (path.to_owned(), meta)
-    };
+        file = open_as_it_is(&target, OFlags::PATH)?;
+    }
+    let meta = file.metadata()?;
+    if meta.is_symlink() {
+        // It was turned into one just now.
+        return Err(io::ErrorKind::NotFound.into());
+    }
     if meta.is_file() {
-        Ok(Examined::File(target, FileFacts::of(&meta)))
+        Ok(Examined::File { target, linked, facts: FileFacts::of(&file)? })
     } else {
         Ok(Examined::Refused(kind_of(&meta).to_owned()))
+    }
+}
+
+/// Opens `path`, which holds no symbolic link: one that was put into it since leads nowhere.
+///
+/// A kernel or sandbox without `openat2` guards the last part of the path alone.
+pub fn open_as_it_is(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let opened = match openat2(CWD, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => openat(CWD, path, flags, Mode::empty()),
+        opened => opened,
+    };
+    match opened {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::LOOP) => Err(io::ErrorKind::NotFound.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -335,5 +365,22 @@ pub fn reason(error: &io::Error) -> String {
     match text.split_once(" (os error") {
         Some((reason, _)) => reason.to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_put_into_a_path_after_the_look_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::fs::write(root.join("real/access.log"), "line\n").unwrap();
+        std::os::unix::fs::symlink("real", root.join("link")).unwrap();
+        assert!(open_as_it_is(&root.join("real/access.log"), OFlags::RDONLY).is_ok());
+        let error = open_as_it_is(&root.join("link/access.log"), OFlags::RDONLY).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

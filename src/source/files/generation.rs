@@ -3,9 +3,9 @@
 //! Knows nothing of names and families: the name may change while the descriptor stays. It never
 //! waits: a descriptor is opened without blocking, and only on a regular file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 
 use super::compressed::{GzipEnd, GzipReader};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
-use super::discover::Found;
+use super::discover::{Found, open_as_it_is};
 use super::identity::{FileFacts, Window, same_file};
 use super::names::Age;
 use crate::engine::state::GenerationRecord;
@@ -348,19 +348,16 @@ impl Body {
             Self::Plain(plain) => (&plain.file, &mut plain.facts),
             Self::Gzip(gzip) => (&gzip.file, &mut gzip.facts),
         };
-        let now = FileFacts::of(&file.metadata()?);
+        let now = facts.again(file)?;
         Ok(std::mem::replace(facts, now))
     }
 }
 
-/// Opens a log file that was found as `id`, without ever blocking.
+/// Opens the log file at `path`, free of symbolic links, that was found as `id`; never blocks.
 pub fn open_log(path: &Path, id: FileId) -> io::Result<(File, FileFacts)> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let meta = file.metadata()?;
-    let facts = FileFacts::of(&meta);
-    if meta.is_file() && same_file(facts.id, id) {
+    let file = open_as_it_is(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let facts = FileFacts::of(&file)?;
+    if file.metadata()?.is_file() && same_file(facts.id, id) {
         Ok((file, facts))
     } else {
         Err(io::Error::new(io::ErrorKind::NotFound, "replaced while it was opened"))

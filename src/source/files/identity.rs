@@ -1,16 +1,18 @@
 //! Whether a file is still the one that was read: who it is, and what its bytes looked like.
 //!
-//! Inode numbers are reused at once by some file systems, and a file can be truncated and refilled
-//! beyond the old offset. So a [`FileId`] alone proves nothing: the head of the file and the bytes
-//! before the offset must still be the ones that were read.
+//! Inode numbers are reused at once by some file systems: where the kernel has a handle of the file,
+//! the handle says who it is. And a file can be truncated and refilled beyond the old offset. So a
+//! [`FileId`] alone proves nothing: the head of the file and the bytes before the offset must still
+//! be the ones that were read.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest as _, Sha256};
 
+use super::handle::handle_of;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Anchor, FileId};
 
@@ -20,7 +22,7 @@ pub const HEAD_BYTES: usize = 1 << 10;
 /// Bytes before the offset that an anchor covers at most.
 pub const TAIL_BYTES: usize = 4 << 10;
 
-/// What `stat` says of a file.
+/// What `fstat` says of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
     /// Which file it is.
@@ -34,19 +36,30 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
-    /// Reads the facts out of `meta`.
-    pub fn of(meta: &Metadata) -> Self {
+    /// Asks the system about `file`, which may be open for its path alone.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let facts = Self::known_as(file, None)?;
+        Ok(Self { id: FileId { handle: handle_of(file), ..facts.id }, ..facts })
+    }
+
+    /// Asks again about a file that was asked about before: its handle is still the same.
+    pub fn again(&self, file: &File) -> io::Result<Self> {
+        Self::known_as(file, self.id.handle)
+    }
+
+    fn known_as(file: &File, handle: Option<[u8; 16]>) -> io::Result<Self> {
+        let meta = file.metadata()?;
         let birth = meta.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let birth = birth.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
         let at = |seconds: i64, nanos: i64| {
             Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
         };
-        Self {
-            id: FileId { device: meta.dev(), inode: meta.ino(), birth },
+        Ok(Self {
+            id: FileId { device: meta.dev(), inode: meta.ino(), birth, handle },
             size: meta.len(),
             modified_at: at(meta.mtime(), meta.mtime_nsec()),
             changed_at: at(meta.ctime(), meta.ctime_nsec()),
-        }
+        })
     }
 
     /// Tells whether the content may differ from that at the time of `before`.
@@ -56,12 +69,19 @@ impl FileFacts {
     }
 }
 
-/// Tells whether both are the same file, as far as numbers can tell.
+/// Tells whether both are the same file, as far as can be told without reading it.
 ///
 /// The device number is left out: it may change when the machine starts again, and the files of a
 /// family lie on one device.
 pub fn same_file(a: FileId, b: FileId) -> bool {
-    (a.inode, a.birth) == (b.inode, b.birth)
+    let same_handle = a.handle.zip(b.handle).is_none_or(|(a, b)| a == b);
+    same_handle && (a.inode, a.birth) == (b.inode, b.birth)
+}
+
+/// Tells whether `id` says which file it is after the file was closed: an inode number alone does
+/// not.
+pub fn outlives_the_file(id: FileId) -> bool {
+    id.handle.is_some() || id.birth != 0
 }
 
 /// The bytes that the anchor at an offset covers: at most 5 KiB, whatever the offset.

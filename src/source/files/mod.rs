@@ -13,6 +13,7 @@ mod cut;
 mod discover;
 mod follow;
 mod generation;
+mod handle;
 mod identity;
 mod names;
 mod reconcile;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::discover::{Family, Findings, directories, discover};
 use super::follow::Round;
+use super::identity::{outlives_the_file, same_file};
 use super::names::Age;
 use super::stream::Stream;
 use super::{FileSource, Limits, Report};
@@ -17,7 +18,7 @@ use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::time::Timestamp;
-use crate::engine::usage::Issued;
+use crate::engine::usage::{FileId, Issued};
 
 /// A source that is being followed.
 pub struct Follower {
@@ -201,16 +202,17 @@ impl Follower {
 
     /// Gives each file to one stream: to the one that reads it already, else to the first.
     fn share_out(&self, families: &mut BTreeMap<PathBuf, Family>) {
-        let mut owners: HashMap<(u64, i64), &Path> = HashMap::new();
-        for (live, stream) in &self.streams {
+        let mut owners: HashMap<u64, Vec<(FileId, &Path)>> = HashMap::new();
+        let open = self.streams.iter().flat_map(|(live, stream)| {
             let open = stream.generations.iter().filter(|one| one.body.is_some());
-            owners
-                .extend(open.map(|one| ((one.record.file.inode, one.record.file.birth), &**live)));
-            // Without a time of birth an inode number says nothing of a file that is closed.
-            let finished = stream.finished.iter().filter(|record| record.file.birth != 0);
-            for record in finished {
-                owners.entry((record.file.inode, record.file.birth)).or_insert(live);
-            }
+            open.map(move |one| (one.record.file, &**live))
+        });
+        let finished = self.streams.iter().flat_map(|(live, stream)| {
+            stream.finished.iter().map(move |record| (record.file, &**live))
+        });
+        // Who reads a file comes before who has read it.
+        for owned in open.chain(finished.filter(|(id, _)| outlives_the_file(*id))) {
+            owners.entry(owned.0.inode).or_default().push(owned);
         }
         let mut moved: Vec<(PathBuf, super::discover::Found)> = Vec::new();
         let mut seen: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
@@ -220,8 +222,11 @@ impl Follower {
                 let files = std::mem::take(&mut family.files);
                 for mut file in files {
                     let id = file.facts.id;
-                    let owner = owners.get(&(id.inode, id.birth)).copied();
-                    if (file.path != file.target) != links {
+                    let owner = owners
+                        .get(&id.inode)
+                        .and_then(|owners| owners.iter().find(|(owned, _)| same_file(*owned, id)))
+                        .map(|(_, owner)| *owner);
+                    if file.linked != links {
                         family.files.push(file);
                     } else if let Some(owner) = owner.filter(|owner| *owner != live) {
                         family.live_elsewhere |= file.age == Age::Live;

@@ -87,6 +87,7 @@ CREATE TABLE generation (
     device          INTEGER NOT NULL,
     inode           INTEGER NOT NULL,
     birth           INTEGER NOT NULL,
+    handle          BLOB    CHECK (length(handle) = 16),
     path            TEXT    NOT NULL,
     offset          INTEGER NOT NULL CHECK (offset >= 0),
     head_len        INTEGER NOT NULL,
