@@ -12,7 +12,7 @@
 mod core;
 mod reader;
 mod requests;
-mod wiring;
+pub mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

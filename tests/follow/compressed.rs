@@ -1,5 +1,7 @@
 //! Compressed siblings: read once, wherever logrotate was when we looked.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::time::Duration;
 
 use keydrain::engine::coverage::GapReason;
@@ -152,4 +154,20 @@ fn other_compressions_are_refused_by_name() {
     let reason = "zst compression is not supported by this version".to_owned();
     assert_eq!(world.status().refused, [(path, reason)]);
     world.assert_ledger();
+}
+
+#[test]
+fn row_12_what_is_written_to_a_file_that_is_packed_already_is_counted_and_the_rest_not_again() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    let mut writer = OpenOptions::new().append(true).open(world.path("access.log")).unwrap();
+    world.rotate("access.log", 9);
+    world.gzip("access.log.1");
+    let late = world.lines(2);
+    writer.write_all(late.as_bytes()).unwrap();
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
 }

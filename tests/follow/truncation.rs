@@ -201,3 +201,51 @@ fn a_generation_of_which_only_a_plain_copy_is_left_leaves_a_gap() {
     world.assert_ledger_without(&[lost]);
     world.assert_gaps(&[GapReason::Truncated]);
 }
+
+#[test]
+fn row_05_an_empty_log_that_is_written_and_emptied_between_two_looks_leaves_a_gap() {
+    let mut world = World::new(&["access.log"]);
+    world.write("access.log", 1);
+    world.drain();
+    truncate(&world, 0);
+    world.drain();
+    world.assert_gaps(&[GapReason::Truncated]);
+    let lost = world.written;
+    world.write("access.log", 1);
+    truncate(&world, 0);
+    world.drain();
+    world.assert_ledger_without(&[lost]);
+    world.assert_gaps(&[GapReason::Truncated; 2]);
+}
+
+#[test]
+fn row_06_half_a_line_that_is_replaced_by_more_than_it_was_leaves_a_gap() {
+    let mut world = World::new(&["access.log"]);
+    let lost = world.written;
+    let line = world.line();
+    append(&world.path("access.log"), &line.as_bytes()[..40]);
+    world.drain();
+    truncate(&world, 0);
+    world.write("access.log", 2);
+    world.drain();
+    world.assert_ledger_without(&[lost]);
+    world.assert_gaps(&[GapReason::Truncated]);
+}
+
+#[test]
+fn row_03_a_copy_of_an_empty_log_hides_no_line_that_was_cut_off() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 1);
+    world.drain();
+    world.rotate("access.log", 9);
+    world.drain();
+    world.make_room("access.log", 9);
+    std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+    let lost = world.written;
+    world.write("access.log", 1);
+    truncate(&world, 0);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger_without(&[lost]);
+    world.assert_gaps(&[GapReason::Truncated]);
+}

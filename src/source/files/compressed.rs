@@ -39,6 +39,12 @@ impl GzipReader {
         Self { decoder: MultiGzDecoder::new(BufReader::new(file)), position: 0, end: None }
     }
 
+    /// Starts at the first byte of `file`, wherever it was read to.
+    pub fn rewound(mut file: &File) -> io::Result<Self> {
+        file.rewind()?;
+        Ok(Self::new(file.try_clone()?))
+    }
+
     /// Returns how many decompressed bytes were taken out.
     pub fn position(&self) -> u64 {
         self.position
@@ -64,6 +70,13 @@ impl GzipReader {
         }
         bytes.truncate(filled);
         self.position += (filled - start) as u64;
+    }
+
+    /// Takes out everything that is left, at most about `bound` bytes; returns where it ends.
+    pub fn whole(&mut self, bound: u64) -> Window {
+        let mut window = Window::default();
+        self.skip(bound, usize::MAX, &mut window);
+        window
     }
 
     /// Takes out about `budget` bytes on the way to `offset`, passing them to `window`.

@@ -5,15 +5,14 @@
 //! taken for absent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, openat, openat2};
-use rustix::io::Errno;
+use rustix::fs::{Access, AtFlags, CWD, OFlags};
 
 use super::identity::FileFacts;
 use super::names::{Age, FamilyName, Packing};
+use super::open::open_as_it_is;
 
 /// One file of a family.
 #[derive(Clone, Debug)]
@@ -300,23 +299,6 @@ fn examine(path: &Path, parent: &Path, root: &Path) -> io::Result<Examined> {
     }
 }
 
-/// Opens `path`, which holds no symbolic link: one that was put into it since leads nowhere.
-///
-/// A kernel or sandbox without `openat2` guards the last part of the path alone.
-pub fn open_as_it_is(path: &Path, flags: OFlags) -> io::Result<File> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let opened = match openat2(CWD, path, flags, Mode::empty(), resolve) {
-        Err(Errno::NOSYS | Errno::PERM) => openat(CWD, path, flags, Mode::empty()),
-        opened => opened,
-    };
-    match opened {
-        Ok(file) => Ok(file.into()),
-        Err(Errno::LOOP) => Err(io::ErrorKind::NotFound.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Asks whether this process may read `path`: an open descriptor outlives the permission.
 fn access(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?)
@@ -365,22 +347,5 @@ pub fn reason(error: &io::Error) -> String {
     match text.split_once(" (os error") {
         Some((reason, _)) => reason.to_owned(),
         None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_that_is_put_into_a_path_after_the_look_leads_nowhere() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
-        std::fs::create_dir(root.join("real")).unwrap();
-        std::fs::write(root.join("real/access.log"), "line\n").unwrap();
-        std::os::unix::fs::symlink("real", root.join("link")).unwrap();
-        assert!(open_as_it_is(&root.join("real/access.log"), OFlags::RDONLY).is_ok());
-        let error = open_as_it_is(&root.join("link/access.log"), OFlags::RDONLY).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -185,6 +185,9 @@ fn consume(
     bytes: &[u8],
     after: After,
 ) -> usize {
+    if generation.has_lost_rest() {
+        round.gap(cursor, GapReason::Truncated);
+    }
     let mut used = 0;
     let framing = round.matcher.framing();
     let boundary = |text: &[u8]| records::boundary(framing, text);

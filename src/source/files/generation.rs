@@ -5,21 +5,18 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use memchr::memchr;
-use rustix::fs::OFlags;
-
 use super::compressed::{GzipEnd, GzipReader};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
-use super::discover::{Found, open_as_it_is};
-use super::identity::{FileFacts, Window, same_file};
+use super::discover::Found;
+use super::identity::{FileFacts, HEAD_BYTES, Window, read_at};
 use super::names::Age;
+use super::open::open_log;
 use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::FileId;
+use memchr::memchr;
 
 /// Bytes read at a time, where no record is longer.
 pub const READ_BYTES: usize = 1 << 20;
@@ -79,6 +76,10 @@ pub struct PlainBody {
     pub facts: FileFacts,
     /// End of the bytes that were looked at: beyond the offset if a record is not complete.
     pub seen_to: u64,
+    /// The first of the bytes that were looked at beyond the offset, at most [`HEAD_BYTES`].
+    pub rest: Vec<u8>,
+    /// Whether those bytes are others now, and nobody was told.
+    rest_lost: bool,
 }
 
 /// An open compressed file.
@@ -177,7 +178,13 @@ impl Generation {
         }
         let window = Window::of_file(&file, self.record.offset)?;
         let seen_to = self.record.offset;
-        self.body = Some(Body::Plain(PlainBody { file, facts, seen_to }));
+        self.body = Some(Body::Plain(PlainBody {
+            file,
+            facts,
+            seen_to,
+            rest: Vec::new(),
+            rest_lost: false,
+        }));
         match window {
             Some(window) if self.record.offset == 0 || window.anchor() == self.record.anchor => {
                 self.window = window;
@@ -185,6 +192,11 @@ impl Generation {
             }
             _ => Ok(Opened::Changed),
         }
+    }
+
+    /// Tells whether its bytes were looked for and are in no file that is known.
+    pub fn is_lost(&self) -> bool {
+        self.age.is_none() && self.body.is_none()
     }
 
     /// Forgets what was wrong with an open file that answers again.
@@ -203,8 +215,20 @@ impl Generation {
         }
     }
 
+    /// Tells once whether bytes that were looked at beyond the offset are others now.
+    pub fn has_lost_rest(&mut self) -> bool {
+        match &mut self.body {
+            Some(Body::Plain(plain)) => std::mem::take(&mut plain.rest_lost),
+            _ => false,
+        }
+    }
+
     /// Notes what is left after a turn of reading: `rest`, after `used` bytes were accounted for.
     pub fn hold(&mut self, rest: &[u8], used: usize, now: Timestamp) {
+        if let Some(Body::Plain(plain)) = &mut self.body {
+            plain.rest.clear();
+            plain.rest.extend_from_slice(&rest[..rest.len().min(HEAD_BYTES)]);
+        }
         let holds = memchr(b'\n', rest).is_some();
         if !holds || used > 0 || self.held_since.is_none() {
             self.held_since = holds.then_some(now);
@@ -280,6 +304,9 @@ impl Generation {
                 if offset > 0 && !self.window.stands_in(&plain.file)? {
                     return Ok(ReadOutcome::Changed);
                 }
+                // NUL bytes may turn into text: some network file systems do that.
+                let settles = plain.rest.first() == Some(&0);
+                plain.rest_lost |= !settles && !buffer.starts_with(&plain.rest);
                 plain.seen_to = seen;
                 if !whole {
                     // The size may be stale in either direction: what was read is the truth.
@@ -353,34 +380,7 @@ impl Body {
     }
 }
 
-/// Opens the log file at `path`, free of symbolic links, that was found as `id`; never blocks.
-pub fn open_log(path: &Path, id: FileId) -> io::Result<(File, FileFacts)> {
-    let file = open_as_it_is(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let facts = FileFacts::of(&file)?;
-    if file.metadata()?.is_file() && same_file(facts.id, id) {
-        Ok((file, facts))
-    } else {
-        Err(io::Error::new(io::ErrorKind::NotFound, "replaced while it was opened"))
-    }
-}
-
 /// Returns how much to read when `wanted` bytes hold no whole record.
 pub fn longer(wanted: usize) -> Option<usize> {
     [OVERLONG_BYTES, PENDING_BYTES].into_iter().find(|longer| wanted < *longer)
-}
-
-/// Reads up to `wanted` bytes; `false` if the file ends before.
-fn read_at(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<bool> {
-    buffer.resize(wanted, 0);
-    let mut filled = 0;
-    while filled < wanted {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(filled == wanted)
 }

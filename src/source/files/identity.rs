@@ -171,6 +171,22 @@ fn read_exactly(file: &File, bytes: &mut [u8], at: u64) -> io::Result<bool> {
     }
 }
 
+/// Reads up to `wanted` bytes; `false` if the file ends before.
+pub fn read_at(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<bool> {
+    buffer.resize(wanted, 0);
+    let mut filled = 0;
+    while filled < wanted {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(filled == wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,9 @@ mod generation;
 mod handle;
 mod identity;
 mod names;
+mod open;
 mod reconcile;
+mod role;
 mod source;
 mod stream;
 

@@ -5,53 +5,17 @@
 //! looked), and a copy of the live file (`copytruncate`) is never read a second time. Only what is
 //! neither is new. A generation whose bytes are nowhere is a gap.
 
-use std::fs::File;
-
-use super::compressed::{GzipMatch, begins_like, find_prefix};
+use super::compressed::{GzipReader, begins_like};
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
-use super::generation::{Generation, open_log};
+use super::generation::Generation;
 use super::identity::{Window, same_file};
 use super::names::Age;
+use super::open::open_log;
+use super::role::{Home, Role};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
-use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::Anchor;
-
-/// Where a generation is kept whose bytes are no longer in the file it had.
-#[derive(Clone, Copy, Debug)]
-enum Home {
-    /// Among the generations that are read.
-    Open(usize),
-    /// Among the finished ones.
-    Finished(usize),
-}
-
-/// The bytes that were read of a generation whose file is gone or has other content.
-struct Prefix {
-    home: Home,
-    offset: u64,
-    anchor: Anchor,
-    /// Whether the file was truncated: a gap is recorded already.
-    truncated: bool,
-}
-
-/// What a file is to the stream.
-enum Role {
-    /// The new file of a generation.
-    Continues {
-        home: Home,
-        /// Whether there are bytes after the ones that were read, or may be.
-        more: bool,
-    },
-    /// A copy of bytes that are, or were, read from the live file.
-    Copy,
-    /// Not seen before.
-    New,
-    /// Cannot be told yet.
-    Unclear,
-}
 
 impl Stream {
     /// Finds the generations in `family`, as the directory shows it now.
@@ -122,10 +86,17 @@ impl Stream {
         let known = (0..self.finished.len())
             .filter(|&index| same_file(self.finished[index].file, file.facts.id))
             .max_by_key(|&index| self.finished[index].number);
-        if let Some(index) = known
-            && self.review(index, file, family, round)?
-        {
-            return Ok(());
+        if let Some(index) = known {
+            // A copy that was passed over while its original was open may be all that is left of it.
+            if self.generations.iter().any(Generation::is_lost)
+                && let Role::Continues { home: home @ Home::Open(_), more } =
+                    self.role(file, Some(index), family, round)?
+            {
+                return self.go_on(home, file, more, round);
+            }
+            if self.review(index, file, family, round)? {
+                return Ok(());
+            }
         }
         if file.age == Age::Live {
             self.begin(file, round);
@@ -138,7 +109,7 @@ impl Stream {
         match self.role(file, None, family, round)? {
             Role::New => self.begin(file, round),
             Role::Copy => self.add_copy(file, round)?,
-            Role::Continues { home, more } => self.go_on(home, file, more, round),
+            Role::Continues { home, more } => self.go_on(home, file, more, round)?,
             Role::Unclear => self.unclear = true,
         }
         Ok(())
@@ -223,8 +194,18 @@ impl Stream {
     }
 
     /// Gives a generation the file that its bytes are in now.
-    fn go_on(&mut self, home: Home, file: &Found, more: bool, round: &mut Round<'_>) {
+    fn go_on(
+        &mut self,
+        home: Home,
+        file: &Found,
+        more: bool,
+        round: &mut Round<'_>,
+    ) -> std::io::Result<()> {
         match home {
+            // What is open is read to its end there: a writer may have gone on after the packing.
+            Home::Open(index) if file.gzip && self.generations[index].body.is_some() => {
+                self.add_copy(file, round)?;
+            }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
                 // nobody knows what was written between copy and truncation.
@@ -251,76 +232,26 @@ impl Stream {
                 self.settled.insert(record.number, file.facts);
             }
         }
+        Ok(())
     }
 
-    /// Remembers a copy of the live file, so that it is never read.
+    /// Remembers a copy of bytes that are read elsewhere, so that it is never read.
     fn add_copy(&mut self, file: &Found, round: &mut Round<'_>) -> std::io::Result<()> {
         let mut record = self.new_record(round, file.facts.id, file.path.display().to_string());
         record.finished = true;
-        if !file.gzip {
-            let (log, facts) = open_log(&file.target, file.facts.id)?;
-            if let Some(window) = Window::of_file(&log, facts.size)? {
-                (record.offset, record.anchor) = (window.offset(), window.anchor());
-            }
+        let (log, facts) = open_log(&file.target, file.facts.id)?;
+        let content = if file.gzip {
+            Some(GzipReader::new(log).whole(round.limits.max_decompressed))
+        } else {
+            Window::of_file(&log, facts.size)?
+        };
+        if let Some(content) = content {
+            (record.offset, record.anchor) = (content.offset(), content.anchor());
         }
         round.record(&record);
         self.settled.insert(record.number, file.facts);
         self.finished.push(record);
         Ok(())
-    }
-
-    /// Compares the content of `file` with what was read. `skip`: the finished generation that it
-    /// is, if it is one.
-    fn role(
-        &self,
-        file: &Found,
-        skip: Option<usize>,
-        family: &Family,
-        round: &Round<'_>,
-    ) -> std::io::Result<Role> {
-        // A file that is gone but still open may be the one that was compressed or copied here.
-        let undrained = |generation: &Generation| {
-            generation.age.is_none() && generation.body.is_some() && !generation.reached_end
-        };
-        if self.generations.iter().any(undrained) {
-            return Ok(Role::Unclear);
-        }
-        let prefixes = self.prefixes(skip, family);
-        let (log, facts) = open_log(&file.target, file.facts.id)?;
-        if file.gzip {
-            let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
-            gzip_role(log, &prefixes, recent.contains(&facts.modified_at))
-        } else {
-            plain_role(&log, facts.size, &prefixes, family)
-        }
-    }
-
-    /// Lists the generations whose bytes are no longer in the file they had.
-    fn prefixes(&self, skip: Option<usize>, family: &Family) -> Vec<Prefix> {
-        let open = self.generations.iter().enumerate().filter(|(_, open)| open.age.is_none());
-        let open = open.map(|(index, open)| (Home::Open(index), &open.record, false));
-        let finished = self.finished.iter().enumerate().filter(|(index, _)| Some(*index) != skip);
-        let finished = finished.filter_map(|(index, record)| {
-            let truncated = self.is_superseded(record);
-            let exists = family.files.iter().any(|file| same_file(file.facts.id, record.file));
-            (truncated || !exists).then_some((Home::Finished(index), record, truncated))
-        });
-        open.chain(finished)
-            .filter(|(_, record, _)| record.offset > 0)
-            .map(|(home, record, truncated)| Prefix {
-                home,
-                offset: record.offset,
-                anchor: record.anchor,
-                truncated,
-            })
-            .collect()
-    }
-
-    /// Tells whether a later generation has the file of `record`.
-    fn is_superseded(&self, record: &GenerationRecord) -> bool {
-        let open = self.generations.iter().map(|generation| &generation.record);
-        open.chain(&self.finished)
-            .any(|other| other.number > record.number && same_file(other.file, record.file))
     }
 
     /// Gives up the generations whose bytes are nowhere, at the second look that misses them: a
@@ -351,50 +282,4 @@ fn move_to(generation: &mut Generation, file: &Found, round: &mut Round<'_>) {
         generation.record.path = path;
         round.record(&generation.record);
     }
-}
-
-fn plain_role(
-    log: &File,
-    size: u64,
-    prefixes: &[Prefix],
-    family: &Family,
-) -> std::io::Result<Role> {
-    let mut best: Option<&Prefix> = None;
-    for prefix in prefixes.iter().filter(|prefix| prefix.offset <= size) {
-        let window = Window::of_file(log, prefix.offset)?;
-        if window.is_some_and(|window| window.anchor() == prefix.anchor)
-            && best.is_none_or(|best| best.offset < prefix.offset)
-        {
-            best = Some(prefix);
-        }
-    }
-    if let Some(prefix) = best {
-        return Ok(Role::Continues { home: prefix.home, more: size > prefix.offset });
-    }
-    let Some(content) = Window::of_file(log, size)? else { return Ok(Role::Unclear) };
-    if let Some(live) = family.files.last().filter(|file| file.age == Age::Live)
-        && live.facts.size >= size
-        && live.unreadable.is_none()
-        && content.stands_in(&open_log(&live.target, live.facts.id)?.0)?
-    {
-        return Ok(Role::Copy);
-    }
-    // The live file was truncated since: what was lost with it is a gap, whatever this is.
-    let cut = prefixes.iter().any(|prefix| {
-        prefix.truncated && prefix.offset > size && content.has_head_of(&prefix.anchor)
-    });
-    Ok(if cut { Role::Copy } else { Role::New })
-}
-
-fn gzip_role(log: File, prefixes: &[Prefix], young: bool) -> std::io::Result<Role> {
-    let sought: Vec<_> = prefixes.iter().map(|prefix| (prefix.offset, prefix.anchor)).collect();
-    Ok(match find_prefix(log, &sought)? {
-        GzipMatch::Prefix { index, more } => Role::Continues { home: prefixes[index].home, more },
-        GzipMatch::Shorter(index) if prefixes[index].truncated => Role::Copy,
-        GzipMatch::Broken(_) if young => Role::Unclear,
-        GzipMatch::Broken(Some(index)) => {
-            Role::Continues { home: prefixes[index].home, more: true }
-        }
-        GzipMatch::Shorter(_) | GzipMatch::Broken(None) | GzipMatch::None => Role::New,
-    })
 }

@@ -164,7 +164,10 @@ impl Stream {
         old.held_since = None;
         old.reached_end = false;
         match &mut old.body {
-            Some(Body::Plain(plain)) => plain.seen_to = 0,
+            Some(Body::Plain(plain)) => {
+                plain.seen_to = 0;
+                plain.rest.clear();
+            }
             Some(Body::Gzip(gzip)) => {
                 if let Err(error) = gzip.retry(0) {
                     old.trouble = Some(super::discover::reason(&error));
@@ -376,8 +379,11 @@ fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
     if facts.size < offset || offset > 0 && !generation.window.stands_in(&plain.file)? {
         return Ok(Seen::Replaced);
     }
-    if facts.size < before.size {
+    // An empty file whose time of change moves was cut, and perhaps written to before.
+    let cut_empty = facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
+    if facts.size < before.size || cut_empty {
         plain.seen_to = offset;
+        plain.rest.clear();
         generation.held_since = None;
         return Ok(Seen::CutInRest);
     }
