@@ -127,6 +127,14 @@ fn a_run_in_the_hour_that_comes_twice_counts_at_both() {
 }
 
 #[test]
+fn west_of_utc_no_run_of_the_next_hours_is_passed_over() {
+    let daily = Schedule::parse("0 3 * * *", Some("America/New_York")).expect("a schedule");
+    let next = |after: &str| daily.next_after(at(after)).map(|at| at.to_string());
+    assert_eq!(next("2026-01-10T07:59:59Z").as_deref(), Some("2026-01-10T08:00:00Z"));
+    assert_eq!(next("2026-01-10T08:00:00Z").as_deref(), Some("2026-01-11T08:00:00Z"));
+}
+
+#[test]
 fn zones_that_change_by_half_an_hour_or_skip_a_day_are_walked_through() {
     let howe = Schedule::parse("0 3 * * *", Some("Australia/Lord_Howe")).unwrap();
     assert_eq!(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
+use keydrain::engine::coverage::GapReason;
 
 use crate::story::{Story, at, blocker, check, minutes, moved_over, says, standing, stands_until};
-use crate::world::{ACCESS_LOG, EDGE, NEW, NO_KEY, OLD};
+use crate::world::{ACCESS_LOG, EDGE, Line, NEW, NO_KEY, OLD, World};
 
 #[test]
 fn a_gap_in_the_window_is_unknown_until_the_window_begins_after_it() {
@@ -171,4 +172,49 @@ fn observation_begins_no_later_than_its_first_line_is_read() {
     let answer = story.busy("10:30:00");
     assert_eq!(answer.observing_since, Some(at("08:59:00")));
     check(&answer, Ready, []);
+}
+
+fn a_line(event_at: &str) -> Line {
+    Line {
+        event_at: at(event_at),
+        key: NEW.to_owned(),
+        consumer: "checkout".to_owned(),
+        status: 200,
+        garbled: false,
+    }
+}
+
+#[test]
+fn a_hole_in_the_sequence_tells_how_many_bytes_are_unknown() {
+    let mut world = moved_over().uses(NEW, "checkout", ["10:20:00"]).world(at("10:25:00"));
+    world.skip_bytes((EDGE, ACCESS_LOG), 4711);
+    let line = a_line("10:26:00");
+    world.read((EDGE, ACCESS_LOG), &[line], at("10:26:00"), at("10:26:00"));
+    let answer = world.answer(at("10:26:01"));
+    let gap = &answer.sources[0].gaps[0];
+    assert_eq!((gap.reason, gap.bytes), (GapReason::SequenceHole, Some(4711)));
+    let snapshot = world.drain.snapshot("test", 0, at("10:26:01"));
+    assert_eq!(snapshot.sources[0].bytes_unknown, 4711);
+}
+
+#[test]
+fn a_gap_is_listed_as_long_as_it_ends_within_the_window() {
+    let story = moved_over().lost("10:20:30").uses(NEW, "checkout", ["10:20:31"]);
+    // The window of 15 min 5 s ends 30 s ago.
+    let listed = |now: &str| story.busy(now).sources[0].gaps.len();
+    assert_eq!((listed("10:36:04.999999999"), listed("10:36:05")), (1, 0));
+}
+
+#[test]
+fn what_was_read_is_what_was_told_less_what_was_skipped() {
+    let mut world = moved_over().world(at("10:25:00"));
+    let read = |world: &World| {
+        let snapshot = world.drain.snapshot("test", 0, at("10:26:00"));
+        (snapshot.sources[0].bytes_read, snapshot.sources[0].bytes_skipped)
+    };
+    let before = read(&world);
+    let line = a_line("10:26:00");
+    let length = line.text().len() as u64;
+    world.read((EDGE, ACCESS_LOG), &[line], at("10:26:00"), at("10:26:00"));
+    assert_eq!(read(&world), (before.0 + length, before.1));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
-use keydrain::engine::credential::CredentialName;
+use keydrain::engine::credential::{CredentialName, SourceName};
 use keydrain::engine::drain::Opening;
 use keydrain::engine::rotation::{Attestation, JournalEvent, RosterEntry};
 
@@ -11,7 +11,7 @@ use crate::log::key_ref;
 use crate::story::{
     INSTANT, Story, at, check, minutes, moved_over, on_roster, says, standing, stands_until,
 };
-use crate::world::{CREDENTIAL, NEW, OLD};
+use crate::world::{CREDENTIAL, EDGE, NEW, OLD, World};
 
 #[test]
 fn both_keys_stay_valid_for_the_minimum_overlap_after_dual_accept() {
@@ -330,4 +330,71 @@ fn who_went_back_with_a_rotation_that_was_rolled_back_has_not_regressed_in_the_n
     assert!(!standing(&story.busy("10:41:00")).contains(&("consumer_regressed", "checkout")));
     let first = moved_over().uses(OLD, "checkout", ["10:40:00"]);
     assert!(standing(&first.busy("10:41:00")).contains(&("consumer_regressed", "checkout")));
+}
+
+/// Records an event, by default now; returns why it is refused, if it is.
+fn refusal(world: &mut World, event: JournalEvent, told_at: Option<&str>) -> Option<String> {
+    let (id, now) = (world.rotation(), at("10:30:00"));
+    let told = world.drain.record(&id, event, told_at.map(at), "ops".into(), None, now);
+    told.err().map(|refused| refused.to_string())
+}
+
+#[test]
+fn what_ends_nothing_is_refused_and_what_was_begun_can_be_ended_once() {
+    let job = || "checkout".into();
+    let pairs = [
+        (JournalEvent::Hold, JournalEvent::Release, "no hold stands"),
+        (JournalEvent::IncidentOpened, JournalEvent::IncidentClosed, "no incident is open"),
+        (JournalEvent::JobStarted(job()), JournalEvent::JobFinished(job()), "no job"),
+    ];
+    let mut world = moved_over().world(at("10:30:00"));
+    for (begin, end, why) in pairs {
+        let refused = refusal(&mut world, end.clone(), None).expect("nothing was begun");
+        assert!(refused.contains(why), "{refused}");
+        assert_eq!(refusal(&mut world, begin, None), None);
+        assert_eq!(refusal(&mut world, end.clone(), None), None);
+        assert!(refusal(&mut world, end, None).is_some(), "it was ended already");
+    }
+}
+
+#[test]
+fn only_a_source_of_the_rotation_can_be_retired_from_it() {
+    let mut world = moved_over().world(at("10:30:00"));
+    let retire = |name: &str| JournalEvent::SourceRetired(SourceName::new(name), None);
+    let refused = refusal(&mut world, retire("elsewhere"), None).expect("it is none of them");
+    assert!(refused.contains("elsewhere"), "{refused}");
+    assert_eq!(refusal(&mut world, retire(EDGE), None), None);
+}
+
+#[test]
+fn an_event_may_lie_a_minute_ahead_of_our_clock_and_no_more() {
+    let mut world = moved_over().world(at("10:30:00"));
+    assert_eq!(refusal(&mut world, JournalEvent::Hold, Some("10:31:00")), None);
+    let refused = refusal(&mut world, JournalEvent::Release, Some("10:31:00.000000001"));
+    assert!(refused.expect("it is in the future").contains("future"));
+}
+
+#[test]
+fn a_revocation_at_the_very_start_of_the_rotation_is_recorded() {
+    let mut world = moved_over().world(at("10:30:00"));
+    let refused = refusal(&mut world, JournalEvent::Revoked, Some("08:59:59.999999999"));
+    assert!(refused.is_some_and(|why| why.contains("before the rotation began")));
+    assert_eq!(refusal(&mut world, JournalEvent::Revoked, Some("09:00:00")), None);
+}
+
+#[test]
+fn after_a_revocation_its_proof_and_remarks_are_recorded_and_nothing_else() {
+    let mut world = moved_over().told("10:20:00", JournalEvent::Revoked).world(at("10:30:00"));
+    for event in [
+        JournalEvent::Attested(Attestation::PostRevoke),
+        JournalEvent::IncidentOpened,
+        JournalEvent::IncidentClosed,
+        JournalEvent::ManualIntervention,
+    ] {
+        assert_eq!(refusal(&mut world, event.clone(), None), None, "{event:?}");
+    }
+    for event in [JournalEvent::Hold, JournalEvent::Propagated, JournalEvent::Revoked] {
+        let refused = refusal(&mut world, event.clone(), None);
+        assert!(refused.is_some_and(|why| why.contains("revoked")), "{event:?}");
+    }
 }

@@ -250,6 +250,12 @@ fn declared_idleness_lets_a_confirmed_end_of_file_speak_and_is_called_assumed() 
 }
 
 #[test]
+fn a_watermark_that_rests_on_lines_is_called_proved() {
+    let answer = moved_over().busy("10:30:00");
+    assert_eq!((answer.watermark, answer.sources[0].basis), (Some(at("10:29:30")), Basis::Proved));
+}
+
+#[test]
 fn declared_idleness_without_a_confirmed_end_of_file_is_silence() {
     let story = moved_over().declared(|declared| declared.sources[0].policy.silence_is_idle = true);
     check(&story.answer_at(at("11:05:00").plus(INSTANT)), Unknown, [("source_silent", ACCESS_LOG)]);
