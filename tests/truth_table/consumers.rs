@@ -211,6 +211,17 @@ fn the_new_key_in_the_very_second_of_the_last_old_one_makes_a_consumer_one_of_bo
 }
 
 #[test]
+fn a_consumer_that_comes_over_in_the_very_second_of_its_next_use_had_not_moved_before() {
+    let both_at = |new: &str| {
+        let story = moved_over().uses(OLD, "late", ["09:00:01", "09:00:02", "10:20:00"]);
+        story.uses(NEW, "late", [new]).busy("10:30:00")
+    };
+    let regressed = ("consumer_regressed", "late");
+    assert!(standing(&both_at("10:19:59")).contains(&regressed));
+    assert!(!standing(&both_at("10:20:00")).contains(&regressed));
+}
+
+#[test]
 fn one_of_both_keys_has_regressed_only_if_it_was_away_for_longer_than_it_takes_to_move() {
     let back = |when| {
         let story = Story::new().heartbeats("09:00:00", "11:30:00");

@@ -148,7 +148,9 @@ fn a_mask_in_the_place_of_a_key_hides_whose_it_was_until_the_window_begins_after
     says(&answer, "source_masked", ACCESS_LOG, &["shows a mask", "log the key or its name"]);
     assert_eq!(answer.sources[0].state, SourceState::Masked);
     stands_until(&story, "source_masked", ACCESS_LOG, "10:35:35");
-    check(&story.busy("10:35:35"), Ready, []);
+    let clear = story.busy("10:35:35");
+    check(&clear, Ready, []);
+    assert_eq!(clear.sources[0].state, SourceState::Live);
     check(&story.restarted("10:25:00").busy("10:30:00"), Unknown, [("source_masked", ACCESS_LOG)]);
 }
 

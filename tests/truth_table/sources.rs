@@ -5,8 +5,10 @@ use keydrain::engine::coverage::{Basis, SourceState};
 use keydrain::engine::credential::{SourceName, StreamName};
 use keydrain::engine::rotation::JournalEvent;
 
-use crate::story::{INSTANT, Story, at, blocker, check, minutes, moved_over, says, standing};
-use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, a_source, live};
+use crate::story::{
+    INSTANT, Story, at, blocker, check, minutes, moved_over, plain_policy, says, standing,
+};
+use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, World, a_source, key_ref, live, one_host};
 
 const OTHER_LOG: &str = "/var/log/nginx/other.log";
 
@@ -52,6 +54,15 @@ fn a_source_of_which_no_line_was_read_is_behind_and_not_fine() {
     let said = ["no line was read from /var/log/nginx/other.log of source edge", "source_retired"];
     says(&empty.answer("10:30:00"), "source_behind", EDGE, &said);
     assert!(standing(&answer).contains(&("observation_too_short", "*")));
+}
+
+#[test]
+fn a_source_in_which_no_stream_was_found_yet_is_behind_and_not_live() {
+    let mut world = World::new(one_host(plain_policy()));
+    world.sights.get_mut(EDGE).expect("it is declared").streams.clear();
+    world.start(key_ref(OLD), key_ref(NEW), at("10:00:00"));
+    let answer = world.answer(at("10:00:01"));
+    assert_eq!((answer.verdict, answer.sources[0].state), (Unknown, SourceState::Behind));
 }
 
 #[test]
@@ -329,6 +340,7 @@ fn a_source_that_the_configuration_names_no_longer_is_absent() {
         EDGE,
         &["the configuration names it no longer", "source_retired"],
     );
+    assert_eq!(answer.sources[0].state, SourceState::Absent);
 }
 
 #[test]
