@@ -5,6 +5,7 @@
 
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::GenerationNumber;
 
 /// Why a span of evidence is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,8 @@ pub struct Gap {
     pub span: Span,
     /// Why.
     pub reason: GapReason,
-    /// Bytes that are known to be missing; `None` where nobody can know.
+    /// Bytes that are known to be missing; `None` where nobody can know, and where the ledger of the
+    /// generation tells it: the tail of a file that is gone.
     pub bytes: Option<u64>,
 }
 
@@ -66,6 +68,8 @@ pub struct StreamStatus {
     pub backlog: u64,
     /// Generations of which bytes are still expected, the live one included.
     pub open_generations: u64,
+    /// Where the content of each of them ends, as far as that is known, in decompressed bytes.
+    pub ends: Vec<(GenerationNumber, u64)>,
 }
 
 /// What the reader found of one source at its last look.

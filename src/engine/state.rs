@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::bytes::ByteLedger;
 use crate::engine::checkpoints::CheckpointRecord;
 use crate::engine::coverage::Gap;
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
@@ -96,6 +97,19 @@ pub struct GenerationRecord {
     pub open_rejects: OpenRejects,
     /// Whether nothing more is expected from it.
     pub finished: bool,
+}
+
+/// Where the bytes of one generation went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BytesRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// The generation; 0: all that were forgotten of the stream.
+    pub number: GenerationNumber,
+    /// Its bytes.
+    pub bytes: ByteLedger,
 }
 
 /// A key that a source's matcher looks for.
@@ -251,6 +265,10 @@ pub struct Commit {
     pub streams: Vec<StreamRecord>,
     /// Changed generations.
     pub generations: Vec<GenerationRecord>,
+    /// Where the bytes of changed generations went.
+    pub bytes: Vec<BytesRecord>,
+    /// Finished generations that are taken out: their bytes are in the sum of their stream.
+    pub forgotten: Vec<(SourceName, StreamName, GenerationNumber)>,
     /// Tracked keys of changed sources.
     pub tracked: Vec<TrackedRecord>,
     /// Changed sightings of probes.
@@ -289,6 +307,8 @@ impl Commit {
             && self.sources.is_empty()
             && self.streams.is_empty()
             && self.generations.is_empty()
+            && self.bytes.is_empty()
+            && self.forgotten.is_empty()
             && self.tracked.is_empty()
             && self.probes.is_empty()
             && self.gaps.is_empty()
@@ -312,8 +332,10 @@ pub struct State {
     pub sources: Vec<SourceRecord>,
     /// Streams.
     pub streams: Vec<StreamRecord>,
-    /// Generations, finished ones included.
+    /// Generations, finished ones included, but for those that were forgotten.
     pub generations: Vec<GenerationRecord>,
+    /// Where the bytes of the generations went.
+    pub bytes: Vec<BytesRecord>,
     /// Tracked keys.
     pub tracked: Vec<TrackedRecord>,
     /// Addresses of the pools.

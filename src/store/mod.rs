@@ -13,6 +13,7 @@ pub mod error;
 pub mod secret;
 
 mod blob;
+mod bytes;
 mod column;
 mod history;
 mod issued;

@@ -24,7 +24,7 @@ use crate::store::column::{
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{issued, journal, milestones, rejects, uses};
+use crate::store::{bytes, issued, journal, milestones, rejects, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
@@ -39,6 +39,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         sources: all.rows("SELECT * FROM source_state ORDER BY source", source)?,
         streams: all.streams()?,
         generations: all.generations()?,
+        bytes: all.rows("SELECT * FROM generation_bytes ORDER BY stream, number", bytes::read)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         probes: all.probes()?,
         uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,

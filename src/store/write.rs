@@ -17,7 +17,7 @@ use crate::engine::usage::{LineCount, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
 use crate::store::names::{Names, rotation};
-use crate::store::{issued, journal, milestones, ranges, rejects, uses};
+use crate::store::{bytes, issued, journal, milestones, ranges, rejects, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
 pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
@@ -41,6 +41,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for record in &commit.generations {
         put_generation(tx, names, record)?;
     }
+    bytes::put(tx, names, commit)?;
     for record in &commit.tracked {
         put_tracked(tx, names, record)?;
     }

@@ -101,6 +101,24 @@ CREATE TABLE generation (
     PRIMARY KEY (stream, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Where the bytes of a generation went: known = read + overlong + nul_run + copied + hole + cut + tail
+-- + what is still to be read (src/engine/bytes.rs). Number 0: the sum of those that were forgotten.
+CREATE TABLE generation_bytes (
+    stream      INTEGER NOT NULL REFERENCES stream (id),
+    number      INTEGER NOT NULL CHECK (number >= 0),
+    generations INTEGER NOT NULL CHECK (generations >= 0),
+    known       INTEGER NOT NULL CHECK (known >= 0),
+    read        INTEGER NOT NULL CHECK (read >= 0),
+    overlong    INTEGER NOT NULL CHECK (overlong >= 0),
+    nul_run     INTEGER NOT NULL CHECK (nul_run >= 0),
+    copied      INTEGER NOT NULL CHECK (copied >= 0),
+    hole        INTEGER NOT NULL CHECK (hole >= 0),
+    cut         INTEGER NOT NULL CHECK (cut >= 0),
+    tail        INTEGER NOT NULL CHECK (tail >= 0),
+    first_event INTEGER,
+    PRIMARY KEY (stream, number)
+) STRICT, WITHOUT ROWID;
+
 -- Tracked keys found in rejects of a generation that no understood line follows yet.
 CREATE TABLE open_reject_key (
     stream     INTEGER NOT NULL REFERENCES stream (id),
