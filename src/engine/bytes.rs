@@ -169,7 +169,7 @@ mod tests {
             let mut ledger = ByteLedger::new();
             // Kept apart from the ledger: where the offset is and where the file ends.
             let (mut offset, mut end) = (0_u64, 0_u64);
-            let mut finished = false;
+            let mut finished;
             for step in steps {
                 let known = ledger.known;
                 match step {

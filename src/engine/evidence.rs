@@ -369,6 +369,7 @@ impl Source {
                 watermark: None,
                 last_line_at: None,
                 observed_lateness: Duration::ZERO,
+                violations: 0,
                 keys_seen: Vec::new(),
                 places_seen: BTreeMap::new(),
                 masked_at: None,

@@ -32,7 +32,7 @@ pub struct Generations {
     known: HashMap<Place, Known>,
     forgotten: BTreeMap<StreamName, ByteLedger>,
     /// Those that were forgotten since the last commit.
-    leaving: Vec<Place>,
+    leaving: Vec<GenerationRecord>,
 }
 
 impl Generations {
@@ -135,7 +135,7 @@ impl Generations {
         }
         if let Some(known) = self.known.remove(&place) {
             self.forgotten.entry(place.0.clone()).or_default().merge(&known.bytes);
-            self.leaving.push(place);
+            self.leaving.push(known.record);
         }
     }
 
@@ -180,14 +180,17 @@ impl Generations {
             commit.generations.push(record.clone());
         }
         let leaving = std::mem::take(&mut self.leaving);
-        let streams: HashSet<&StreamName> = leaving.iter().map(|(stream, _)| stream).collect();
+        let streams: HashSet<&StreamName> = leaving.iter().map(|record| &record.stream).collect();
         for stream in streams {
             if let Some(sum) = self.forgotten.get(stream) {
                 commit.bytes.push(bytes_record(stream, FORGOTTEN, sum));
             }
         }
-        commit
-            .forgotten
-            .extend(leaving.into_iter().map(|(stream, number)| (source.clone(), stream, number)));
+        for record in leaving {
+            let place = (source.clone(), record.stream.clone(), record.number);
+            commit.forgotten.push(place);
+            // Bytes that were read since the last commit move its offset before it goes.
+            commit.generations.push(record);
+        }
     }
 }

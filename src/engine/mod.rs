@@ -73,6 +73,8 @@ pub mod plan;
 
 pub mod standing;
 
+pub mod seen;
+
 pub mod readiness;
 
 mod runs;

@@ -64,6 +64,9 @@ pub struct StreamRecord {
     pub last_line_at: Option<Timestamp>,
     /// Largest lateness that a line with a tracked key has shown, within its bound; zero if none was late.
     pub observed_lateness: Duration,
+    /// Presentations of tracked keys that came behind the watermark, or were dated in the future: they
+    /// count from their arrival.
+    pub violations: u64,
     /// Tracked keys that were read from the stream since its observation began.
     pub keys_seen: Vec<Fingerprint>,
     /// Places that ever showed a tracked key, each with whether one did since observation began.

@@ -222,6 +222,7 @@ fn stream(
         watermark: get_instant_or_none(row, "watermark")?,
         last_line_at: get_instant_or_none(row, "last_line_at")?,
         observed_lateness: get_duration(row, "observed_lateness")?,
+        violations: get_count(row, "violations")?,
         keys_seen,
         places_seen,
         masked_at: get_instant_or_none(row, "masked_at")?,

@@ -149,7 +149,7 @@ fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Resu
 
 fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
-    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute(params![
             stream,
             instant(record.observing_since),
@@ -158,6 +158,7 @@ fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Resu
             instant(record.watermark),
             instant(record.last_line_at),
             nanos(record.observed_lateness),
+            count(record.violations),
             instant(record.masked_at),
         ])?;
     tx.prepare_cached("DELETE FROM stream_key WHERE stream = ?1")?.execute([stream])?;

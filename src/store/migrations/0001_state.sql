@@ -62,6 +62,7 @@ CREATE TABLE stream_state (
     watermark         INTEGER,
     last_line_at      INTEGER,
     observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0),
+    violations        INTEGER NOT NULL CHECK (violations >= 0),
     masked_at         INTEGER
 ) STRICT;
 
