@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use super::client::Endpoint;
 use super::{
     Exit, Failure, Output, check, consumers, demo, explain, fingerprint, plan, ready, rotation,
-    run, scan, status,
+    run, scan, state, status,
 };
 use crate::config::Config;
 use crate::publish::Token;
@@ -109,6 +109,11 @@ enum Command {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Copy the state while the daemon runs
+    #[command(
+        after_help = "Example:\n  keydrain state backup /var/backups/keydrain-$(date +%F).db"
+    )]
+    State(state::Args),
     /// Turn a secret on stdin into its fingerprint
     Fingerprint(fingerprint::Args),
 }
@@ -189,6 +194,7 @@ pub fn dispatch(
         Command::Plan { args, asking } => {
             plan::run(args, &flags.endpoint(asking)?, asking.output, out, err)
         }
+        Command::State(args) => state::run(args, flags.config_path(), out),
         Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out, err),
         Command::Ready { args, asking } => {
             ready::run(args, &flags.endpoint(asking)?, asking.output, out, err)

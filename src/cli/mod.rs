@@ -28,6 +28,8 @@ pub mod consumers;
 
 pub mod status;
 
+pub mod state;
+
 pub mod check;
 
 pub mod plan;

@@ -70,6 +70,7 @@ fn describe(status: &Value) -> String {
     if status["caught_up"] == false {
         page += "still reading the files that existed at the start\n\n";
     }
+    page += &restored(list("sources"));
     if rotations.is_empty() {
         page += "no rotation is open\n";
     } else {
@@ -79,6 +80,17 @@ fn describe(status: &Value) -> String {
     let header =
         ["SOURCE", "STATE", "BASIS", "LAG", "LINES", "REJECTS", "GAPS", "BACKLOG", "TROUBLE"];
     page + &table(&header, &sources)
+}
+
+/// Says that an older state was put back, if it was: of several times the last one.
+fn restored(sources: &[Value]) -> String {
+    let gaps = sources.iter().flat_map(|source| source["gaps"].as_array().into_iter().flatten());
+    let restored = gaps.filter(|gap| gap["reason"] == "state_restored");
+    let last = restored.max_by_key(|gap| second(&gap["to"]));
+    last.map_or_else(String::new, |gap| {
+        let (from, to) = (second(&gap["from"]), second(&gap["to"]));
+        format!("an older state was put back: nothing is proved from {from} to {to}\n\n")
+    })
 }
 
 fn rotation(rotation: &Value) -> Vec<String> {

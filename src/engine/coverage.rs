@@ -20,12 +20,20 @@ pub enum GapReason {
     Damaged,
     /// The sequence of deltas has a hole.
     SequenceHole,
+    /// The state was an older copy: what was recorded after it was made is lost.
+    StateRestored,
 }
 
 impl GapReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Truncated, Self::Vanished, Self::NulRun, Self::Damaged, Self::SequenceHole];
+    pub const ALL: [Self; 6] = [
+        Self::Truncated,
+        Self::Vanished,
+        Self::NulRun,
+        Self::Damaged,
+        Self::SequenceHole,
+        Self::StateRestored,
+    ];
 
     /// Returns the word used in state, JSON and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +43,7 @@ impl GapReason {
             Self::NulRun => "nul_run",
             Self::Damaged => "damaged",
             Self::SequenceHole => "sequence_hole",
+            Self::StateRestored => "state_restored",
         }
     }
 }

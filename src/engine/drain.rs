@@ -60,6 +60,8 @@ pub struct Drain {
     clock_suspects: Vec<Span>,
     clock: Option<(Timestamp, Duration)>,
     last_commit_at: Option<Timestamp>,
+    /// Whether the state was an older copy, until that is recorded.
+    restored: bool,
     journal_sequence: u64,
     sequence: u64,
     commit: Commit,
@@ -82,6 +84,7 @@ impl Drain {
             clock_suspects: state.clock_suspects,
             clock: None,
             last_commit_at: state.last_commit_at,
+            restored: state.restored,
             journal_sequence: state.journal.iter().map(|entry| entry.sequence).max().unwrap_or(0),
             sequence: state.sequence,
             commit: Commit::default(),

@@ -377,4 +377,6 @@ pub struct State {
     pub sequence: u64,
     /// Wall clock of the newest commit.
     pub last_commit_at: Option<Timestamp>,
+    /// Whether it is an older copy that was put back: what was recorded after it is lost.
+    pub restored: bool,
 }

@@ -30,8 +30,13 @@ use crate::store::{bytes, issued, journal, milestones, rejects, uses};
 pub fn state(connection: &Connection) -> Result<State, Fault> {
     // One read transaction, given up when it goes out of scope: nothing was written.
     let tx = connection.unchecked_transaction()?;
-    let names = Directory::read(&tx)?;
-    let all = Reader { connection: &tx, names: &names };
+    state_in(&tx)
+}
+
+/// Reads the whole state in the caller's transaction.
+pub fn state_in(tx: &Connection) -> Result<State, Fault> {
+    let names = Directory::read(tx)?;
+    let all = Reader { connection: tx, names: &names };
     let (sequence, last_commit_at) = tx
         .prepare("SELECT answer_sequence, last_commit_at FROM meta")?
         .query_row([], |row| Ok((get_count(row, "answer_sequence"), moment(row))))?;
@@ -64,6 +69,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         verdicts: all.rows("SELECT * FROM published_verdict ORDER BY rotation", verdict)?,
         sequence: sequence?,
         last_commit_at: last_commit_at?,
+        restored: false,
     })
 }
 

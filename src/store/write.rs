@@ -16,11 +16,19 @@ use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{LineCount, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
+use crate::store::mark::Mark;
 use crate::store::names::{Names, rotation};
-use crate::store::{bytes, issued, journal, milestones, ranges, rejects, uses};
+use crate::store::{bytes, issued, journal, milestones, open, ranges, rejects, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
-pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
+///
+/// Returns how far the database has come with it: beyond `mark`, if there is one.
+pub fn commit(
+    tx: &Connection,
+    names: &mut Names,
+    commit: &Commit,
+    mark: Option<&Mark>,
+) -> Result<Mark, Fault> {
     ranges::check(tx, names, commit)?;
     for delta in &commit.deltas {
         let source = names.source(tx, &delta.source)?;
@@ -65,7 +73,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for verdict in &commit.verdicts {
         put_verdict(tx, verdict)?;
     }
-    put_meta(tx, commit.sequence, commit.now)
+    put_meta(tx, commit.sequence, commit.now, mark)
 }
 
 fn add_cells(
@@ -370,13 +378,20 @@ fn put_verdict(tx: &Connection, it: &PublishedVerdict) -> Result<(), Fault> {
 }
 
 /// An answer's sequence never goes back: an older answer must not be taken for a newer one.
-fn put_meta(tx: &Connection, sequence: u64, now: Option<Timestamp>) -> Result<(), Fault> {
+fn put_meta(
+    tx: &Connection,
+    sequence: u64,
+    now: Option<Timestamp>,
+    mark: Option<&Mark>,
+) -> Result<Mark, Fault> {
+    let passed = mark.map_or(0, |mark| mark.commits);
     tx.prepare_cached(
         "UPDATE meta SET answer_sequence = max(answer_sequence, ?1),
-            last_commit_at = coalesce(?2, last_commit_at)",
+            last_commit_at = coalesce(?2, last_commit_at),
+            commits = max(commits, ?3) + 1, is_copy = 0",
     )?
-    .execute(params![count(sequence), instant(now)])?;
-    Ok(())
+    .execute(params![count(sequence), instant(now), count(passed)])?;
+    Ok(open::progress(tx)?.mark)
 }
 
 fn place(position: usize) -> i64 {

@@ -6,6 +6,7 @@ mod support;
 mod advice;
 mod bad_input;
 mod controls;
+mod copies;
 mod crash;
 mod demo;
 mod flow;

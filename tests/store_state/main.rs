@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod bytes;
+mod copies;
 mod crash;
 mod history;
 mod ledger;

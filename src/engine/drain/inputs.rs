@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::coverage::{Gap, SourceStatus};
+use crate::engine::coverage::{Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, SourceName, StreamName};
 use crate::engine::drain::Drain;
 use crate::engine::evidence::Taken;
@@ -56,6 +56,22 @@ impl Drain {
     pub fn take_gap(&mut self, gap: Gap) {
         self.source_mut(&gap.source.clone()).add_gap(gap.clone());
         self.note_gap(gap);
+    }
+
+    /// Records that the state was an older copy: what was recorded between its last commit and now
+    /// is lost (gaps, violations, journal), so nothing is proved of that time, in any stream.
+    pub(super) fn note_restored(&mut self, now: Timestamp) {
+        let from = self.last_commit_at.unwrap_or(now).min(now);
+        let streams: Vec<_> = self
+            .sources
+            .iter()
+            .flat_map(|(source, known)| known.streams.keys().map(|it| (source.clone(), it.clone())))
+            .collect();
+        for (source, stream) in streams {
+            let span = Span::between(from, now);
+            let reason = GapReason::StateRestored;
+            self.take_gap(Gap { source, stream, span, reason, bytes: None });
+        }
     }
 
     /// Takes what the reader found of a source at a look.

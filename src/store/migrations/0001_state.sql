@@ -4,12 +4,17 @@
 -- nanoseconds, fingerprints are 16 bytes (shown as kd1: and 32 hex digits). Names are stored once
 -- and referred to by number.
 
--- One row. The check value tells when the fingerprint secret is not the one counted with.
+-- One row. The check value tells when the fingerprint secret is not the one counted with. state_number
+-- and commits are compared with the mark beside the database (src/store/mark.rs); is_copy = 1: a backup
+-- of which nothing was started yet.
 CREATE TABLE meta (
     id                INTEGER PRIMARY KEY CHECK (id = 1),
     secret_check      BLOB    NOT NULL CHECK (length(secret_check) = 16),
     answer_sequence   INTEGER NOT NULL DEFAULT 0 CHECK (answer_sequence >= 0),
-    last_commit_at    INTEGER
+    last_commit_at    INTEGER,
+    state_number      INTEGER NOT NULL,
+    commits           INTEGER NOT NULL DEFAULT 0 CHECK (commits >= 0),
+    is_copy           INTEGER NOT NULL DEFAULT 0 CHECK (is_copy IN (0, 1))
 ) STRICT;
 
 -- Names --------------------------------------------------------------------------------------
