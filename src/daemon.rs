@@ -14,6 +14,8 @@ mod reader;
 mod requests;
 mod wiring;
 
+pub use wiring::{Parts, parts};
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 

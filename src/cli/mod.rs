@@ -30,6 +30,8 @@ pub mod status;
 
 pub mod state;
 
+pub mod verify;
+
 pub mod check;
 
 pub mod plan;
@@ -44,7 +46,7 @@ use std::fmt;
 pub enum Exit {
     /// Done; for `ready`: ready.
     Ok = 0,
-    /// Not ready.
+    /// Not ready; for `verify`: logs and state differ.
     NotReady = 1,
     /// Usage or config error.
     Usage = 2,

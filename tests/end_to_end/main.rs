@@ -18,3 +18,4 @@ mod raw_secrets;
 mod rotation;
 mod shop;
 mod trail;
+mod verify;

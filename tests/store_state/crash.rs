@@ -77,7 +77,8 @@ fn row_39_a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again(
         return fill_the_disk(&dir);
     }
     let dir = tempfile::tempdir().unwrap();
-    let name = "crash::row_39_a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again";
+    let name =
+        "crash::row_39_a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again";
     // A limit on the size of files is a disk that fails; its signal must be ignored from the start.
     let inner = child(name, dir.path());
     let status = Command::new("sh")

@@ -17,6 +17,7 @@ mod generation;
 mod identity;
 mod names;
 mod reconcile;
+mod recount;
 mod source;
 mod stream;
 
@@ -30,6 +31,8 @@ use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{GenerationNumber, UsageDelta};
+pub use identity::{FileFacts, same_file};
+pub use recount::{Recount, anchors, recount};
 use source::Follower;
 
 /// A declared source of kind `file`.
