@@ -14,6 +14,8 @@ mod reader;
 mod requests;
 pub mod wiring;
 
+pub use wiring::{Parts, parts};
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 
@@ -85,6 +87,13 @@ impl Daemon {
         let token = config.server.token_file.as_deref().map(Token::read).transpose()?;
         let (store, secret) = Store::open(&config.state_dir)?;
         let state = store.load()?;
+        if state.restored {
+            tracing::error!(
+                last_commit_at = state.last_commit_at.map(tracing::field::display),
+                "The state is an older copy that was put back: what was recorded since is lost, and \
+                 that time is unknown. Post again what was said of rotations since."
+            );
+        }
         let wired = wiring::wire(config, &Arc::new(secret), state)?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address)

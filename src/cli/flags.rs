@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use super::client::Endpoint;
 use super::{
     Exit, Failure, Output, check, consumers, demo, explain, fingerprint, plan, probe, ready,
-    rotation, run, scan, status,
+    rotation, run, scan, state, status, verify,
 };
 use crate::config::Config;
 use crate::publish::Token;
@@ -117,6 +117,17 @@ enum Command {
                             --every 60s"
     )]
     Probe(probe::Args),
+    /// Count logs once more and compare them with the state; the daemon may run
+    #[command(
+        after_help = "Exit: 0 equal, 1 they differ, 2 usage, 3 a file could not be compared.\n\n\
+                      Example:\n  keydrain verify /var/log/nginx/access.log*"
+    )]
+    Verify(verify::Args),
+    /// Copy the state while the daemon runs
+    #[command(
+        after_help = "Example:\n  keydrain state backup /var/backups/keydrain-$(date +%F).db"
+    )]
+    State(state::Args),
     /// Turn a secret on stdin into its fingerprint
     Fingerprint(fingerprint::Args),
 }
@@ -202,6 +213,8 @@ pub fn dispatch(
             let endpoint = || flags.endpoint(&asking);
             probe::run(args, flags.config_path(), endpoint, out, err)
         }
+        Command::Verify(args) => verify::run(args, flags.config_path(), out, err),
+        Command::State(args) => state::run(args, flags.config_path(), out),
         Command::Fingerprint(args) => fingerprint::run(args, flags.config_path(), out, err),
         Command::Ready { args, asking } => {
             ready::run(args, &flags.endpoint(asking)?, asking.output, out, err)

@@ -28,6 +28,10 @@ pub mod consumers;
 
 pub mod status;
 
+pub mod state;
+
+pub mod verify;
+
 pub mod check;
 
 pub mod plan;
@@ -46,7 +50,7 @@ use std::fmt;
 pub enum Exit {
     /// Done; for `ready`: ready.
     Ok = 0,
-    /// Not ready.
+    /// Not ready; for `verify`: logs and state differ.
     NotReady = 1,
     /// Usage or config error.
     Usage = 2,

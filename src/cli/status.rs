@@ -1,5 +1,7 @@
 //! `keydrain status`: rotations, sources and their lag on one screen.
 
+mod coverage;
+
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -11,24 +13,33 @@ use super::{Exit, Failure, Output};
 
 /// Options of `keydrain status`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Show what was seen of each file: event time, and bytes read, skipped, lost and waiting
+    #[arg(long)]
+    coverage: bool,
+}
 
 /// Shows what the daemon knows. Exit 0 says that it answers, nothing about a rotation.
 pub fn run(
-    _args: &Args,
+    args: &Args,
     endpoint: &Endpoint,
     output: Output,
     out: &mut dyn Write,
     _err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    if output == Output::Csv {
-        return Err(Failure::usage("a screen is no list: use --output table or json"));
+    if output == Output::Csv && !args.coverage {
+        return Err(Failure::usage(
+            "a screen is no list: use --output table or json, or --coverage",
+        ));
     }
     let client = Client::new(endpoint)?;
     let status = block_on(ask(&client))??;
     let text = match output {
+        Output::Json if args.coverage => pretty(&coverage::select(&status)),
+        Output::Csv => coverage::list_csv(&coverage::select(&status)),
+        Output::Table if args.coverage => coverage::page(&coverage::select(&status)),
         Output::Json => pretty(&status),
-        _ => describe(&status),
+        Output::Table => describe(&status),
     };
     put(out, &text)?;
     Ok(Exit::Ok)
@@ -59,6 +70,7 @@ fn describe(status: &Value) -> String {
     if status["caught_up"] == false {
         page += "still reading the files that existed at the start\n\n";
     }
+    page += &restored(list("sources"));
     if rotations.is_empty() {
         page += "no rotation is open\n";
     } else {
@@ -68,6 +80,17 @@ fn describe(status: &Value) -> String {
     let header =
         ["SOURCE", "STATE", "BASIS", "LAG", "LINES", "REJECTS", "GAPS", "BACKLOG", "TROUBLE"];
     page + &table(&header, &sources)
+}
+
+/// Says that an older state was put back, if it was: of several times the last one.
+fn restored(sources: &[Value]) -> String {
+    let gaps = sources.iter().flat_map(|source| source["gaps"].as_array().into_iter().flatten());
+    let restored = gaps.filter(|gap| gap["reason"] == "state_restored");
+    let last = restored.max_by_key(|gap| second(&gap["to"]));
+    last.map_or_else(String::new, |gap| {
+        let (from, to) = (second(&gap["from"]), second(&gap["to"]));
+        format!("an older state was put back: nothing is proved from {from} to {to}\n\n")
+    })
 }
 
 fn rotation(rotation: &Value) -> Vec<String> {

@@ -183,6 +183,9 @@ impl Core {
                         Report::Delta(delta) => self.drain.take_delta(*delta),
                         Report::Generation(record) => self.drain.take_generation(record),
                         Report::Gap(gap) => self.drain.take_gap(gap),
+                        Report::Forgotten(source, stream, number) => {
+                            self.drain.forget_generation(&source, &stream, number);
+                        }
                         Report::Status(status) => self.drain.take_status(status),
                     }
                 }

@@ -32,6 +32,29 @@ pub fn wire(
     secret: &Arc<FingerprintSecret>,
     state: State,
 ) -> Result<Wired, DaemonError> {
+    let Parts { sources, files, credentials } = parts(config, secret, &state)?;
+    let tailer =
+        Tailer::new(files, state.streams.clone(), state.generations.clone(), Limits::default());
+    let drain = Drain::new(Declared { sources, credentials }, state);
+    Ok(Wired { drain, tailer, keys: secret.clone() })
+}
+
+/// What the configuration means with the keys of the stored rotations.
+pub struct Parts {
+    /// The sources, for the engine.
+    pub sources: Vec<SourceDecl>,
+    /// The sources, for the reader: each with a matcher that has read nothing yet.
+    pub files: Vec<FileSource>,
+    /// The credentials.
+    pub credentials: Vec<CredentialDecl>,
+}
+
+/// Resolves keys and compiles formats.
+pub fn parts(
+    config: &Config,
+    secret: &Arc<FingerprintSecret>,
+    state: &State,
+) -> Result<Parts, DaemonError> {
     let mut tracked: BTreeMap<SourceName, Vec<TrackedKey>> = BTreeMap::new();
     let mut credentials = Vec::new();
     for credential in &config.credentials {
@@ -60,7 +83,7 @@ pub fn wire(
             policy: credential.policy.clone(),
         });
     }
-    let mut probes = probes_of(config, secret, &credentials, &state)?;
+    let mut probes = probes_of(config, secret, &credentials, state)?;
     for (source, (_, keys)) in &mut probes {
         tracked.entry(source.clone()).or_default().append(keys);
     }
@@ -111,10 +134,7 @@ pub fn wire(
                 .unwrap_or_else(|| Policy::default().future_tolerance),
         });
     }
-    let tailer =
-        Tailer::new(files, state.streams.clone(), state.generations.clone(), Limits::default());
-    let drain = Drain::new(Declared { sources, credentials }, state);
-    Ok(Wired { drain, tailer, keys: secret.clone() })
+    Ok(Parts { sources, files, credentials })
 }
 
 /// The probes of each source, with their keys to look for.

@@ -5,6 +5,7 @@
 
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::GenerationNumber;
 
 /// Why a span of evidence is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +20,20 @@ pub enum GapReason {
     Damaged,
     /// The sequence of deltas has a hole.
     SequenceHole,
+    /// The state was an older copy: what was recorded after it was made is lost.
+    StateRestored,
 }
 
 impl GapReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Truncated, Self::Vanished, Self::NulRun, Self::Damaged, Self::SequenceHole];
+    pub const ALL: [Self; 6] = [
+        Self::Truncated,
+        Self::Vanished,
+        Self::NulRun,
+        Self::Damaged,
+        Self::SequenceHole,
+        Self::StateRestored,
+    ];
 
     /// Returns the word used in state, JSON and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +43,7 @@ impl GapReason {
             Self::NulRun => "nul_run",
             Self::Damaged => "damaged",
             Self::SequenceHole => "sequence_hole",
+            Self::StateRestored => "state_restored",
         }
     }
 }
@@ -49,7 +59,8 @@ pub struct Gap {
     pub span: Span,
     /// Why.
     pub reason: GapReason,
-    /// Bytes that are known to be missing; `None` where nobody can know.
+    /// Bytes that are known to be missing; `None` where nobody can know, and where the ledger of the
+    /// generation tells it: the tail of a file that is gone.
     pub bytes: Option<u64>,
 }
 
@@ -66,6 +77,8 @@ pub struct StreamStatus {
     pub backlog: u64,
     /// Generations of which bytes are still expected, the live one included.
     pub open_generations: u64,
+    /// Where the content of each of them ends, as far as that is known, in decompressed bytes.
+    pub ends: Vec<(GenerationNumber, u64)>,
 }
 
 /// What the reader found of one source at its last look.

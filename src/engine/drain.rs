@@ -9,6 +9,7 @@
 //! ```
 
 mod deadlines;
+mod inputs;
 mod milestones;
 mod reports;
 mod snapshot;
@@ -22,17 +23,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, Epoch, Verdict};
-use crate::engine::coverage::{Gap, SourceStatus};
 use crate::engine::credential::{CredentialName, Fingerprint, SourceName};
-use crate::engine::evidence::{Source, Taken};
+use crate::engine::evidence::Source;
 use crate::engine::ledger::{Ledger, MAX_CONSUMERS};
 use crate::engine::policy::AnonymousConsumers;
 use crate::engine::rotation::{
     Declaration, JournalEntry, JournalEvent, KeyRef, Phase, Rotation, RotationId,
 };
-use crate::engine::state::{Commit, GenerationRecord, PublishedVerdict, State, Violation};
+use crate::engine::state::{Commit, PublishedVerdict, State, Violation};
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::usage::UsageDelta;
 use crate::engine::view::Event;
 
 /// One rotation with what was last published of it.
@@ -61,6 +60,8 @@ pub struct Drain {
     clock_suspects: Vec<Span>,
     clock: Option<(Timestamp, Duration)>,
     last_commit_at: Option<Timestamp>,
+    /// Whether the state was an older copy, until that is recorded.
+    restored: bool,
     journal_sequence: u64,
     sequence: u64,
     commit: Commit,
@@ -83,6 +84,7 @@ impl Drain {
             clock_suspects: state.clock_suspects,
             clock: None,
             last_commit_at: state.last_commit_at,
+            restored: state.restored,
             journal_sequence: state.journal.iter().map(|entry| entry.sequence).max().unwrap_or(0),
             sequence: state.sequence,
             commit: Commit::default(),
@@ -97,6 +99,9 @@ impl Drain {
         }
         for record in state.generations {
             drain.source_mut(&record.source.clone()).restore_generation(record);
+        }
+        for record in state.bytes {
+            drain.source_mut(&record.source.clone()).restore_bytes(record);
         }
         for record in state.tracked {
             drain.source_mut(&record.source).tracked.insert(record.key, record.since);
@@ -160,55 +165,6 @@ impl Drain {
 
     fn source_mut(&mut self, name: &SourceName) -> &mut Source {
         self.sources.entry(name.clone()).or_insert_with(|| Source::new(name.clone()))
-    }
-
-    // Inputs of the reader.
-
-    /// Takes what a chunk adds. A repeat is dropped, a hole becomes a gap.
-    pub fn take_delta(&mut self, mut delta: UsageDelta) {
-        let known_gaps = self.source_mut(&delta.source).gaps.len();
-        if self.source_mut(&delta.source).take(&delta) == Taken::Repeat {
-            return;
-        }
-        let holes = self.source_mut(&delta.source).gaps.split_off(known_gaps);
-        for gap in holes {
-            self.source_mut(&delta.source).gaps.push(gap.clone());
-            self.note_gap(gap);
-        }
-        self.ledger.take(&mut delta.cells);
-        delta.issued.iter().for_each(|issued| self.ledger.add_issued(issued));
-        self.commit.pools.extend(delta.pools.iter().filter_map(|pool| self.ledger.add_pool(pool)));
-        if delta.future_event {
-            // Renewed while it lasts, at most twice a minute.
-            let until = delta.arrival.plus(Duration::from_secs(30));
-            if self.clock_suspects.last().is_none_or(|last| last.to < delta.arrival) {
-                self.suspect_clock(Span { from: delta.arrival, to: until });
-            }
-        }
-        self.touch(&delta);
-        self.note_late_lines(&delta);
-        self.commit.deltas.push(delta);
-    }
-
-    /// Takes a generation as it stands now.
-    pub fn take_generation(&mut self, record: GenerationRecord) {
-        self.source_mut(&record.source.clone()).take_generation(record);
-    }
-
-    /// Takes a loss of evidence.
-    pub fn take_gap(&mut self, gap: Gap) {
-        self.source_mut(&gap.source.clone()).add_gap(gap.clone());
-        self.note_gap(gap);
-    }
-
-    /// Takes what the reader found of a source at a look.
-    pub fn take_status(&mut self, status: SourceStatus) {
-        self.source_mut(&status.source.clone()).look(status);
-    }
-
-    /// Takes the news that a source is matched against `key` from `since` on.
-    pub fn take_tracking(&mut self, source: &SourceName, key: Fingerprint, since: Timestamp) {
-        self.source_mut(source).track(key, Some(since));
     }
 
     // Commands.

@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
 use crate::engine::coverage::{Basis, Gap, GapReason, SourceStatus};
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
+use crate::engine::generations::{Generations, Place};
 use crate::engine::policy::{Completeness, SourcePolicy};
 use crate::engine::probe::{Probe, Sighted, Sightings};
 use crate::engine::rejects::OpenRejects;
 use crate::engine::state::{
-    Commit, GenerationRecord, ProbeRecord, SourceRecord, StreamRecord, TrackedRecord,
+    BytesRecord, Commit, GenerationRecord, ProbeRecord, SourceRecord, StreamRecord, TrackedRecord,
 };
 use crate::engine::stream::Stream;
 use crate::engine::time::{Span, Timestamp};
@@ -40,12 +39,6 @@ pub struct SourceDecl {
     pub policy: SourcePolicy,
     /// Keys its matcher looks for, those of its probes included.
     pub tracked: Vec<Fingerprint>,
-}
-
-#[derive(Clone, Debug)]
-struct Generation {
-    record: GenerationRecord,
-    changed: bool,
 }
 
 /// How a delta was taken.
@@ -74,7 +67,8 @@ pub struct Source {
     /// that was looked for once and is not at present stays, with a time that never comes.
     pub tracked: BTreeMap<Fingerprint, Option<Timestamp>>,
     sighted: Sighted,
-    generations: HashMap<(StreamName, GenerationNumber), Generation>,
+    /// The generations of the streams.
+    pub generations: Generations,
     watching_since: Option<Timestamp>,
     changed: bool,
 }
@@ -99,7 +93,7 @@ impl Source {
             gaps: Vec::new(),
             tracked: BTreeMap::new(),
             sighted: Sighted::default(),
-            generations: HashMap::new(),
+            generations: Generations::default(),
             watching_since: None,
             changed: false,
         }
@@ -114,7 +108,17 @@ impl Source {
     pub fn restore_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
         self.keep_open(&place, &record.open_rejects);
-        self.generations.insert(place, Generation { record, changed: false });
+        self.generations.restore(record);
+    }
+
+    /// Takes back where the bytes of a stored generation went.
+    pub fn restore_bytes(&mut self, record: BytesRecord) {
+        self.generations.restore_bytes(record);
+    }
+
+    /// Forgets a finished generation; its bytes stay in the sum of its stream.
+    pub fn forget_generation(&mut self, stream: &StreamName, number: GenerationNumber) {
+        self.generations.forget(stream, number);
     }
 
     /// Takes stored sightings of a probe back.
@@ -126,7 +130,7 @@ impl Source {
     pub fn take_generation(&mut self, record: GenerationRecord) {
         let place = (record.stream.clone(), record.number);
         self.keep_open(&place, &record.open_rejects);
-        self.generations.insert(place, Generation { record, changed: true });
+        self.account(&place, |all| all.take(record));
     }
 
     /// Declares the source. A changed layout or a new key restarts what rests on it.
@@ -183,10 +187,9 @@ impl Source {
     pub fn take(&mut self, delta: &UsageDelta) -> Taken {
         let place = (delta.stream.clone(), delta.generation);
         let range = delta.range;
-        let open = |known: &Generation| known.record.open_rejects.count;
-        let were_open = self.generations.get(&place).map_or(0, open);
+        let were_open = self.generations.open_rejects(&place);
         if range.from < range.to {
-            let offset = self.generations.get(&place).map_or(0, |known| known.record.offset);
+            let offset = self.generations.offset(&place);
             if range.from < offset {
                 return Taken::Repeat;
             }
@@ -200,15 +203,12 @@ impl Source {
                 });
             }
             self.keep_open(&place, &delta.open_rejects);
-            self.move_offset(place, delta);
+            self.account(&place.clone(), |all| all.take_delta(place, delta));
         }
         self.changed = true;
         if let Some(decl) = &self.decl {
             self.sighted.take(&delta.cells, &decl.policy.probes);
         }
-        let read = (range.to - range.from).saturating_sub(delta.skipped);
-        self.record.bytes_read = self.record.bytes_read.saturating_add(read);
-        self.record.bytes_skipped = self.record.bytes_skipped.saturating_add(delta.skipped);
         self.record.other_keys = self.record.other_keys.saturating_add(delta.other_keys);
         // A total counts a line when it is read, also while it is an open reject.
         let newly = |counted: u64| {
@@ -229,8 +229,6 @@ impl Source {
     /// Records a gap: what was proved of the stream before it proves nothing any more.
     pub fn add_gap(&mut self, gap: Gap) {
         self.changed = true;
-        self.record.bytes_unknown =
-            self.record.bytes_unknown.saturating_add(gap.bytes.unwrap_or(0));
         self.stream_mut(&gap.stream).restart();
         self.gaps.push(gap);
     }
@@ -241,6 +239,10 @@ impl Source {
         self.streams.values_mut().for_each(|stream| stream.status = None);
         for found in &status.streams {
             self.stream_mut(&found.stream).status = Some(found.clone());
+            for (number, end) in &found.ends {
+                let place = (found.stream.clone(), *number);
+                self.account(&place, |all| all.see(&place, *end));
+            }
         }
         if status.absent.is_empty() && status.unreadable.is_empty() {
             self.watching_since.get_or_insert(status.looked_at);
@@ -324,44 +326,26 @@ impl Source {
                 commit.streams.push(stream.record.clone());
             }
         }
-        for generation in self.generations.values_mut() {
-            if std::mem::take(&mut generation.changed) {
-                commit.generations.push(generation.record.clone());
-            }
+        self.generations.drain_changes(&self.record.source, commit);
+    }
+
+    /// Lets `act` change the bytes of a generation, and the totals with them.
+    fn account(&mut self, place: &Place, act: impl FnOnce(&mut Generations)) {
+        let before = self.generations.bytes(place);
+        act(&mut self.generations);
+        let after = self.generations.bytes(place);
+        if before != after {
+            self.changed = true;
+            let moved =
+                |total: u64, from: u64, to: u64| total.saturating_add(to).saturating_sub(from);
+            let record = &mut self.record;
+            record.bytes_read = moved(record.bytes_read, before.read, after.read);
+            record.bytes_skipped = moved(record.bytes_skipped, before.skipped(), after.skipped());
+            record.bytes_unknown = moved(record.bytes_unknown, before.unknown(), after.unknown());
         }
     }
 
-    fn move_offset(&mut self, place: (StreamName, GenerationNumber), delta: &UsageDelta) {
-        let generation = self.generations.entry(place).or_insert_with(|| Generation {
-            record: GenerationRecord {
-                source: delta.source.clone(),
-                stream: delta.stream.clone(),
-                number: delta.generation,
-                file: delta.file,
-                path: delta.stream.as_str().to_owned(),
-                offset: 0,
-                anchor: delta.anchor,
-                last_event: None,
-                inside_overlong: false,
-                open_rejects: OpenRejects::default(),
-                finished: false,
-            },
-            changed: true,
-        });
-        generation.changed = true;
-        let record = &mut generation.record;
-        record.offset = delta.range.to;
-        record.anchor = delta.anchor;
-        record.last_event = record.last_event.max(delta.last_event);
-        record.inside_overlong = delta.inside_overlong;
-        record.open_rejects.clone_from(&delta.open_rejects);
-    }
-
-    fn keep_open(
-        &mut self,
-        (stream, generation): &(StreamName, GenerationNumber),
-        open: &OpenRejects,
-    ) {
+    fn keep_open(&mut self, (stream, generation): &Place, open: &OpenRejects) {
         if !open.is_empty() {
             self.stream_mut(stream).open_rejects.insert(*generation, open.clone());
         } else if let Some(stream) = self.streams.get_mut(stream) {
@@ -385,6 +369,7 @@ impl Source {
                 watermark: None,
                 last_line_at: None,
                 observed_lateness: Duration::ZERO,
+                violations: 0,
                 keys_seen: Vec::new(),
                 places_seen: BTreeMap::new(),
                 masked_at: None,

@@ -25,6 +25,8 @@ pub mod usage;
 
 pub mod coverage;
 
+pub mod bytes;
+
 pub mod watermark;
 
 pub mod line_counts;
@@ -32,6 +34,8 @@ pub mod line_counts;
 pub mod rejects;
 
 pub mod stream;
+
+pub mod generations;
 
 pub mod evidence;
 
@@ -68,6 +72,8 @@ pub mod preflight;
 pub mod plan;
 
 pub mod standing;
+
+pub mod seen;
 
 pub mod readiness;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::answer::{Epoch, Verdict};
+use crate::engine::bytes::ByteLedger;
 use crate::engine::checkpoints::CheckpointRecord;
 use crate::engine::coverage::Gap;
 use crate::engine::credential::{Fingerprint, PlaceName, SourceName, StreamName};
@@ -63,6 +64,9 @@ pub struct StreamRecord {
     pub last_line_at: Option<Timestamp>,
     /// Largest lateness that a line with a tracked key has shown, within its bound; zero if none was late.
     pub observed_lateness: Duration,
+    /// Presentations of tracked keys that came behind the watermark, or were dated in the future: they
+    /// count from their arrival.
+    pub violations: u64,
     /// Tracked keys that were read from the stream since its observation began.
     pub keys_seen: Vec<Fingerprint>,
     /// Places that ever showed a tracked key, each with whether one did since observation began.
@@ -96,6 +100,19 @@ pub struct GenerationRecord {
     pub open_rejects: OpenRejects,
     /// Whether nothing more is expected from it.
     pub finished: bool,
+}
+
+/// Where the bytes of one generation went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BytesRecord {
+    /// The source.
+    pub source: SourceName,
+    /// The stream.
+    pub stream: StreamName,
+    /// The generation; 0: all that were forgotten of the stream.
+    pub number: GenerationNumber,
+    /// Its bytes.
+    pub bytes: ByteLedger,
 }
 
 /// A key that a source's matcher looks for.
@@ -251,6 +268,10 @@ pub struct Commit {
     pub streams: Vec<StreamRecord>,
     /// Changed generations.
     pub generations: Vec<GenerationRecord>,
+    /// Where the bytes of changed generations went.
+    pub bytes: Vec<BytesRecord>,
+    /// Finished generations that are taken out: their bytes are in the sum of their stream.
+    pub forgotten: Vec<(SourceName, StreamName, GenerationNumber)>,
     /// Tracked keys of changed sources.
     pub tracked: Vec<TrackedRecord>,
     /// Changed sightings of probes.
@@ -289,6 +310,8 @@ impl Commit {
             && self.sources.is_empty()
             && self.streams.is_empty()
             && self.generations.is_empty()
+            && self.bytes.is_empty()
+            && self.forgotten.is_empty()
             && self.tracked.is_empty()
             && self.probes.is_empty()
             && self.gaps.is_empty()
@@ -312,8 +335,10 @@ pub struct State {
     pub sources: Vec<SourceRecord>,
     /// Streams.
     pub streams: Vec<StreamRecord>,
-    /// Generations, finished ones included.
+    /// Generations, finished ones included, but for those that were forgotten.
     pub generations: Vec<GenerationRecord>,
+    /// Where the bytes of the generations went.
+    pub bytes: Vec<BytesRecord>,
     /// Tracked keys.
     pub tracked: Vec<TrackedRecord>,
     /// Addresses of the pools.
@@ -352,4 +377,6 @@ pub struct State {
     pub sequence: u64,
     /// Wall clock of the newest commit.
     pub last_commit_at: Option<Timestamp>,
+    /// Whether it is an older copy that was put back: what was recorded after it is lost.
+    pub restored: bool,
 }

@@ -106,6 +106,8 @@ impl Stream {
             let observed = lateness.saturating_add(late_by).min(most_lateness);
             record.observed_lateness = record.observed_lateness.max(observed);
         }
+        let late = delta.cells.iter().filter(|cell| cell.late).flat_map(|cell| cell.tally.counts);
+        record.violations = late.fold(record.violations, u64::saturating_add);
         record.masked_at = record.masked_at.max(delta.masked_at);
         for place in &delta.places {
             if record.places_seen.len() < MAX_PLACES_REMEMBERED

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::answer::{Answer, SourceSummary, Verdict};
+use crate::engine::bytes::ByteLedger;
 use crate::engine::checkpoints::{CheckpointRecord, CheckpointStatus};
 use crate::engine::coverage::Gap;
-use crate::engine::credential::CredentialName;
+use crate::engine::credential::{CredentialName, StreamName};
 use crate::engine::health::{CredentialHealth, ProgramHealth};
 use crate::engine::incident::Incident;
 use crate::engine::rotation::Rotation;
 use crate::engine::state::Violation;
-use crate::engine::time::Timestamp;
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::usage::GenerationNumber;
 
 /// Where a consumer stands in a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,38 @@ pub struct RotationView {
     pub incidents: Vec<Incident>,
 }
 
+/// One generation as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenerationView {
+    /// Its number in the stream.
+    pub number: GenerationNumber,
+    /// The file's name when it was last seen.
+    pub path: String,
+    /// Where its bytes went.
+    pub bytes: ByteLedger,
+    /// Event time of the latest line.
+    pub last_event: Option<Timestamp>,
+    /// Whether nothing more is expected from it.
+    pub finished: bool,
+}
+
+/// What was seen of one stream, in bytes and in event time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamCoverage {
+    /// The stream.
+    pub stream: StreamName,
+    /// The newest generations and all that are not finished, the oldest first.
+    pub generations: Vec<GenerationView>,
+    /// The sum of the ones before them, those that were forgotten included.
+    pub earlier: ByteLedger,
+    /// Event time that was seen, between the gaps; the last span ends at the watermark.
+    pub covered: Vec<Span>,
+    /// Largest lateness that a line with a tracked key has shown.
+    pub observed_lateness: Duration,
+    /// Presentations of tracked keys that came behind the watermark.
+    pub violations: u64,
+}
+
 /// One source with everything that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceView {
@@ -124,6 +158,8 @@ pub struct SourceView {
     pub bytes_unknown: u64,
     /// Bytes known to exist and not read yet.
     pub backlog: u64,
+    /// What was seen of its streams, in the order of their names.
+    pub coverage: Vec<StreamCoverage>,
     /// Lines, rejects included.
     pub lines: u64,
     /// Lines that were not understood.

@@ -74,6 +74,20 @@ pub enum StoreError {
         /// The lock file.
         path: PathBuf,
     },
+    /// There is no state to look at.
+    #[error(
+        "nothing is stored in {} yet; start `keydrain run` first, or name the config of the daemon with --config", path.display()
+    )]
+    NothingStored {
+        /// Where the database should be.
+        path: PathBuf,
+    },
+    /// A copy would overwrite something.
+    #[error("{} exists and is not overwritten; choose another name for the copy", path.display())]
+    CopyExists {
+        /// The name.
+        path: PathBuf,
+    },
     /// The state directory lies where locks and `fsync` cannot be trusted.
     #[error(
         "the state directory {} lies on {kind}, where locks and fsync do not hold what SQLite needs; put it on a local disk", path.display()

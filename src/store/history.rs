@@ -11,6 +11,7 @@ use crate::engine::time::{Minute, Span, Step, Timestamp};
 use crate::engine::usage::{Consumer, Seconds, Tally, UsageCell};
 use crate::store::column::{get_count, get_instant};
 use crate::store::error::Fault;
+use crate::store::look::KeptUsage;
 use crate::store::names::Directory;
 use crate::store::rollup::TABLES;
 
@@ -68,6 +69,36 @@ pub fn usage(
         counts,
     });
     Ok(windows.collect())
+}
+
+/// Reads all usage that is kept, however wide its windows, in the caller's transaction.
+pub fn kept(tx: &Connection) -> Result<Vec<KeptUsage>, Fault> {
+    let names = Directory::read(tx)?;
+    let mut all = Vec::new();
+    for (step, table) in TABLES {
+        let mut statement = tx.prepare_cached(&format!(
+            "SELECT source, key, consumer, minute, late, accepted, unauthenticated, forbidden, failed
+             FROM {table} ORDER BY minute, source, key, consumer, late"
+        ))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            all.push(KeptUsage {
+                source: names.source(row.get(0)?)?,
+                key: names.key(row.get(1)?)?,
+                consumer: names.consumer(row.get(2)?)?,
+                step,
+                minute: Minute::from_number(row.get(3)?),
+                late: row.get(4)?,
+                counts: [
+                    get_count(row, 5)?,
+                    get_count(row, 6)?,
+                    get_count(row, 7)?,
+                    get_count(row, 8)?,
+                ],
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// Reads all cells that are still kept by minute.

@@ -13,10 +13,13 @@ pub mod error;
 pub mod secret;
 
 mod blob;
+mod bytes;
 mod column;
 mod history;
 mod issued;
 mod journal;
+pub mod look;
+mod mark;
 mod milestones;
 mod names;
 mod open;
@@ -33,11 +36,13 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use error::StoreError;
 pub use history::UsageWindow;
+pub use look::Look;
 
 use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::state::{Commit, Retention, State};
 use crate::engine::time::{Span, Step, Timestamp};
 use crate::engine::usage::UsageCell;
+use crate::store::mark::{Mark, MarkFile};
 use crate::store::names::Names;
 
 /// The open state: the only connection that writes to it, and the lock that makes it so.
@@ -47,6 +52,11 @@ pub struct Store {
     connection: Connection,
     /// Numbers of names that are known to be committed.
     names: Names,
+    /// What the mark said at the start, if it is ahead of the database.
+    passed: Option<Mark>,
+    /// Whether the database is an older copy that was put back.
+    restored: bool,
+    mark_file: MarkFile,
     /// Declared last, so dropped last: the lock goes after the database was closed.
     _lock: open::Lock,
 }
@@ -68,12 +78,27 @@ impl Store {
             secret::load_or_create(dir)?
         };
         let (path, connection) = open::database(dir, secret.check_value())?;
-        Ok((Self { path, connection, names: Names::default(), _lock: lock }, secret))
+        let found = open::progress(&connection).map_err(|fault| fault.at(&path))?;
+        let mark = mark::read(dir)?;
+        let store = Self {
+            path,
+            connection,
+            names: Names::default(),
+            restored: found.is_restored(mark.as_ref()),
+            passed: mark.filter(|mark| mark.is_ahead_of(&found.mark)),
+            mark_file: MarkFile::open(dir)?,
+            _lock: lock,
+        };
+        Ok((store, secret))
     }
 
-    /// Returns everything that was committed.
+    /// Returns everything that was committed. A database that is older than the mark beside it, or a
+    /// backup, is told to be restored until the next commit.
     pub fn load(&self) -> Result<State, StoreError> {
-        read::state(&self.connection).map_err(|fault| fault.at(&self.path))
+        let state = read::state(&self.connection).map_err(|fault| fault.at(&self.path))?;
+        // No answer is ever numbered as one that was given before.
+        let passed = self.passed.map_or(0, |mark| mark.sequence);
+        Ok(State { restored: self.restored, sequence: state.sequence.max(passed), ..state })
     }
 
     /// Stores `commit` whole, or nothing of it.
@@ -84,7 +109,11 @@ impl Store {
     /// cut. After an error that [is retryable](StoreError::is_retryable) the same commit can be
     /// given again.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        self.write(|tx, names| write::commit(tx, names, commit))
+        let passed = self.passed;
+        let mark = self.write(|tx, names| write::commit(tx, names, commit, passed.as_ref()))?;
+        (self.passed, self.restored) = (None, false);
+        self.mark_file.put(&mark);
+        Ok(())
     }
 
     /// Makes hours of old minutes and days of old hours, and forgets old days, of all keys but

@@ -13,8 +13,11 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use crate::engine::credential::Fingerprint;
-use crate::store::column::get_fingerprint;
+use crate::engine::time::Timestamp;
+use crate::store::column::{get_count, get_fingerprint};
 use crate::store::error::{Fault, StoreError};
+use crate::store::look::Copied;
+use crate::store::mark::Mark;
 use crate::store::secret;
 
 /// Name of the database in the state directory.
@@ -144,9 +147,8 @@ fn prepare(path: &Path, connection: &Connection, check: Fingerprint) -> Result<(
     if sound != "ok" {
         return Err(Fault::Nonsense(sound));
     }
-    if schema > 0 && secret_check(connection)? != check {
-        let secret = path.with_file_name(secret::FILE_NAME);
-        return Err(StoreError::SecretChanged { path: secret, database: path.to_path_buf() }.into());
+    if schema > 0 {
+        refuse_other_secret(path, connection, check)?;
     }
 
     // Readers never block the writer, and one commit costs one fsync.
@@ -185,6 +187,18 @@ fn known_schema(path: &Path, connection: &Connection) -> Result<i64, Fault> {
     Ok(found)
 }
 
+fn refuse_other_secret(
+    path: &Path,
+    connection: &Connection,
+    check: Fingerprint,
+) -> Result<(), Fault> {
+    if secret_check(connection)? == check {
+        return Ok(());
+    }
+    let secret = path.with_file_name(secret::FILE_NAME);
+    Err(StoreError::SecretChanged { path: secret, database: path.to_path_buf() }.into())
+}
+
 fn secret_check(connection: &Connection) -> Result<Fingerprint, Fault> {
     let mut statement = connection.prepare("SELECT secret_check FROM meta")?;
     let mut rows = statement.query([])?;
@@ -192,15 +206,73 @@ fn secret_check(connection: &Connection) -> Result<Fingerprint, Fault> {
     get_fingerprint(row, "secret_check")
 }
 
+/// Prepares a connection that only looks; refuses a database that is not ours or of another schema.
+pub fn prepare_look(path: &Path, connection: &Connection, check: Fingerprint) -> Result<(), Fault> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    if known_schema(path, connection)? == 0 {
+        return Err(StoreError::NothingStored { path: path.to_path_buf() }.into());
+    }
+    refuse_other_secret(path, connection, check)
+}
+
+/// How far a database has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// What its mark should say.
+    pub mark: Mark,
+    /// Whether it is a backup of which nothing was started yet.
+    is_copy: bool,
+}
+
+impl Progress {
+    /// Tells whether it is an older copy that was put back, by the mark beside it.
+    pub fn is_restored(&self, mark: Option<&Mark>) -> bool {
+        // A database without a commit has nothing that could be older.
+        self.is_copy || self.mark.commits > 0 && mark.is_some_and(|it| it.is_ahead_of(&self.mark))
+    }
+}
+
+/// Reads how far the database has come.
+pub fn progress(connection: &Connection) -> Result<Progress, Fault> {
+    let sql = "SELECT state_number, commits, answer_sequence, is_copy FROM meta";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let row = rows.next()?.ok_or_else(|| Fault::nonsense("meta", "no row"))?;
+    let mark = Mark {
+        state: row.get::<_, i64>("state_number")?.cast_unsigned(),
+        commits: get_count(row, "commits")?,
+        sequence: get_count(row, "answer_sequence")?,
+    };
+    Ok(Progress { mark, is_copy: row.get("is_copy")? })
+}
+
+/// Marks a new copy as one and says what it holds; its size is not told here.
+pub fn mark_copy(path: &Path) -> Result<Copied, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = Connection::open_with_flags(path, flags)?;
+    // No other process knows the file yet, and a journal beside it would be one more name.
+    copy.pragma_update(None, "journal_mode", "memory")?;
+    copy.execute("UPDATE meta SET is_copy = 1", [])?;
+    let sql = "SELECT last_commit_at FROM meta";
+    let last_commit_at = copy.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?;
+    let sequence = progress(&copy)?.mark.sequence;
+    copy.close().map_err(|(_, error)| error)?;
+    let last_commit_at = last_commit_at.map(Timestamp::from_nanos);
+    Ok(Copied { bytes: 0, sequence, last_commit_at })
+}
+
 /// Applies the missing migrations, each in one transaction together with its number.
 fn migrate(path: &Path, connection: &mut Connection, check: Fingerprint) -> Result<(), StoreError> {
+    let number = getrandom::u64().map_err(StoreError::Random)?.cast_signed();
     // The check value comes with the tables: no state is ever without it.
     let first = M::up_with_hook(
         include_str!("migrations/0001_state.sql"),
         move |tx: &rusqlite::Transaction<'_>| {
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-            let insert = "INSERT INTO meta (id, secret_check) VALUES (1, ?1)";
-            tx.execute(insert, [check.as_bytes()])?;
+            let insert = "INSERT INTO meta (id, secret_check, state_number) VALUES (1, ?1, ?2)";
+            tx.execute(insert, rusqlite::params![check.as_bytes(), number])?;
             Ok(())
         },
     );

@@ -24,14 +24,19 @@ use crate::store::column::{
 };
 use crate::store::error::Fault;
 use crate::store::names::Directory;
-use crate::store::{issued, journal, milestones, rejects, uses};
+use crate::store::{bytes, issued, journal, milestones, rejects, uses};
 
 /// Reads the whole state, as of one moment.
 pub fn state(connection: &Connection) -> Result<State, Fault> {
     // One read transaction, given up when it goes out of scope: nothing was written.
     let tx = connection.unchecked_transaction()?;
-    let names = Directory::read(&tx)?;
-    let all = Reader { connection: &tx, names: &names };
+    state_in(&tx)
+}
+
+/// Reads the whole state in the caller's transaction.
+pub fn state_in(tx: &Connection) -> Result<State, Fault> {
+    let names = Directory::read(tx)?;
+    let all = Reader { connection: tx, names: &names };
     let (sequence, last_commit_at) = tx
         .prepare("SELECT answer_sequence, last_commit_at FROM meta")?
         .query_row([], |row| Ok((get_count(row, "answer_sequence"), moment(row))))?;
@@ -39,6 +44,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         sources: all.rows("SELECT * FROM source_state ORDER BY source", source)?,
         streams: all.streams()?,
         generations: all.generations()?,
+        bytes: all.rows("SELECT * FROM generation_bytes ORDER BY stream, number", bytes::read)?,
         tracked: all.rows("SELECT * FROM tracked ORDER BY source, key", tracked)?,
         probes: all.probes()?,
         uses: all.rows("SELECT * FROM presentations ORDER BY key, consumer", uses::uses)?,
@@ -63,6 +69,7 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
         verdicts: all.rows("SELECT * FROM published_verdict ORDER BY rotation", verdict)?,
         sequence: sequence?,
         last_commit_at: last_commit_at?,
+        restored: false,
     })
 }
 
@@ -221,6 +228,7 @@ fn stream(
         watermark: get_instant_or_none(row, "watermark")?,
         last_line_at: get_instant_or_none(row, "last_line_at")?,
         observed_lateness: get_duration(row, "observed_lateness")?,
+        violations: get_count(row, "violations")?,
         keys_seen,
         places_seen,
         masked_at: get_instant_or_none(row, "masked_at")?,

@@ -116,7 +116,7 @@ fn a_power_cut_in_the_middle_of_a_commit_leaves_the_former_state() {
     // A small cache, so that pages of the unfinished transaction reach the disk.
     store.connection.pragma_update(None, "cache_size", 10).unwrap();
     let tx = store.connection.transaction().unwrap();
-    write::commit(&tx, &mut store.names, &commit(10, 20, 5000)).unwrap();
+    write::commit(&tx, &mut store.names, &commit(10, 20, 5000), None).unwrap();
     snapshot(dir.path(), copy.path());
     let after = fs::metadata(copy.path().join("keydrain.db-wal")).unwrap().len();
     assert!(after > before, "nothing of the transaction reached the disk: the test means nothing");

@@ -16,11 +16,19 @@ use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::{LineCount, UsageCell};
 use crate::store::column::{count, instant, nanos};
 use crate::store::error::{Fault, StoreError};
+use crate::store::mark::Mark;
 use crate::store::names::{Names, rotation};
-use crate::store::{issued, journal, milestones, ranges, rejects, uses};
+use crate::store::{bytes, issued, journal, milestones, open, ranges, rejects, uses};
 
 /// Writes all of `commit`; the names come first, the records that refer to them after.
-pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(), Fault> {
+///
+/// Returns how far the database has come with it: beyond `mark`, if there is one.
+pub fn commit(
+    tx: &Connection,
+    names: &mut Names,
+    commit: &Commit,
+    mark: Option<&Mark>,
+) -> Result<Mark, Fault> {
     ranges::check(tx, names, commit)?;
     for delta in &commit.deltas {
         let source = names.source(tx, &delta.source)?;
@@ -41,6 +49,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for record in &commit.generations {
         put_generation(tx, names, record)?;
     }
+    bytes::put(tx, names, commit)?;
     for record in &commit.tracked {
         put_tracked(tx, names, record)?;
     }
@@ -64,7 +73,7 @@ pub fn commit(tx: &Connection, names: &mut Names, commit: &Commit) -> Result<(),
     for verdict in &commit.verdicts {
         put_verdict(tx, verdict)?;
     }
-    put_meta(tx, commit.sequence, commit.now)
+    put_meta(tx, commit.sequence, commit.now, mark)
 }
 
 fn add_cells(
@@ -148,7 +157,7 @@ fn put_source(tx: &Connection, names: &mut Names, record: &SourceRecord) -> Resu
 
 fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Result<(), Fault> {
     let stream = names.stream(tx, &record.source, &record.stream)?;
-    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+    tx.prepare_cached("REPLACE INTO stream_state VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute(params![
             stream,
             instant(record.observing_since),
@@ -157,6 +166,7 @@ fn put_stream(tx: &Connection, names: &mut Names, record: &StreamRecord) -> Resu
             instant(record.watermark),
             instant(record.last_line_at),
             nanos(record.observed_lateness),
+            count(record.violations),
             instant(record.masked_at),
         ])?;
     tx.prepare_cached("DELETE FROM stream_key WHERE stream = ?1")?.execute([stream])?;
@@ -369,13 +379,20 @@ fn put_verdict(tx: &Connection, it: &PublishedVerdict) -> Result<(), Fault> {
 }
 
 /// An answer's sequence never goes back: an older answer must not be taken for a newer one.
-fn put_meta(tx: &Connection, sequence: u64, now: Option<Timestamp>) -> Result<(), Fault> {
+fn put_meta(
+    tx: &Connection,
+    sequence: u64,
+    now: Option<Timestamp>,
+    mark: Option<&Mark>,
+) -> Result<Mark, Fault> {
+    let passed = mark.map_or(0, |mark| mark.commits);
     tx.prepare_cached(
         "UPDATE meta SET answer_sequence = max(answer_sequence, ?1),
-            last_commit_at = coalesce(?2, last_commit_at)",
+            last_commit_at = coalesce(?2, last_commit_at),
+            commits = max(commits, ?3) + 1, is_copy = 0",
     )?
-    .execute(params![count(sequence), instant(now)])?;
-    Ok(())
+    .execute(params![count(sequence), instant(now), count(passed)])?;
+    Ok(open::progress(tx)?.mark)
 }
 
 fn place(position: usize) -> i64 {

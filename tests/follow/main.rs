@@ -3,6 +3,7 @@
 //! Each line that is written carries a consumer of its own, so a line that is lost or counted
 //! twice is named. Time is passed in; nothing sleeps. Files lie on disk, not in memory.
 
+mod bytes;
 mod compressed;
 mod content;
 mod idle;

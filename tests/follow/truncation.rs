@@ -61,6 +61,7 @@ fn a_reset_is_told_before_a_line_of_the_new_content() {
         .iter()
         .map(|report| match report {
             Report::Gap(_) => "gap",
+            Report::Forgotten(..) => "forgotten",
             Report::Generation(record) if record.finished => "finished",
             Report::Generation(_) => "new",
             Report::Delta(_) => "delta",

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::{Compression, write::GzEncoder};
+use keydrain::engine::bytes::ByteLedger;
 use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
+use keydrain::engine::evidence::{Source, Taken};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
@@ -45,6 +47,8 @@ pub struct World {
     pub rejects: u64,
     pub gaps: Vec<Gap>,
     pub status: Option<SourceStatus>,
+    /// What the engine makes of the reports.
+    pub evidence: Source,
     /// Number of lines that were written.
     pub written: u64,
 }
@@ -74,6 +78,7 @@ impl World {
             rejects: 0,
             gaps: Vec::new(),
             status: None,
+            evidence: Source::new(SourceName::new("edge")),
             written: 0,
         }
     }
@@ -228,7 +233,10 @@ impl World {
 
     fn commit(&mut self, report: Report) {
         match &report {
-            Report::Delta(delta) => self.commit_delta(delta),
+            Report::Delta(delta) => {
+                self.commit_delta(delta);
+                assert_eq!(self.evidence.take(delta), Taken::Added);
+            }
             Report::Generation(record) => {
                 let key = (record.stream.clone(), record.number);
                 if let Some(before) = self.generations.get(&key) {
@@ -237,15 +245,52 @@ impl World {
                 } else {
                     let last =
                         self.generations.range((record.stream.clone(), GenerationNumber(0))..);
-                    let last = last.filter(|(key, _)| key.0 == record.stream).count() as u64;
+                    let of_stream = last.filter(|(key, _)| key.0 == record.stream);
+                    let last = of_stream.last().map_or(0, |(key, _)| key.1.0);
                     assert_eq!(record.number.0, last + 1, "numbers have no holes");
                 }
                 self.generations.insert(key, record.clone());
+                self.evidence.take_generation(record.clone());
             }
-            Report::Gap(gap) => self.gaps.push(gap.clone()),
-            Report::Status(status) => self.status = Some(status.clone()),
+            Report::Gap(gap) => {
+                self.gaps.push(gap.clone());
+                self.evidence.add_gap(gap.clone());
+            }
+            Report::Forgotten(_, stream, number) => {
+                let gone = self.generations.remove(&(stream.clone(), *number));
+                assert!(gone.is_some_and(|record| record.finished));
+                self.evidence.forget_generation(stream, *number);
+            }
+            Report::Status(status) => {
+                self.status = Some(status.clone());
+                self.evidence.look(status.clone());
+            }
         }
         self.reports.push(report);
+        self.assert_every_byte_is_accounted_for();
+    }
+
+    /// Checks the law of the bytes, for every generation and for the source.
+    #[track_caller]
+    fn assert_every_byte_is_accounted_for(&self) {
+        for record in self.generations.values() {
+            let bytes = self.evidence.generations.bytes(&(record.stream.clone(), record.number));
+            let sum = bytes.read + bytes.skipped() + bytes.unknown() + bytes.waiting();
+            assert_eq!(sum, bytes.known, "{record:?} {bytes:?}");
+            assert_eq!(bytes.accounted(), record.offset, "{record:?} {bytes:?}");
+            assert!(!record.finished || bytes.waiting() == 0, "{record:?} {bytes:?}");
+        }
+        let (sum, total) = (self.evidence.generations.sum(), &self.evidence.record);
+        assert_eq!(
+            (total.bytes_read, total.bytes_skipped, total.bytes_unknown),
+            (sum.read, sum.skipped(), sum.unknown())
+        );
+    }
+
+    /// The bytes of the generations of a stream, the oldest first.
+    pub fn bytes(&self, live: &str) -> Vec<ByteLedger> {
+        let name = StreamName::new(self.path(live).to_str().unwrap());
+        self.evidence.generations.of(&name).into_iter().map(|(_, bytes)| *bytes).collect()
     }
 
     fn commit_delta(&mut self, delta: &UsageDelta) {
@@ -269,6 +314,7 @@ impl World {
             watermark: None,
             last_line_at: None,
             observed_lateness: Duration::ZERO,
+            violations: 0,
             keys_seen: Vec::new(),
             places_seen: BTreeMap::new(),
             masked_at: None,

@@ -7,6 +7,7 @@ use keydrain::engine::answer::{
     Answer, Blocker, Code, ConsumerCounts, Epoch, KeyCounts, RequiredWindow, Silence,
     SourceSummary, StreamSummary, Verdict, Warning, WarningCode,
 };
+use keydrain::engine::bytes::ByteLedger;
 use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
 use keydrain::engine::curve::{Curve, Requests, Step};
@@ -18,9 +19,11 @@ use keydrain::engine::rotation::{
     RotationId,
 };
 use keydrain::engine::time::{Span, Timestamp};
+use keydrain::engine::usage::GenerationNumber;
 use keydrain::engine::velocity::{Eta, Migration, Origin, Straggler};
 use keydrain::engine::view::{
-    ConsumerState, ConsumerUse, ConsumerView, CredentialView, RotationView, Snapshot, SourceView,
+    ConsumerState, ConsumerUse, ConsumerView, CredentialView, GenerationView, RotationView,
+    Snapshot, SourceView, StreamCoverage,
 };
 use keydrain::publish::{self, Desk, HttpOptions, Intent, Refusal, Request, StartRotation, Token};
 use tokio::net::TcpListener;
@@ -178,6 +181,33 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
             bytes_skipped: 1,
             bytes_unknown: 2,
             backlog: 3,
+            coverage: vec![StreamCoverage {
+                stream: StreamName::new("/var/log/nginx/access.log"),
+                generations: vec![GenerationView {
+                    number: GenerationNumber(2),
+                    path: "/var/log/nginx/access.log".to_owned(),
+                    bytes: ByteLedger {
+                        generations: 1,
+                        known: 130,
+                        read: 100,
+                        nul_run: 5,
+                        hole: 7,
+                        first_event: Some(noon(-60)),
+                        ..ByteLedger::default()
+                    },
+                    last_event: Some(noon(-1)),
+                    finished: false,
+                }],
+                earlier: ByteLedger {
+                    generations: 1,
+                    known: 10,
+                    read: 10,
+                    ..ByteLedger::default()
+                },
+                covered: vec![Span { from: noon(-60), to: noon(-30) }],
+                observed_lateness: Duration::from_millis(1500),
+                violations: 1,
+            }],
             lines: 100,
             rejects: 5,
             other_keys: 6,

@@ -139,6 +139,27 @@ async fn a_credential_speaks_of_its_open_rotation_else_of_its_newest() {
 async fn sources_show_what_was_read_lost_and_refused() {
     let daemon = Daemon::start(open(answer(Verdict::Ready, "e"))).await;
     let shown = json_of(&daemon, "/v1/sources").await;
+    let coverage = json!({
+        "first_event": "2026-11-23T11:59:00Z",
+        "covered": [{"from": "2026-11-23T11:59:00Z", "to": "2026-11-23T11:59:30Z"}],
+        "total": {
+            "known": 140, "read": 110,
+            "skipped": {"overlong": 0, "nul_run": 5, "copy": 0},
+            "unknown": 7, "waiting": 18,
+        },
+        "generations": [{
+            "number": 2, "path": "/var/log/nginx/access.log", "finished": false,
+            "first_event": "2026-11-23T11:59:00Z", "last_event": "2026-11-23T11:59:59Z",
+            "known": 130, "read": 100,
+            "skipped": {"overlong": 0, "nul_run": 5, "copy": 0},
+            "unknown": 7, "waiting": 18,
+        }],
+        "earlier": {
+            "generations": 1, "known": 10, "read": 10,
+            "skipped": {"overlong": 0, "nul_run": 0, "copy": 0},
+            "unknown": 0, "waiting": 0,
+        },
+    });
     let expected = json!({"sources": [{
         "name": "edge", "state": "live", "watermark": "2026-11-23T11:59:58.8Z",
         "basis": "proved", "lag_seconds": 2.2, "bytes_read": 1000, "bytes_skipped": 1,
@@ -150,7 +171,8 @@ async fn sources_show_what_was_read_lost_and_refused() {
         ],
         "streams": [{
             "name": "/var/log/nginx/access.log", "state": "live", "watermark": null,
-            "generations": 2,
+            "generations": 2, "observed_lateness_seconds": 1.5, "violations": 1,
+            "coverage": coverage,
         }],
         "gaps": [{
             "from": "2026-11-23T11:58:30Z", "to": "2026-11-23T11:58:40Z", "reason": "truncated",

@@ -29,7 +29,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::milestones::{a_checkpoint, a_summary, an_incident};
-use crate::model::{address, at, delta, generation_of, key, named};
+use crate::model::{address, at, bytes_of, delta, generation_of, key, named};
 
 fn a_source() -> impl Strategy<Value = SourceName> {
     select(vec!["edge", "inner", ""]).prop_map(SourceName::new)
@@ -177,6 +177,7 @@ fn a_stream_record() -> impl Strategy<Value = StreamRecord> {
             watermark: instants[2],
             last_line_at: instants[3],
             observed_lateness,
+            violations: u64::from(frontier_assumed),
             keys_seen: seen.0,
             places_seen: seen.1,
             masked_at: instants[4],
@@ -332,6 +333,8 @@ fn a_commit() -> impl Strategy<Value = Commit> {
             sources: evidence.1,
             streams: evidence.2,
             generations: Vec::new(),
+            bytes: Vec::new(),
+            forgotten: Vec::new(),
             tracked: found.0.0,
             probes: found.0.1,
             gaps: found.1,
@@ -362,6 +365,7 @@ fn legalise(commits: &mut [Commit]) {
             delta.range = ByteRange { from: *offset, to: *offset + delta.range.to };
             *offset = delta.range.to;
             commit.generations.push(generation_of(delta));
+            commit.bytes.push(bytes_of(delta));
             ledger.take(&mut delta.cells);
         }
         ledger.drain_changes(commit);

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use keydrain::engine::bytes::ByteLedger;
 use keydrain::engine::credential::{
     ConsumerName, CredentialName, Fingerprint, SourceName, StreamName,
 };
@@ -12,7 +13,9 @@ use keydrain::engine::rotation::{
     Declaration, Job, JournalEntry, JournalEvent, KeyRef, RosterEntry, RotationId,
 };
 use keydrain::engine::sessions::is_past;
-use keydrain::engine::state::{Commit, GenerationRecord, LineRecord, ProbeRecord, State};
+use keydrain::engine::state::{
+    BytesRecord, Commit, GenerationRecord, LineRecord, ProbeRecord, State,
+};
 use keydrain::engine::time::{Step, Timestamp};
 use keydrain::engine::usage::{
     Anchor, ByteRange, Consumer, FileId, GenerationNumber, Issued, LineCount, Outcome, RejectedKey,
@@ -91,6 +94,28 @@ pub fn generation_of(delta: &UsageDelta) -> GenerationRecord {
         inside_overlong: delta.inside_overlong,
         open_rejects: delta.open_rejects.clone(),
         finished: false,
+    }
+}
+
+/// A ledger in which every number is another one.
+pub fn bytes_of(delta: &UsageDelta) -> BytesRecord {
+    let bytes = ByteLedger {
+        generations: 1,
+        known: delta.range.to,
+        read: 2,
+        overlong: 3,
+        nul_run: 4,
+        copied: 5,
+        hole: 6,
+        cut: 7,
+        tail: 8,
+        first_event: delta.first_event,
+    };
+    BytesRecord {
+        source: delta.source.clone(),
+        stream: delta.stream.clone(),
+        number: delta.generation,
+        bytes,
     }
 }
 
@@ -225,6 +250,11 @@ impl Model {
                 (&old.source, &old.stream, old.number) == (&new.source, &new.stream, new.number)
             });
         }
+        for new in &commit.bytes {
+            put(&mut state.bytes, new, |old| {
+                (&old.source, &old.stream, old.number) == (&new.source, &new.stream, new.number)
+            });
+        }
         for new in &commit.tracked {
             put(&mut state.tracked, new, |old| (&old.source, old.key) == (&new.source, new.key));
         }
@@ -348,6 +378,7 @@ pub fn assert_same(found: &State, expected: &State) {
     same(&found.generations, &expected.generations, |it| {
         (it.source.clone(), it.stream.clone(), it.number)
     });
+    same(&found.bytes, &expected.bytes, |it| (it.source.clone(), it.stream.clone(), it.number));
     same(&found.tracked, &expected.tracked, |it| (it.source.clone(), it.key));
     same(&found.pools, &expected.pools, |it| it.key);
     same(&found.issued, &expected.issued, |it| (it.root, it.child, it.lifetime));

@@ -83,6 +83,7 @@ pub fn live(stream: &str) -> StreamStatus {
         live: true,
         unreadable: None,
         backlog: 0,
+        ends: Vec::new(),
         open_generations: 1,
     }
 }

@@ -12,6 +12,7 @@ use rustix::fs::Access;
 
 use super::Finding;
 use crate::config::Config;
+use crate::store::Look;
 
 /// The file in the state directory that a running daemon has locked.
 const LOCK_NAME: &str = "lock";
@@ -19,6 +20,7 @@ const LOCK_NAME: &str = "lock";
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let dir = &config.state_dir;
     let mut findings = check_directory(dir);
+    findings.extend(check_age(dir));
     if !is_locked(dir) {
         findings.extend(check_port(config));
     }
@@ -65,6 +67,20 @@ fn check_directory(dir: &Path) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// A state that cannot be looked at is told by the daemon; only one that can says how old it is.
+fn check_age(dir: &Path) -> Option<Finding> {
+    let (look, _) = Look::open(dir).ok()?;
+    look.is_restored().ok()?.then(|| {
+        Finding::warning(
+            format!("state {}", dir.display()),
+            "it is an older copy than the newest one: what was recorded since is lost, and the \
+             next start makes that time unknown",
+            "post again what was said of a rotation since (holds, waivers, events), or put the \
+             newest copy back",
+        )
+    })
 }
 
 /// The daemon makes the directory, if it may.

@@ -10,9 +10,9 @@ use crate::engine::ledger::Ledger;
 use crate::engine::migration;
 use crate::engine::probe::Sightings;
 use crate::engine::rotation::{JournalEntry, Phase, RotationId};
-use crate::engine::standing;
 use crate::engine::time::Timestamp;
 use crate::engine::view::{ConsumerView, CredentialView, RotationView, Snapshot, SourceView};
+use crate::engine::{seen, standing};
 
 impl Drain {
     /// Returns everything that is published, as of the last [`advance`](Drain::advance).
@@ -140,6 +140,7 @@ impl Drain {
                 bytes_skipped: source.record.bytes_skipped,
                 bytes_unknown: source.record.bytes_unknown,
                 backlog: source.backlog(),
+                coverage: seen::of_source(source),
                 lines: source.record.lines,
                 rejects: source.record.rejects,
                 other_keys: source.record.other_keys,

@@ -72,6 +72,9 @@ impl Drain {
     ///
     /// `steady` is a clock that never steps; its origin does not matter.
     pub fn advance(&mut self, now: Timestamp, steady: Duration) {
+        if std::mem::take(&mut self.restored) {
+            self.note_restored(now);
+        }
         self.compare_clocks(now, steady);
         for source in self.sources.values_mut() {
             source.advance(now);

@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::{At, Seconds, at, text};
 use crate::engine::answer::StreamSummary;
+use crate::engine::bytes::ByteLedger;
 use crate::engine::coverage::Gap;
 use crate::engine::credential::CredentialName;
 use crate::engine::rotation::Phase;
+use crate::engine::seen::total;
 use crate::engine::time::Timestamp;
-use crate::engine::view::{self, CredentialView, Snapshot};
+use crate::engine::view::{self, CredentialView, Snapshot, StreamCoverage};
 
 #[derive(Serialize)]
 pub(super) struct GapView<'a> {
@@ -77,6 +79,59 @@ struct StreamView<'a> {
     state: &'static str,
     watermark: Option<At>,
     generations: u64,
+    observed_lateness_seconds: Option<Seconds>,
+    violations: u64,
+    coverage: Option<CoverageView<'a>>,
+}
+
+/// What was seen of a stream. `known = read + skipped + unknown + waiting`, in each line.
+#[derive(Serialize)]
+struct CoverageView<'a> {
+    first_event: Option<At>,
+    covered: Vec<SpanView>,
+    total: BytesView,
+    generations: Vec<GenerationView<'a>>,
+    earlier: EarlierView,
+}
+
+#[derive(Serialize)]
+struct SpanView {
+    from: At,
+    to: At,
+}
+
+#[derive(Serialize)]
+struct GenerationView<'a> {
+    number: u64,
+    path: &'a str,
+    finished: bool,
+    first_event: Option<At>,
+    last_event: Option<At>,
+    #[serde(flatten)]
+    bytes: BytesView,
+}
+
+#[derive(Serialize)]
+struct EarlierView {
+    generations: u64,
+    #[serde(flatten)]
+    bytes: BytesView,
+}
+
+#[derive(Serialize)]
+struct BytesView {
+    known: u64,
+    read: u64,
+    skipped: SkippedView,
+    unknown: u64,
+    waiting: u64,
+}
+
+#[derive(Serialize)]
+struct SkippedView {
+    overlong: u64,
+    nul_run: u64,
+    copy: u64,
 }
 
 #[derive(Serialize)]
@@ -111,7 +166,11 @@ fn source(source: &view::SourceView, now: Timestamp) -> SourceView<'_> {
             .iter()
             .map(|(name, last_seen)| ProbeView { name, last_seen: at(*last_seen) })
             .collect(),
-        streams: summary.streams.iter().map(stream).collect(),
+        streams: summary
+            .streams
+            .iter()
+            .map(|each| stream(each, source.coverage.iter().find(|seen| seen.stream == each.name)))
+            .collect(),
         gaps: gaps(&summary.gaps),
         absent: &source.absent,
         unreadable: paths(&source.unreadable),
@@ -119,12 +178,55 @@ fn source(source: &view::SourceView, now: Timestamp) -> SourceView<'_> {
     }
 }
 
-fn stream(stream: &StreamSummary) -> StreamView<'_> {
+fn stream<'a>(stream: &'a StreamSummary, seen: Option<&'a StreamCoverage>) -> StreamView<'a> {
     StreamView {
         name: stream.name.as_str(),
         state: stream.state.as_str(),
         watermark: at(stream.watermark),
         generations: stream.generations,
+        observed_lateness_seconds: seen.map(|seen| Seconds(seen.observed_lateness)),
+        violations: seen.map_or(0, |seen| seen.violations),
+        coverage: seen.map(coverage),
+    }
+}
+
+fn coverage(seen: &StreamCoverage) -> CoverageView<'_> {
+    let total = total(seen);
+    CoverageView {
+        first_event: at(total.first_event),
+        covered: seen
+            .covered
+            .iter()
+            .map(|span| SpanView { from: At(span.from), to: At(span.to) })
+            .collect(),
+        total: bytes(&total),
+        generations: seen
+            .generations
+            .iter()
+            .map(|one| GenerationView {
+                number: one.number.0,
+                path: &one.path,
+                finished: one.finished,
+                first_event: at(one.bytes.first_event),
+                last_event: at(one.last_event),
+                bytes: bytes(&one.bytes),
+            })
+            .collect(),
+        earlier: EarlierView { generations: seen.earlier.generations, bytes: bytes(&seen.earlier) },
+    }
+}
+
+fn bytes(ledger: &ByteLedger) -> BytesView {
+    BytesView {
+        known: ledger.known,
+        read: ledger.read,
+        skipped: SkippedView {
+            overlong: ledger.overlong,
+            nul_run: ledger.nul_run,
+            copy: ledger.copied,
+        },
+        unknown: ledger.unknown(),
+        waiting: ledger.waiting(),
     }
 }
 

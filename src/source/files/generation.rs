@@ -8,6 +8,8 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use memchr::memchr;
+
 use super::compressed::{GzipEnd, GzipReader};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
@@ -16,7 +18,7 @@ use super::names::Age;
 use super::open::open_log;
 use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
-use memchr::memchr;
+use crate::engine::usage::GenerationNumber;
 
 /// Bytes read at a time, where no record is longer.
 pub const READ_BYTES: usize = 1 << 20;
@@ -123,7 +125,7 @@ pub enum ReadOutcome {
         /// Whether no bytes can ever come after them.
         last: bool,
     },
-    /// Bytes before the offset were skipped: so many.
+    /// So many bytes before the offset were skipped.
     Skipped(usize),
     /// The bytes before the offset are not the ones that were read.
     Changed,
@@ -256,6 +258,16 @@ impl Generation {
             }
             None => 0,
         }
+    }
+
+    /// Returns where the content is known to end, in decompressed bytes.
+    pub fn known_end(&self) -> Option<(GenerationNumber, u64)> {
+        let end = match self.body.as_ref()? {
+            Body::Plain(plain) => plain.facts.size,
+            Body::Gzip(gzip) if gzip.skipping.is_some() || !gzip.drained => return None,
+            Body::Gzip(gzip) => self.record.offset + gzip.carry.len() as u64,
+        };
+        Some((self.record.number, end))
     }
 
     /// Returns the end of the stream of a compressed file, once it is reached.

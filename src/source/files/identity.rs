@@ -8,8 +8,10 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::handle::handle_of;
@@ -40,6 +42,12 @@ impl FileFacts {
     pub fn of(file: &File) -> io::Result<Self> {
         let facts = Self::known_as(file, None)?;
         Ok(Self { id: FileId { handle: handle_of(file), ..facts.id }, ..facts })
+    }
+
+    /// Asks the system about the file at `path`, which is not opened for reading: nobody waits.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Self::of(&file.into())
     }
 
     /// Asks again about a file that was asked about before: its handle is still the same.

@@ -12,12 +12,14 @@ mod compressed;
 mod cut;
 mod discover;
 mod follow;
+mod forget;
 mod generation;
 mod handle;
 mod identity;
 mod names;
 mod open;
 mod reconcile;
+mod recount;
 mod role;
 mod source;
 mod stream;
@@ -26,12 +28,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::coverage::{Gap, SourceStatus};
-use crate::engine::credential::SourceName;
+use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
 use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
-use crate::engine::usage::UsageDelta;
+use crate::engine::usage::{GenerationNumber, UsageDelta};
+pub use identity::{FileFacts, same_file};
+pub use recount::{Recount, anchors, recount};
 use source::Follower;
 
 /// A declared source of kind `file`.
@@ -57,6 +61,8 @@ pub enum Report {
     Generation(GenerationRecord),
     /// Evidence was lost.
     Gap(Gap),
+    /// A finished generation whose file is gone is forgotten: there are too many.
+    Forgotten(SourceName, StreamName, GenerationNumber),
     /// What a look at a source found.
     Status(SourceStatus),
 }
@@ -74,6 +80,8 @@ pub struct Limits {
     pub max_open_files: usize,
     /// Decompressed bytes read of one compressed file.
     pub max_decompressed: u64,
+    /// Finished generations of a stream that are remembered although their files are gone.
+    pub max_finished: usize,
 }
 
 impl Default for Limits {
@@ -84,6 +92,7 @@ impl Default for Limits {
             poll_bytes: 8 << 20,
             max_open_files: 1000,
             max_decompressed: 64 << 30,
+            max_finished: 1000,
         }
     }
 }
@@ -178,7 +187,7 @@ impl Tailer {
 fn share_issued(sources: &mut [Follower], reports: &[Report]) {
     let deltas = reports.iter().filter_map(|report| match report {
         Report::Delta(delta) => Some(delta),
-        Report::Generation(_) | Report::Gap(_) | Report::Status(_) => None,
+        Report::Generation(_) | Report::Gap(_) | Report::Forgotten(..) | Report::Status(_) => None,
     });
     for issued in deltas.flat_map(|delta| &delta.issued) {
         for follower in sources.iter_mut() {

@@ -121,9 +121,12 @@ impl Follower {
         }
         let families = std::mem::take(&mut findings.families);
         self.findings = findings;
+        let none = Family::default();
         self.each(now, limits, open_files, out, |stream, round| {
             let family = families.get(&stream.live);
-            stream.reconcile(family.unwrap_or(&Family::default()), round);
+            let family = family.unwrap_or(&none);
+            stream.reconcile(family, round);
+            stream.forget_old(family, round);
             0
         });
     }

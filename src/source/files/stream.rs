@@ -328,6 +328,7 @@ impl Stream {
             unreadable: self.trouble.iter().chain(troubles).chain(&half).next().cloned(),
             backlog: self.generations.iter().map(Generation::backlog).sum(),
             open_generations: self.generations.len() as u64,
+            ends: self.generations.iter().filter_map(Generation::known_end).collect(),
         }
     }
 }

@@ -4,12 +4,17 @@
 -- nanoseconds, fingerprints are 16 bytes (shown as kd1: and 32 hex digits). Names are stored once
 -- and referred to by number.
 
--- One row. The check value tells when the fingerprint secret is not the one counted with.
+-- One row. The check value tells when the fingerprint secret is not the one counted with. state_number
+-- and commits are compared with the mark beside the database (src/store/mark.rs); is_copy = 1: a backup
+-- of which nothing was started yet.
 CREATE TABLE meta (
     id                INTEGER PRIMARY KEY CHECK (id = 1),
     secret_check      BLOB    NOT NULL CHECK (length(secret_check) = 16),
     answer_sequence   INTEGER NOT NULL DEFAULT 0 CHECK (answer_sequence >= 0),
-    last_commit_at    INTEGER
+    last_commit_at    INTEGER,
+    state_number      INTEGER NOT NULL,
+    commits           INTEGER NOT NULL DEFAULT 0 CHECK (commits >= 0),
+    is_copy           INTEGER NOT NULL DEFAULT 0 CHECK (is_copy IN (0, 1))
 ) STRICT;
 
 -- Names --------------------------------------------------------------------------------------
@@ -62,6 +67,7 @@ CREATE TABLE stream_state (
     watermark         INTEGER,
     last_line_at      INTEGER,
     observed_lateness INTEGER NOT NULL CHECK (observed_lateness >= 0),
+    violations        INTEGER NOT NULL CHECK (violations >= 0),
     masked_at         INTEGER
 ) STRICT;
 
@@ -99,6 +105,24 @@ CREATE TABLE generation (
     finished        INTEGER NOT NULL CHECK (finished IN (0, 1)),
     open_rejects    INTEGER NOT NULL CHECK (open_rejects >= 0),
     open_rejects_at INTEGER,
+    PRIMARY KEY (stream, number)
+) STRICT, WITHOUT ROWID;
+
+-- Where the bytes of a generation went: known = read + overlong + nul_run + copied + hole + cut + tail
+-- + what is still to be read (src/engine/bytes.rs). Number 0: the sum of those that were forgotten.
+CREATE TABLE generation_bytes (
+    stream      INTEGER NOT NULL REFERENCES stream (id),
+    number      INTEGER NOT NULL CHECK (number >= 0),
+    generations INTEGER NOT NULL CHECK (generations >= 0),
+    known       INTEGER NOT NULL CHECK (known >= 0),
+    read        INTEGER NOT NULL CHECK (read >= 0),
+    overlong    INTEGER NOT NULL CHECK (overlong >= 0),
+    nul_run     INTEGER NOT NULL CHECK (nul_run >= 0),
+    copied      INTEGER NOT NULL CHECK (copied >= 0),
+    hole        INTEGER NOT NULL CHECK (hole >= 0),
+    cut         INTEGER NOT NULL CHECK (cut >= 0),
+    tail        INTEGER NOT NULL CHECK (tail >= 0),
+    first_event INTEGER,
     PRIMARY KEY (stream, number)
 ) STRICT, WITHOUT ROWID;
 
