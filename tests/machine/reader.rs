@@ -102,6 +102,9 @@ impl Running {
                 Report::Delta(delta) => drain.take_delta(*delta),
                 Report::Generation(record) => drain.take_generation(record),
                 Report::Gap(gap) => drain.take_gap(gap),
+                Report::Forgotten(source, stream, number) => {
+                    drain.forget_generation(&source, &stream, number);
+                }
                 Report::Status(status) => drain.take_status(status),
             }
         }
