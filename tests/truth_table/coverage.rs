@@ -111,6 +111,17 @@ fn a_line_beyond_the_tolerated_future_makes_the_clock_suspect_and_one_within_it_
 }
 
 #[test]
+fn a_clock_is_suspect_as_long_as_lines_come_from_the_future() {
+    let once = moved_over().line_read("10:31:00.001", "10:30:00", NEW, "checkout", 200);
+    let again = once.clone().line_read("10:32:00", "10:30:40", NEW, "checkout", 200);
+    check(&once.busy("10:46:05"), Ready, []);
+    stands_until(&again, "clock_suspect", "*", "10:46:45");
+    // Within its 30 s it is the same doubt, and not a longer one.
+    let soon = once.line_read("10:31:20", "10:30:20", NEW, "checkout", 200);
+    stands_until(&soon, "clock_suspect", "*", "10:46:05");
+}
+
+#[test]
 fn a_wall_clock_that_steps_is_suspect_and_one_that_drifts_is_not() {
     let stepped = |by: Duration| {
         moved_over()

@@ -321,7 +321,11 @@ fn the_new_key_of_an_earlier_rotation_does_not_show_where_it_went_in_the_next_on
         })
         .told("10:26:00", JournalEvent::Attested(Attestation::OldKeyUnused));
     check(&story.busy("10:30:00"), NotReady, [("new_key_unused", NEW)]);
-    check(&story.uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+    check(&story.clone().uses(NEW, "checkout", ["10:31:00"]).busy("10:31:00"), Ready, []);
+    // In the very second of its end nobody can tell which of both it was for.
+    let at_its_end = story.clone().uses(NEW, "checkout", ["10:20:00"]);
+    check(&at_its_end.busy("10:30:00"), NotReady, [("new_key_unused", NEW)]);
+    check(&story.uses(NEW, "checkout", ["10:20:01"]).busy("10:30:00"), Ready, []);
 }
 
 #[test]

@@ -54,6 +54,25 @@ fn an_accepted_use_after_the_bound_is_a_leak_that_names_who() {
 }
 
 #[test]
+fn a_leak_is_told_at_the_next_turn_though_the_answer_still_lasts() {
+    let mut world = revoked().world(at("10:40:00"));
+    world.answer(at("10:40:00"));
+    world.events.clear();
+    let leak = Line {
+        event_at: at("10:40:00.500"),
+        key: OLD.to_owned(),
+        consumer: "billing".to_owned(),
+        status: 200,
+        garbled: false,
+    };
+    world.read((EDGE, ACCESS_LOG), &[leak], at("10:40:00.500"), at("10:40:00.600"));
+    world.settle(at("10:40:00.600"));
+    let began =
+        |event: &Event| matches!(event, Event::IncidentBegan(it) if it.subject == "billing");
+    assert!(world.events.iter().any(began), "{:?}", world.events);
+}
+
+#[test]
 fn a_denied_or_failed_use_is_no_leak() {
     for status in [401, 403, 503] {
         let story = revoked().line("10:35:00", OLD, "billing", status);
