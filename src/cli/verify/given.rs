@@ -144,8 +144,6 @@ fn reads(patterns: &[String], path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_rotated_sibling_belongs_to_the_pattern_of_its_live_file() {
         let reads = |pattern: &str, path: &str| super::reads(&[pattern.to_owned()], path.as_ref());
