@@ -125,6 +125,7 @@ impl<'r> Player<'r> {
                 unreadable: None,
                 backlog: 0,
                 open_generations: 1,
+                ends: Vec::new(),
             }],
             absent: Vec::new(),
             unreadable: Vec::new(),

@@ -62,7 +62,9 @@ pub fn run(
     let mut gathered = Gathered::new(&state, &config, parts);
     let catalogue = Catalogue::of(&state, &config);
     let given = gathered.find(&catalogue, &args.files)?;
-    given.into_values().for_each(|one| gathered.count(one));
+    for one in given.values() {
+        gathered.count(one);
+    }
     let report = gathered.compare(&catalogue, &kept);
     let text = match args.output {
         Output::Table => report.table(&names),
@@ -150,7 +152,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Reads one file up to the offset of its generation.
-    fn count(&mut self, given: Given) {
+    fn count(&mut self, given: &Given) {
         let (name, record) = (given.path.display().to_string(), &given.record);
         let Some(matcher) = self.matcher(&record.source) else { return };
         let counted =

@@ -10,7 +10,7 @@ use crate::engine::bytes::ByteLedger;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::rejects::OpenRejects;
 use crate::engine::state::{BytesRecord, Commit, GenerationRecord};
-use crate::engine::usage::{GenerationNumber, UsageDelta};
+use crate::engine::usage::{ByteRange, GenerationNumber, UsageDelta};
 
 /// A generation by its stream and number.
 pub type Place = (StreamName, GenerationNumber);
@@ -36,10 +36,12 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// Takes a stored generation back.
+    /// Takes a stored generation back. Until its ledger comes, all before its offset was read.
     pub fn restore(&mut self, record: GenerationRecord) {
+        let mut bytes = ByteLedger::new();
+        bytes.take(ByteRange { from: 0, to: record.offset }, 0, false);
         let place = (record.stream.clone(), record.number);
-        self.known.insert(place, Known { record, bytes: ByteLedger::new(), changed: false });
+        self.known.insert(place, Known { record, bytes, changed: false });
     }
 
     /// Takes a stored ledger back; the generation comes first.

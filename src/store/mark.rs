@@ -63,7 +63,8 @@ impl Mark {
 /// Eight bytes of SHA-256 as hex: tells a torn write, not a forger.
 fn checksum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = digest[..8].try_into().expect("it has 32 bytes");
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// Reads the mark in a state directory; `None` if there is none, or none that is whole.

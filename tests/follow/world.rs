@@ -245,8 +245,8 @@ impl World {
                 } else {
                     let last =
                         self.generations.range((record.stream.clone(), GenerationNumber(0))..);
-                    let of_stream = last.filter(|(key, _)| key.0 == record.stream);
-                    let last = of_stream.last().map_or(0, |(key, _)| key.1.0);
+                    let mut of_stream = last.filter(|(key, _)| key.0 == record.stream);
+                    let last = of_stream.next_back().map_or(0, |(key, _)| key.1.0);
                     assert_eq!(record.number.0, last + 1, "numbers have no holes");
                 }
                 self.generations.insert(key, record.clone());

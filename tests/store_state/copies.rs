@@ -1,5 +1,6 @@
 //! Copies of the state: made beside a writer, and told from the newest state when put back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -32,7 +33,7 @@ fn a_stream() -> StreamRecord {
         observed_lateness: std::time::Duration::ZERO,
         violations: 0,
         keys_seen: Vec::new(),
-        places_seen: Default::default(),
+        places_seen: BTreeMap::new(),
         masked_at: None,
     }
 }

@@ -176,7 +176,7 @@ fn a_secret_that_others_can_read_refuses_to_start() {
 }
 
 #[test]
-fn journal_and_gaps_refuse_every_change() {
+fn journal_gaps_and_violations_refuse_every_change() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(dir.path()).unwrap();
     let gap = Gap {
@@ -190,6 +190,13 @@ fn journal_and_gaps_refuse_every_change() {
         rotations: vec![declaration("r1")],
         journal: vec![entry(5, "r1", JournalEvent::Started)],
         gaps: vec![gap],
+        violations: vec![Violation {
+            rotation: declaration("r1").id,
+            kind: ViolationKind::LateLine,
+            event_at: None,
+            recorded_at: at(3),
+            message: "late".to_owned(),
+        }],
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
@@ -204,6 +211,9 @@ fn journal_and_gaps_refuse_every_change() {
         assert!(error.to_string().contains("append-only"), "{statement}: {error}");
     }
     for statement in [
+        "UPDATE violation SET message = ''",
+        "DELETE FROM violation",
+        "INSERT OR REPLACE INTO violation SELECT id, rotation, kind, 0, 0, '' FROM violation",
         "UPDATE gap SET to_at = from_at",
         "DELETE FROM gap",
         "INSERT OR REPLACE INTO gap SELECT id, stream, 0, 0, reason, bytes FROM gap",

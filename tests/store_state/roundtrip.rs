@@ -46,7 +46,8 @@ fn a_fresh_directory_gives_an_empty_state_that_only_its_owner_reads() {
         names.push(file.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected = ["fingerprint.key", "keydrain.db", "keydrain.db-shm", "keydrain.db-wal", "lock"];
+    let expected =
+        ["epoch", "fingerprint.key", "keydrain.db", "keydrain.db-shm", "keydrain.db-wal", "lock"];
     assert_eq!(names, expected);
 }
 

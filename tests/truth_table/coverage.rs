@@ -37,6 +37,45 @@ fn a_gap_restarts_the_quiet() {
 }
 
 #[test]
+fn every_loss_restarts_the_quiet_whatever_its_reason() {
+    for reason in GapReason::ALL {
+        let lose = move |world: &mut World| {
+            world.lose_by(reason, (EDGE, ACCESS_LOG), at("10:20:00"));
+        };
+        let story = moved_over().then("10:20:00", lose).uses(NEW, "checkout", ["10:20:01"]);
+        stands_until(&story, "quiet_running", OLD, "10:35:36");
+    }
+}
+
+#[test]
+fn row_40_an_older_state_that_is_put_back_restarts_the_quiet_of_every_stream() {
+    let story = moved_over()
+        .then("10:20:00", |world| world.restore_older(at("10:20:00")))
+        .then("10:25:00", |world| world.settle(at("10:25:00")))
+        .uses(NEW, "checkout", ["10:25:01"]);
+    let answer = story.busy("10:26:00");
+    check(&answer, Unknown, [("coverage_gap", ACCESS_LOG), ("quiet_running", OLD)]);
+    says(&answer, "coverage_gap", ACCESS_LOG, &["are lost (state_restored)"]);
+    stands_until(&story, "quiet_running", OLD, "10:40:36");
+}
+
+#[test]
+fn a_violation_is_counted_for_ever_and_raises_the_lateness_of_its_stream() {
+    let seen = |story: &Story, now: &str| {
+        let snapshot = story.world(at(now)).drain.snapshot("", 0, at(now));
+        let stream = snapshot.sources[0].coverage[0].clone();
+        (stream.violations, stream.observed_lateness)
+    };
+    let story = moved_over();
+    assert_eq!(seen(&story, "10:29:59"), (0, Duration::ZERO));
+    // 60 s behind the line before it: 30 s more than allowed.
+    let late = story.line_written("10:29:00", "10:30:00.100", OLD, "checkout");
+    assert_eq!(seen(&late, "10:31:00"), (1, Duration::from_secs(60)));
+    let restarted = late.restarted("10:32:00").uses(NEW, "checkout", ["10:40:00"]);
+    assert_eq!(seen(&restarted, "10:50:00"), (1, Duration::from_secs(60)));
+}
+
+#[test]
 fn the_quiet_begins_at_the_end_of_a_gap_even_if_the_next_line_is_dated_before_it() {
     let story = moved_over().lost("10:20:00").line_written("10:19:45", "10:20:05", NEW, "checkout");
     stands_until(&story, "quiet_running", OLD, "10:35:35");

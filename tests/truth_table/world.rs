@@ -212,6 +212,14 @@ impl World {
         self.boot();
     }
 
+    /// Starts again from what was committed up to `now`, told to be an older copy that was put back.
+    pub fn restore_older(&mut self, now: Timestamp) {
+        self.settle(now);
+        let mut state = self.model.state();
+        state.restored = true;
+        self.drain = Drain::with_consumer_limit(self.consumer_limit, self.declared.clone(), state);
+    }
+
     /// Passes over bytes of a stream as if a delta had been dropped on its way.
     pub fn skip_bytes(&mut self, (source, stream): (&str, &str), bytes: u64) {
         let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
@@ -339,14 +347,19 @@ impl World {
     }
 
     /// Loses what was written to a stream since its last line.
-    pub fn lose(&mut self, (source, stream): (&str, &str), now: Timestamp) {
+    pub fn lose(&mut self, place: (&str, &str), now: Timestamp) {
+        self.lose_by(GapReason::Truncated, place, now);
+    }
+
+    /// The same, for a reason.
+    pub fn lose_by(&mut self, reason: GapReason, (source, stream): (&str, &str), now: Timestamp) {
         let cursor = self.cursors.entry((source.to_owned(), stream.to_owned())).or_default();
         let from = cursor.frontier.unwrap_or(now).min(now);
         self.drain.take_gap(Gap {
             source: SourceName::new(source),
             stream: StreamName::new(stream),
             span: Span { from, to: now },
-            reason: GapReason::Truncated,
+            reason,
             bytes: None,
         });
     }

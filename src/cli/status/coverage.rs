@@ -31,11 +31,10 @@ fn of_stream(source: &Value, stream: &Value) -> String {
     let seen = &stream["coverage"];
     let mut page = format!("{}  {}\n\n", cell(&source["name"]), cell(&stream["name"]));
     page += &times(source, stream);
-    page += &format!(
-        "late  {} presentations behind the watermark, {} at most\n\n",
-        cell(&stream["violations"]),
-        duration(&stream["observed_lateness_seconds"])
-    );
+    let (late, most) =
+        (cell(&stream["violations"]), duration(&stream["observed_lateness_seconds"]));
+    page =
+        page + "late  " + &late + " presentations behind the watermark, " + &most + " at most\n\n";
     let folder = text(&stream["name"]).rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut rows = Vec::new();
     if seen["earlier"]["generations"] != 0 {

@@ -116,18 +116,18 @@ pub fn source(name: &SourceName, counted: &Counted, kept: &[KeptUsage]) -> Outco
         let before = windows.len();
         windows.retain(|window, _| counted.is_comparable(&key, *window));
         outcome.left_out += before - windows.len();
-        for (window, _) in &windows {
+        for window in windows.keys() {
             let partial = counted.is_partial(*window);
             *(if partial { &mut outcome.partial } else { &mut outcome.whole }) += 1;
         }
-        for which in 0..OUTCOMES.len() {
+        for (which, what) in OUTCOMES.into_iter().enumerate() {
             let rows = differing(&windows, which, |window| counted.is_partial(window));
             outcome.differences.extend(rows.into_iter().map(|(window, logs, state)| Difference {
                 source: name.clone(),
                 window: Some((window.0.start(), window.1)),
                 key: Some(key),
                 who: consumer.as_str().to_owned(),
-                what: OUTCOMES[which],
+                what,
                 logs,
                 state,
             }));

@@ -78,7 +78,9 @@ impl Report {
     pub fn remarks(&self) -> String {
         let mut text = String::new();
         for (word, said) in [("note", &self.notes), ("incomplete", &self.incomplete)] {
-            said.iter().for_each(|it| text += &format!("{word}: {}\n", printable(it)));
+            for it in said {
+                text = text + word + ": " + &printable(it) + "\n";
+            }
         }
         text
     }
@@ -100,16 +102,17 @@ impl Report {
         }
         page += &self.remarks();
         let [whole, partial, left_out] = self.compared;
-        page += &format!("{whole} windows must be equal");
+        let mut said = vec![format!("{whole} windows must be equal")];
         if partial > 0 {
-            page += &format!(
-                ", {partial} have lines in files that were not given too: there the logs must not \
+            said.push(format!(
+                "{partial} have lines in files that were not given too: there the logs must not \
                  exceed the state"
-            );
+            ));
         }
         if left_out > 0 {
-            page += &format!(", {left_out} are older than what the state can show");
+            said.push(format!("{left_out} are older than what the state can show"));
         }
+        page += &said.join(", ");
         page + match self.exit() {
             Exit::Ok => "\nlogs and state are equal\n",
             Exit::NotReady => "\nlogs and state differ\n",

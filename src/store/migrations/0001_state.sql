@@ -374,6 +374,14 @@ CREATE TABLE violation (
     message     TEXT    NOT NULL
 ) STRICT;
 
+CREATE TRIGGER violation_insert BEFORE INSERT ON violation
+WHEN EXISTS (SELECT 1 FROM violation WHERE id = NEW.id)
+BEGIN SELECT RAISE (ABORT, 'a violation is for ever'); END;
+CREATE TRIGGER violation_update BEFORE UPDATE ON violation
+BEGIN SELECT RAISE (ABORT, 'a violation is for ever'); END;
+CREATE TRIGGER violation_delete BEFORE DELETE ON violation
+BEGIN SELECT RAISE (ABORT, 'a violation is for ever'); END;
+
 -- The gates between the phases as they stood last. reasons: JSON list of texts.
 CREATE TABLE checkpoint (
     rotation    INTEGER NOT NULL REFERENCES rotation (id),
