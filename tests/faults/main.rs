@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backlog;
+mod clock;
 mod kills;
 mod log_errors;
 mod process;
