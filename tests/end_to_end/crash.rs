@@ -118,7 +118,7 @@ fn create(path: &Path) -> File {
 }
 
 #[test]
-fn after_fifty_kills_at_random_moments_each_line_is_counted_once() {
+fn row_37_after_fifty_kills_at_random_moments_each_line_is_counted_once() {
     let seed = std::env::var("KEYDRAIN_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
     println!("KEYDRAIN_TEST_SEED={seed}");

@@ -37,7 +37,7 @@ fn fill_the_disk(site: &Site, daemon: &Daemon<'_>) {
 }
 
 #[test]
-fn a_full_disk_makes_the_answer_unknown_and_moves_no_offset_until_there_is_room() {
+fn row_39_a_full_disk_makes_the_answer_unknown_and_moves_no_offset_until_there_is_room() {
     let site = Site::new(&config(Form::Names));
     let mut shop = Shop::open(&site, Form::Names);
     let daemon = start(&site);
@@ -80,7 +80,7 @@ fn a_full_disk_makes_the_answer_unknown_and_moves_no_offset_until_there_is_room(
 }
 
 #[test]
-fn a_kill_on_a_full_disk_loses_nothing() {
+fn row_39_a_kill_on_a_full_disk_loses_nothing() {
     let site = Site::new(&config(Form::Names));
     let mut shop = Shop::open(&site, Form::Names);
     let daemon = start(&site);
@@ -103,7 +103,7 @@ fn a_kill_on_a_full_disk_loses_nothing() {
 }
 
 #[test]
-fn a_stop_on_a_full_disk_is_told_and_loses_nothing() {
+fn row_39_a_stop_on_a_full_disk_is_told_and_loses_nothing() {
     let site = Site::new(&config(Form::Names));
     let mut shop = Shop::open(&site, Form::Names);
     let daemon = start(&site);

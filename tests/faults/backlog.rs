@@ -61,9 +61,9 @@ fn row_57_a_sparse_file_of_fifty_gigabytes_is_a_backlog_until_its_end_is_read() 
     let writer = Writer::new(&site);
     // A hole of NUL bytes as large as a large log, and one line behind it.
     let file = OpenOptions::new().write(true).open(writer.log()).unwrap();
-    let size: u64 = 50 << 30;
-    file.set_len(size).unwrap();
-    write_end(&file, size);
+    let length: u64 = 50 << 30;
+    file.set_len(length).unwrap();
+    write_end(&file, length);
     let daemon = site.spawn(site.keydrain(&["run"]));
     declare(&daemon);
     for _ in 0..50 {
@@ -73,7 +73,7 @@ fn row_57_a_sparse_file_of_fifty_gigabytes_is_a_backlog_until_its_end_is_read() 
     let source = wait_for("the backlog is told", || {
         assert_not_ready(&daemon.readiness(CREDENTIAL), "a sparse file");
         let source = daemon.source();
-        (source["backlog_bytes"].as_u64().unwrap() > size / 2).then_some(source)
+        (source["backlog_bytes"].as_u64().unwrap() > length / 2).then_some(source)
     });
     assert_eq!(source["gaps"][0]["reason"], "nul_run", "{source}");
 }

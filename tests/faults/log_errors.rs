@@ -155,6 +155,49 @@ fn row_28_without_file_events_every_line_is_counted() {
     no_events("inotify_add_watch", "retval=1");
 }
 
+#[test]
+fn row_28_with_room_for_one_event_every_line_is_counted() {
+    let Some(room) = RoomForEvents::one() else {
+        println!("only root can make the queue of events short: nothing was tested");
+        return;
+    };
+    let site = Site::new(&config("15m"));
+    let mut writer = Writer::new(&site);
+    let mut daemon = site.start();
+    // The queue of the daemon stays as long as it was when it was made.
+    drop(room);
+    declare(&daemon);
+    for round in 0..8 {
+        for _ in 0..50 {
+            writer.write(2);
+        }
+        writer.rotate();
+        writer.write(1);
+        assert!(writer.wait_until_read(&mut daemon), "round {round}: {}", site.log());
+    }
+    writer.assert_counted(&daemon, 0, "with room for one event");
+    assert_eq!(daemon.source()["gaps"], json!([]));
+}
+
+/// A queue of events that holds one, for whoever begins to listen until this is dropped.
+struct RoomForEvents(String);
+
+impl RoomForEvents {
+    const PATH: &str = "/proc/sys/fs/inotify/max_queued_events";
+
+    fn one() -> Option<Self> {
+        let before = std::fs::read_to_string(Self::PATH).ok()?;
+        std::fs::write(Self::PATH, "1").ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for RoomForEvents {
+    fn drop(&mut self) {
+        std::fs::write(Self::PATH, &self.0).expect("it could be written before");
+    }
+}
+
 fn no_events(call: &str, fault: &str) {
     let what = format!("{call} with {fault}");
     let site = Site::new(&config("3s"));

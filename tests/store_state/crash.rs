@@ -41,7 +41,7 @@ fn whole(store: &Store) -> u64 {
 }
 
 #[test]
-fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
+fn row_37_a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
     if let Some(dir) = child_dir() {
         let (mut store, _) = Store::open(&dir).unwrap();
         let mut offset = whole(&store);
@@ -53,7 +53,8 @@ fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let name = "crash::a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost";
+    let name =
+        "crash::row_37_a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost";
     for commits in [1, 2, 3, 5, 8, 13] {
         let mut process = child(name, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
@@ -72,12 +73,13 @@ fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
 }
 
 #[test]
-fn a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again() {
+fn row_39_a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again() {
     if let Some(dir) = child_dir() {
         return fill_the_disk(&dir);
     }
     let dir = tempfile::tempdir().unwrap();
-    let name = "crash::a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again";
+    let name =
+        "crash::row_39_a_commit_that_the_disk_refuses_changes_nothing_and_can_be_given_again";
     // A limit on the size of files is a disk that fails; its signal must be ignored from the start.
     let inner = child(name, dir.path());
     let status = Command::new("sh")

@@ -43,7 +43,7 @@ fn refused(dir: &Path, words: &[&str]) -> StoreError {
 }
 
 #[test]
-fn a_second_instance_is_refused_until_the_first_is_gone() {
+fn row_40_a_second_instance_is_refused_until_the_first_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
     let error = refused(dir.path(), &["another keydrain runs", "/lock"]);
@@ -53,7 +53,7 @@ fn a_second_instance_is_refused_until_the_first_is_gone() {
 }
 
 #[test]
-fn a_damaged_page_is_refused_wherever_it_is() {
+fn row_40_a_damaged_page_is_refused_wherever_it_is() {
     let dir = state_with_history();
     let path = dir.path().join("keydrain.db");
     let sound = fs::read(&path).unwrap();
@@ -71,7 +71,7 @@ fn a_damaged_page_is_refused_wherever_it_is() {
 }
 
 #[test]
-fn a_database_that_is_cut_short_is_refused() {
+fn row_40_a_database_that_is_cut_short_is_refused() {
     let dir = state_with_history();
     let path = dir.path().join("keydrain.db");
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -145,7 +145,7 @@ fn a_database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn a_lost_secret_refuses_to_start() {
+fn row_41_a_lost_secret_refuses_to_start() {
     let dir = state_with_history();
     let path = dir.path().join("fingerprint.key");
     fs::remove_file(&path).unwrap();
@@ -155,7 +155,7 @@ fn a_lost_secret_refuses_to_start() {
 }
 
 #[test]
-fn a_changed_secret_refuses_to_start() {
+fn row_41_a_changed_secret_refuses_to_start() {
     let dir = state_with_history();
     let path = dir.path().join("fingerprint.key");
     let right = fs::read_to_string(&path).unwrap();
