@@ -10,6 +10,7 @@
 //! it tries again. Shutdown: stop input, drain, commit, exit.
 
 mod core;
+mod process;
 mod reader;
 mod requests;
 pub mod wiring;
@@ -83,7 +84,8 @@ pub struct Daemon {
 impl Daemon {
     /// Opens the state, resolves the keys and takes the port.
     pub fn open(config: &Config) -> Result<Self, DaemonError> {
-        forbid_core_dumps();
+        process::forbid_dumps();
+        process::raise_open_files();
         let token = config.server.token_file.as_deref().map(Token::read).transpose()?;
         let (store, secret) = Store::open(&config.state_dir)?;
         let state = store.load()?;
@@ -188,15 +190,6 @@ impl Daemon {
         read?;
         forwarded?;
         Ok(served?)
-    }
-}
-
-/// A core dump would hold raw keys.
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "Core dumps could not be forbidden; they may hold raw keys.");
     }
 }
 

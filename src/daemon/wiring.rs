@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::DaemonError;
+use super::{DaemonError, process};
 use crate::config::{Config, KeyIdentity};
 use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
 use crate::engine::drain::{CredentialDecl, Declared, Drain};
@@ -33,8 +33,9 @@ pub fn wire(
     state: State,
 ) -> Result<Wired, DaemonError> {
     let Parts { sources, files, credentials } = parts(config, secret, &state)?;
-    let tailer =
-        Tailer::new(files, state.streams.clone(), state.generations.clone(), Limits::default());
+    let limits = Limits::default();
+    let limits = Limits { max_open_files: process::open_logs(limits.max_open_files), ..limits };
+    let tailer = Tailer::new(files, state.streams.clone(), state.generations.clone(), limits);
     let drain = Drain::new(Declared { sources, credentials }, state);
     Ok(Wired { drain, tailer, keys: secret.clone() })
 }

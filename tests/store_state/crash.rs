@@ -41,7 +41,7 @@ fn whole(store: &Store) -> u64 {
 }
 
 #[test]
-fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
+fn row_37_a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
     if let Some(dir) = child_dir() {
         let (mut store, _) = Store::open(&dir).unwrap();
         let mut offset = whole(&store);
@@ -53,7 +53,8 @@ fn a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost() {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let name = "crash::a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost";
+    let name =
+        "crash::row_37_a_killed_process_leaves_whole_commits_and_none_that_it_reported_is_lost";
     for commits in [1, 2, 3, 5, 8, 13] {
         let mut process = child(name, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());

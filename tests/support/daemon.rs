@@ -24,6 +24,13 @@ pub const TOKEN: &str = "token-of-the-tests";
 pub const SERVER: &str =
     "[server]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n[state]\ndir = \"state\"\n";
 
+/// Returns the binary under test: the one that `KEYDRAIN_BIN` names, or the one that cargo built.
+pub fn binary() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_keydrain"));
+    let named = std::env::var_os("KEYDRAIN_BIN").map(PathBuf::from);
+    named.map_or_else(built, |path| std::path::absolute(path).expect("a path of a binary"))
+}
+
 /// A folder with a config, and what keydrain leaves in it.
 pub struct Site {
     folder: TempDir,
@@ -88,7 +95,7 @@ impl Site {
 
     /// Returns a command line of keydrain with this config; it runs in the folder.
     pub fn keydrain(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keydrain"));
+        let mut command = Command::new(binary());
         command.arg("--config").arg(self.path("keydrain.toml")).args(args);
         command.current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
@@ -127,17 +134,21 @@ impl Site {
 
     /// Starts the daemon by `command`; returns once it listens.
     pub fn spawn(&self, command: Command) -> Daemon<'_> {
+        let spawned = self.try_spawn(command);
+        spawned.unwrap_or_else(|ended| panic!("the daemon ended, {ended:?}:\n{}", self.log()))
+    }
+
+    /// Starts the daemon by `command`; returns once it listens, or how it ended before that.
+    pub fn try_spawn(&self, command: Command) -> Result<Daemon<'_>, ExitStatus> {
         let before = self.log().len();
         let mut child = self.launch(command);
-        let address = wait_for("the daemon listens", || {
+        let address = wait_for("the daemon listens or ends", || {
             if let Some(address) = address_in(&self.log()[before..]) {
-                return Some(address);
+                return Some(Ok(address));
             }
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "the daemon ended, {ended:?}:\n{}", self.log());
-            None
+            child.try_wait().unwrap().map(Err)
         });
-        Daemon { site: self, child, address }
+        address.map(|address| Daemon { site: self, child, address })
     }
 
     /// Starts the daemon by `command` and waits for nothing.
@@ -234,6 +245,11 @@ impl Daemon<'_> {
         Pid::from_child(&self.child)
     }
 
+    /// Tells whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits until it has read what existed when it started.
     pub fn wait_until_read(&self) {
         wait_until("the daemon has read what there is", || self.get("/readyz").status == 200);
@@ -307,9 +323,17 @@ impl Daemon<'_> {
     }
 
     /// Stops it with SIGTERM and returns its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    pub fn stop(self) -> Option<i32> {
+        self.end().code()
+    }
+
+    /// Sends SIGTERM and returns how it ended, maybe by itself before that.
+    pub fn end(mut self) -> ExitStatus {
+        if let Some(ended) = self.child.try_wait().unwrap() {
+            return ended;
+        }
         kill_process(self.pid(), Signal::TERM).expect("it is our own child");
-        wait_for("the daemon stops", || self.child.try_wait().unwrap()).code()
+        wait_for("the daemon stops", || self.child.try_wait().unwrap())
     }
 
     /// Kills it.

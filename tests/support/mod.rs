@@ -1,4 +1,5 @@
-//! Real programs around the tests: keydrain, nginx, Apache, logrotate, and waiting for what they do.
+//! Real programs around the tests: keydrain, nginx, Apache, logrotate, strace, and waiting for what
+//! they do.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -7,4 +8,5 @@ pub mod daemon;
 pub mod logrotate;
 pub mod nginx;
 pub mod raw;
+pub mod strace;
 pub mod wait;
