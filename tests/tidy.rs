@@ -264,7 +264,7 @@ fn check_proofs(text: &str, tests: &str) -> Vec<String> {
         story.or_else(|| Some(name.split_once("::")?.1)).map(|test| (name, test))
     });
     let missing = named.filter(|(_, test)| !tests.contains(&format!("fn {test}(")));
-    missing.map(|(name, _)| format!("docs/PROOFS.md: no test is called `{name}`")).collect()
+    missing.map(|(name, _)| format!("docs: no test is called `{name}`")).collect()
 }
 
 #[test]
@@ -273,14 +273,16 @@ fn every_proof_is_a_test_that_exists() {
     let tests: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
     let proofs = fs::read_to_string(root().join("docs/PROOFS.md")).unwrap();
     assert!(proofs.matches("::").count() > 100, "few proofs are named");
-    assert_none(&check_proofs(&proofs, &tests));
+    let promises = fs::read_to_string(root().join("docs/PROMISES.md")).unwrap();
+    assert!(promises.matches("::").count() > 40, "few tests of promises are named");
+    assert_none(&[check_proofs(&proofs, &tests), check_proofs(&promises, &tests)].concat());
 }
 
 #[test]
 fn a_proof_that_is_no_test_is_found() {
     let text = "| a | `usage::quiet`, `scenarios/a_story` | | b | `usage::gone` |";
     let findings = check_proofs(text, "fn quiet() {} fn a_story() {}");
-    assert_eq!(findings, ["docs/PROOFS.md: no test is called `usage::gone`"]);
+    assert_eq!(findings, ["docs: no test is called `usage::gone`"]);
 }
 
 #[test]

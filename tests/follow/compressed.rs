@@ -9,7 +9,7 @@ use keydrain::engine::coverage::GapReason;
 use crate::world::{World, append, gzip};
 
 #[test]
-fn compressed_siblings_are_read_at_the_first_start() {
+fn row_13_compressed_siblings_are_read_at_the_first_start() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log.3", 4);
     world.gzip("access.log.3");
@@ -29,7 +29,7 @@ fn compressed_siblings_are_read_at_the_first_start() {
 }
 
 #[test]
-fn a_file_that_was_compressed_while_nobody_looked_goes_on_at_its_offset() {
+fn row_12_a_file_that_was_compressed_while_nobody_looked_goes_on_at_its_offset() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 200);
     world.drain();
@@ -102,7 +102,7 @@ fn a_compressed_file_that_is_still_written_is_read_when_it_is_whole() {
 }
 
 #[test]
-fn of_a_cut_compressed_file_the_lines_before_the_cut_count_and_a_gap_is_left() {
+fn row_14_of_a_cut_compressed_file_the_lines_before_the_cut_count_and_a_gap_is_left() {
     let mut world = World::new(&["access.log*"]);
     let packed = gzip(world.lines(3000).as_bytes());
     std::fs::write(world.path("access.log.1.gz"), &packed[..packed.len() / 2]).unwrap();

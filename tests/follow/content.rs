@@ -48,7 +48,7 @@ fn an_overlong_line_is_one_reject_and_its_key_is_found_across_borders() {
 }
 
 #[test]
-fn a_hole_left_by_a_writer_without_append_is_skipped_and_leaves_a_gap() {
+fn row_22_a_hole_left_by_a_writer_without_append_is_skipped_and_leaves_a_gap() {
     for hole in [100, 5000, 6 << 20] {
         let mut world = World::new(&["access.log"]);
         world.write("access.log", 1);
@@ -66,7 +66,7 @@ fn a_hole_left_by_a_writer_without_append_is_skipped_and_leaves_a_gap() {
 }
 
 #[test]
-fn carriage_returns_before_the_line_end_do_not_matter() {
+fn row_21_carriage_returns_before_the_line_end_do_not_matter() {
     let mut world = World::new(&["access.log"]);
     let text = world.lines(3).replace('\n', "\r\n");
     append(&world.path("access.log"), text.as_bytes());
@@ -76,7 +76,7 @@ fn carriage_returns_before_the_line_end_do_not_matter() {
 }
 
 #[test]
-fn invalid_utf8_and_empty_lines_are_counted_and_lose_no_neighbour() {
+fn row_21_invalid_utf8_and_empty_lines_are_counted_and_lose_no_neighbour() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 1);
     append(&world.path("access.log"), b"\xff\xfe\x00\xc3\n\n");

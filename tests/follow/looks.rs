@@ -11,7 +11,7 @@ use keydrain::source::files::Report;
 use crate::world::{TEST_DIR, World, append};
 
 #[test]
-fn a_pattern_without_a_match_is_absent() {
+fn row_30_a_pattern_without_a_match_is_absent() {
     let mut world = World::new(&["missing/access.log", "acess*.log"]);
     world.drain();
     assert_eq!(world.status().absent.len(), 2);
@@ -62,7 +62,7 @@ fn a_directory_that_goes_and_comes_back_is_no_gap() {
 }
 
 #[test]
-fn a_link_that_leaves_the_directory_is_refused_and_one_within_is_followed() {
+fn row_25_a_link_that_leaves_the_directory_is_refused_and_one_within_is_followed() {
     let mut world = World::new(&["logs/*.log"]);
     std::fs::create_dir(world.path("logs")).unwrap();
     append(&world.path("secret"), b"not a log\n");
@@ -85,7 +85,7 @@ fn a_link_that_leaves_the_directory_is_refused_and_one_within_is_followed() {
 }
 
 #[test]
-fn a_link_that_turns_to_another_file_ends_one_generation_and_begins_the_next() {
+fn row_24_a_link_that_turns_to_another_file_ends_one_generation_and_begins_the_next() {
     let mut world = World::new(&["current.log"]);
     world.write("day1", 2);
     symlink("day1", world.path("current.log")).unwrap();
@@ -102,7 +102,7 @@ fn a_link_that_turns_to_another_file_ends_one_generation_and_begins_the_next() {
 }
 
 #[test]
-fn fifos_sockets_and_directories_are_refused_and_never_block() {
+fn row_25_fifos_sockets_and_directories_are_refused_and_never_block() {
     let mut world = World::new(&["*"]);
     world.write("access.log", 1);
     std::fs::create_dir(world.path("old")).unwrap();
@@ -118,7 +118,7 @@ fn fifos_sockets_and_directories_are_refused_and_never_block() {
 }
 
 #[test]
-fn a_fifo_in_place_of_the_log_is_refused() {
+fn row_25_a_fifo_in_place_of_the_log_is_refused() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 1);
     world.drain();
@@ -131,7 +131,7 @@ fn a_fifo_in_place_of_the_log_is_refused() {
 }
 
 #[test]
-fn one_file_under_two_patterns_and_two_names_is_counted_once() {
+fn row_58_one_file_under_two_patterns_and_two_names_is_counted_once() {
     let mut world = World::new(&["access.log", "a*.log", "*.log*"]);
     world.write("access.log", 2);
     std::fs::hard_link(world.path("access.log"), world.path("again.log")).unwrap();
@@ -231,8 +231,10 @@ fn as_ordinary_user(test: &str) -> bool {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may() {
-    if !as_ordinary_user("looks::a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may") {
+fn row_26_a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may() {
+    if !as_ordinary_user(
+        "looks::row_26_a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may",
+    ) {
         return;
     }
     let mut world = World::new(&["access.log"]);

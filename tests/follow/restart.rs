@@ -147,7 +147,7 @@ proptest! {
 }
 
 #[test]
-fn a_crash_right_after_a_truncation_was_noticed_forgets_nothing() {
+fn row_07_a_crash_right_after_a_truncation_was_noticed_forgets_nothing() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 5);
     world.drain();

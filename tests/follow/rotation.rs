@@ -68,7 +68,7 @@ fn rename_and_create_loses_nothing() {
 }
 
 #[test]
-fn two_rotations_between_two_looks_lose_nothing() {
+fn row_17_two_rotations_between_two_looks_lose_nothing() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 5);
     world.poll();
@@ -83,7 +83,7 @@ fn two_rotations_between_two_looks_lose_nothing() {
 }
 
 #[test]
-fn a_writer_that_keeps_its_old_descriptor_is_followed() {
+fn row_02_a_writer_that_keeps_its_old_descriptor_is_followed() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 2);
     world.poll();
@@ -107,7 +107,7 @@ fn a_writer_that_keeps_its_old_descriptor_is_followed() {
 }
 
 #[test]
-fn a_file_that_is_deleted_while_open_is_read_to_its_end() {
+fn row_16_a_file_that_is_deleted_while_open_is_read_to_its_end() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 2);
     world.poll();
@@ -129,7 +129,7 @@ fn a_file_that_is_deleted_while_open_is_read_to_its_end() {
 }
 
 #[test]
-fn a_half_line_is_counted_once_it_is_whole() {
+fn row_19_a_half_line_is_counted_once_it_is_whole() {
     let mut world = World::new(&["access.log"]);
     let line = world.line();
     let (head, rest) = line.split_at(20);
@@ -146,7 +146,7 @@ fn a_half_line_is_counted_once_it_is_whole() {
 }
 
 #[test]
-fn a_half_line_of_a_rotated_file_does_not_hold_up_the_next_file() {
+fn row_20_a_half_line_of_a_rotated_file_does_not_hold_up_the_next_file() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 1);
     let line = world.line();
@@ -164,7 +164,7 @@ fn a_half_line_of_a_rotated_file_does_not_hold_up_the_next_file() {
 }
 
 #[test]
-fn a_file_that_vanished_while_nobody_looked_leaves_a_gap() {
+fn row_18_a_file_that_vanished_while_nobody_looked_leaves_a_gap() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 2);
     world.drain();
@@ -240,7 +240,7 @@ fn row_09_an_inode_that_is_used_again_while_the_old_file_is_lost_leaves_a_gap() 
 }
 
 #[test]
-fn files_with_the_same_head_are_different_files() {
+fn row_10_files_with_the_same_head_are_different_files() {
     let mut world = World::new(&["access.log"]);
     let header = format!("# {}\n", "h".repeat(5000));
     for _ in 0..3 {

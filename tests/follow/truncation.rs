@@ -13,7 +13,7 @@ fn truncate(world: &World, size: u64) {
 }
 
 #[test]
-fn a_truncated_file_is_read_from_its_start_after_a_gap() {
+fn row_05_a_truncated_file_is_read_from_its_start_after_a_gap() {
     for restart in [false, true] {
         let mut world = World::new(&["access.log"]);
         world.write("access.log", 5);
@@ -31,7 +31,7 @@ fn a_truncated_file_is_read_from_its_start_after_a_gap() {
 }
 
 #[test]
-fn a_file_that_grew_past_the_offset_after_a_truncation_is_noticed() {
+fn row_06_a_file_that_grew_past_the_offset_after_a_truncation_is_noticed() {
     for restart in [false, true] {
         let mut world = World::new(&["access.log"]);
         world.write("access.log", 5);
@@ -87,7 +87,7 @@ fn an_unread_rest_that_is_cut_off_leaves_a_gap_and_counts_nothing_twice() {
 }
 
 #[test]
-fn a_copy_of_the_live_file_is_not_counted_twice() {
+fn row_04_a_copy_of_the_live_file_is_not_counted_twice() {
     let mut world = World::new(&["access.log*"]);
     world.write("access.log", 5);
     world.drain();
