@@ -114,7 +114,8 @@ impl Report {
         }
         page += &said.join(", ");
         page + match self.exit() {
-            Exit::Ok => "\nlogs and state are equal\n",
+            Exit::Ok if partial == 0 => "\nlogs and state are equal\n",
+            Exit::Ok => "\nno difference was found\n",
             Exit::NotReady => "\nlogs and state differ\n",
             _ => "\nno difference was found, but not everything could be compared\n",
         }
