@@ -32,7 +32,7 @@ const SKEW: Duration = Duration::from_secs(5);
 /// Options of `keydrain probe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the [[probe]]; not needed where the config has one
+    /// Name of the probe in the config; not needed where it has one
     #[arg(value_name = "PROBE")]
     pub probe: Option<String>,
     /// Address of the front door: a GET request goes there
