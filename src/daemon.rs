@@ -10,7 +10,7 @@
 //! it tries again. Shutdown: stop input, drain, commit, exit.
 
 mod core;
-mod process;
+pub(crate) mod process;
 mod reader;
 mod requests;
 pub mod wiring;

@@ -95,6 +95,8 @@ pub fn run(
     if args.output == Output::Csv {
         return Err(Failure::usage("one line a probe is no list: use --output table or json"));
     }
+    // It may run for weeks with a raw key in its memory.
+    crate::daemon::process::forbid_dumps();
     let config = Config::load(config).map_err(Failure::usage)?;
     let probe = chosen(&config, args.probe.as_deref())?;
     let key = own_key(&config, probe, args.key_file.as_deref())?;

@@ -271,3 +271,33 @@ fn a_file_that_moves_to_another_family_stays_in_its_stream() {
     world.assert_ledger();
     world.assert_gaps(&[]);
 }
+
+#[test]
+fn row_02_what_comes_after_a_copy_that_is_gone_is_counted() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    std::fs::copy(world.path("access.log"), world.path("access.log.9")).unwrap();
+    world.drain();
+    world.remove("access.log.9");
+    world.rename("access.log", "access.log.1");
+    world.drain();
+    world.pass(70);
+    world.write("access.log.1", 1);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+}
+
+#[test]
+fn row_58_a_second_name_that_comes_while_nobody_looks_is_read_by_nobody_again() {
+    let mut world = World::new(&["*.log"]);
+    world.write("b.log", 3);
+    world.drain();
+    world.stop();
+    std::fs::hard_link(world.path("b.log"), world.path("a.log")).unwrap();
+    world.write("b.log", 1);
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}

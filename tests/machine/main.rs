@@ -10,7 +10,7 @@ mod writer;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, RngSeed};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use reader::Reader;
@@ -313,8 +313,21 @@ impl StateMachineTest for Machine {
     }
 }
 
+/// The same histories at each run; others with `KEYDRAIN_MACHINE_SEED=N`. A failing run prints it.
+fn seed() -> RngSeed {
+    let told = std::env::var("KEYDRAIN_MACHINE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = told.unwrap_or(1);
+    println!("KEYDRAIN_MACHINE_SEED={seed}");
+    RngSeed::Fixed(seed)
+}
+
 prop_state_machine! {
-    #![proptest_config(Config { cases: 40, ..Config::default() })]
+    #![proptest_config(Config {
+        cases: 40,
+        rng_seed: seed(),
+        failure_persistence: None,
+        ..Config::default()
+    })]
 
     #[test]
     fn each_line_is_counted_once_or_lies_in_a_gap_and_no_ready_is_false(

@@ -57,6 +57,8 @@ impl Front {
         let shown = {
             let mut bare = url.clone();
             bare.set_query(None);
+            // An address that can be parted has both; one that cannot was refused.
+            let _ = bare.set_password(None).and_then(|()| bare.set_username(""));
             bare.to_string()
         };
         let header = match place {

@@ -321,7 +321,9 @@ impl Generation {
                 plain.rest_lost |= !settles && !buffer.starts_with(&plain.rest);
                 plain.seen_to = seen;
                 if !whole {
-                    // The size may be stale in either direction: what was read is the truth.
+                    // The size may be stale in either direction: what was read is the truth. Bytes
+                    // that were there a moment ago were cut off.
+                    plain.rest_lost |= seen < plain.facts.size;
                     plain.facts.size = seen;
                 }
                 Ok(ReadOutcome::Bytes { more: whole, last: false })

@@ -160,10 +160,15 @@ impl Stream {
             if !window.is_some_and(|window| window.anchor() == record.anchor) {
                 return Ok(record.offset == 0 && file.facts.size == 0);
             }
-            if file.facts.size > record.offset {
+            let offset = record.offset;
+            if file.facts.size > offset {
                 // A copy that was not complete, or a writer that came back.
                 match self.role(file, Some(index), family, round)? {
                     Role::New => self.revive(index, file, round),
+                    // A copy of what was read here says nothing of what came after it.
+                    Role::Continues { home, .. } if self.offset_of(home) <= offset => {
+                        self.revive(index, file, round);
+                    }
                     Role::Unclear => self.unclear = true,
                     Role::Copy | Role::Continues { .. } => {
                         let window = Window::of_file(&log, file.facts.size)?;
@@ -178,6 +183,13 @@ impl Stream {
         }
         self.settled.insert(number, file.facts);
         Ok(true)
+    }
+
+    fn offset_of(&self, home: Home) -> u64 {
+        match home {
+            Home::Open(index) => self.generations[index].record.offset,
+            Home::Finished(index) => self.finished[index].offset,
+        }
     }
 
     /// Reads on in a finished generation.

@@ -97,7 +97,12 @@ impl Stream {
             return Ok(false);
         }
         let mut reader = GzipReader::rewound(packed)?;
-        let content = reader.whole(u64::MAX);
+        // Longer than the longest of them, it is the start of none.
+        let mut longest = 0;
+        for file in &alike {
+            longest = longest.max(file.metadata()?.len());
+        }
+        let content = reader.whole(longest + 1);
         if reader.end() != Some(&GzipEnd::Whole) {
             return Ok(false);
         }

@@ -207,7 +207,10 @@ impl Follower {
     fn share_out(&self, families: &mut BTreeMap<PathBuf, Family>) {
         let mut owners: HashMap<u64, Vec<(FileId, &Path)>> = HashMap::new();
         let open = self.streams.iter().flat_map(|(live, stream)| {
-            let open = stream.generations.iter().filter(|one| one.body.is_some());
+            let open = stream
+                .generations
+                .iter()
+                .filter(|one| one.body.is_some() || outlives_the_file(one.record.file));
             open.map(move |one| (one.record.file, &**live))
         });
         let finished = self.streams.iter().flat_map(|(live, stream)| {
