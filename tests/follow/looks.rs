@@ -28,7 +28,7 @@ fn a_pattern_that_matches_nothing_readable_is_absent_too() {
     let mut world = World::new(&["dangling.log", "pipe", "packed.log*", "out/*.log"]);
     symlink("nowhere", world.path("dangling.log")).unwrap();
     assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
-    append(&world.path("packed.log.1.zst"), b"whatever");
+    append(&world.path("packed.log.1.xz"), b"whatever");
     append(&world.path("secret"), b"not a log\n");
     std::fs::create_dir(world.path("out")).unwrap();
     symlink("../secret", world.path("out/evil.log")).unwrap();

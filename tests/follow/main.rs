@@ -6,6 +6,7 @@
 mod bytes;
 mod compressed;
 mod content;
+mod copies;
 mod idle;
 mod looks;
 mod parts;

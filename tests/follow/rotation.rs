@@ -83,6 +83,27 @@ fn row_17_two_rotations_between_two_looks_lose_nothing() {
 }
 
 #[test]
+fn row_17_a_file_that_is_renamed_while_its_directory_is_listed_is_read_before_the_next_one() {
+    let mut world = World::new(&["access.log"]);
+    world.write("access.log", 2);
+    world.poll();
+    world.stop();
+    world.write("access.log", 2);
+    // The listing shows it under neither name.
+    world.rename("access.log", "between two names");
+    world.write("access.log", 2);
+    world.poll();
+    let passed = world.deltas().filter(|delta| delta.generation.0 == 2).count();
+    assert_eq!(passed, 0, "lines of the next file pass lines that are looked for");
+    world.rename("between two names", "access.log.1");
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+    let order: Vec<u64> = world.deltas().map(|delta| delta.generation.0).collect();
+    assert_eq!(order, [1, 1, 2]);
+}
+
+#[test]
 fn row_02_a_writer_that_keeps_its_old_descriptor_is_followed() {
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 2);

@@ -116,8 +116,13 @@ impl World {
 
     /// Does what `gzip` does: writes the packed twin, then removes the file.
     pub fn gzip(&self, name: &str) {
-        let packed = gzip(&std::fs::read(self.path(name)).unwrap());
-        std::fs::write(self.path(&format!("{name}.gz")), packed).unwrap();
+        self.pack(name, Packer::Gzip);
+    }
+
+    /// Does what `gzip` and `zstd --rm` do: writes the packed twin, then removes the file.
+    pub fn pack(&self, name: &str, packer: Packer) {
+        let bytes = packer.pack(&std::fs::read(self.path(name)).unwrap());
+        std::fs::write(self.path(&packer.name(name)), bytes).unwrap();
         self.remove(name);
     }
 
@@ -130,10 +135,11 @@ impl World {
 
     /// Renames `.1` to `.2` and so on; the last one is removed.
     pub fn make_room(&self, live: &str, keep: usize) {
-        let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}")));
-        let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}.gz")));
+        for packed in ["", ".gz", ".zst"] {
+            let _ = std::fs::remove_file(self.path(&format!("{live}.{keep}{packed}")));
+        }
         for n in (1..keep).rev() {
-            for packed in ["", ".gz"] {
+            for packed in ["", ".gz", ".zst"] {
                 let from = self.path(&format!("{live}.{n}{packed}"));
                 if from.exists() {
                     std::fs::rename(from, self.path(&format!("{live}.{}{packed}", n + 1))).unwrap();
@@ -353,7 +359,10 @@ impl World {
             .collect();
         let missing: Vec<_> =
             expected.keys().filter(|name| !self.counted.contains_key(*name)).collect();
-        assert!(wrong.is_empty() && missing.is_empty(), "wrong {wrong:?}, missing {missing:?}");
+        let some = |list: &[_]| format!("{} ({:?})", list.len(), &list[..list.len().min(9)]);
+        let missing: Vec<_> = missing.into_iter().map(|name| (name, &0)).collect();
+        let message = format!("wrong: {}, missing: {}", some(&wrong), some(&missing));
+        assert!(wrong.is_empty() && missing.is_empty(), "{message}");
     }
 
     #[track_caller]
@@ -400,6 +409,33 @@ impl World {
 pub fn append(path: &Path, bytes: &[u8]) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(bytes).unwrap();
+}
+
+/// What packs a rotated file.
+#[derive(Clone, Copy, Debug)]
+pub enum Packer {
+    Gzip,
+    Zstd,
+}
+
+impl Packer {
+    pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+
+    /// Returns the name of the packed twin of `name`.
+    pub fn name(self, name: &str) -> String {
+        let ending = match self {
+            Self::Gzip => "gz",
+            Self::Zstd => "zst",
+        };
+        format!("{name}.{ending}")
+    }
+
+    pub fn pack(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip => gzip(bytes),
+            Self::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        }
+    }
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

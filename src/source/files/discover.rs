@@ -13,6 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags};
 use super::identity::FileFacts;
 use super::names::{Age, FamilyName, Packing};
 use super::open::open_as_it_is;
+use super::packed::Codec;
 
 /// One file of a family.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub struct Found {
     pub linked: bool,
     /// Age within the family.
     pub age: Age,
-    /// Whether it is compressed.
-    pub gzip: bool,
+    /// How it is packed, if it is.
+    pub packed: Option<Codec>,
     /// What `stat` says of it.
     pub facts: FileFacts,
     /// Why it cannot be read, if so.
@@ -239,9 +240,8 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings
                 if let Some(reason) = &unreadable {
                     findings.unreadable.insert(shown, reason.clone());
                 }
-                let gzip = name.packing == Packing::Gzip;
-                let age = name.age;
-                family.files.push(Found { path, target, linked, age, gzip, facts, unreadable });
+                let (packed, age) = (name.packing.codec(), name.age);
+                family.files.push(Found { path, target, linked, age, packed, facts, unreadable });
             }
             Ok(Examined::Refused(reason)) => {
                 findings.refused.insert(shown, reason);
@@ -312,11 +312,11 @@ fn sort_family(family: &mut Family) {
     let mut seen = BTreeSet::new();
     files.retain(|file| seen.insert(file.facts.id));
     files.reverse();
-    // `gzip` writes the packed twin while the plain file is still there: it is not looked at
+    // A packer writes the packed twin while the plain file is still there: it is not looked at
     // before the plain one is gone.
     let plain: BTreeSet<PathBuf> =
-        files.iter().filter(|file| !file.gzip).map(|file| file.path.clone()).collect();
-    files.retain(|file| !file.gzip || !plain.contains(&file.path.with_extension("")));
+        files.iter().filter(|file| file.packed.is_none()).map(|file| file.path.clone()).collect();
+    files.retain(|file| file.packed.is_none() || !plain.contains(&file.path.with_extension("")));
 }
 
 fn kind_of(meta: &std::fs::Metadata) -> &'static str {

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use memchr::memrchr;
 
+use super::body::{Body, READ_BYTES, ReadOutcome};
 use super::cut::{After, PENDING_BYTES, Piece, first_piece};
-use super::generation::{Generation, READ_BYTES, ReadOutcome, longer};
+use super::generation::{Generation, longer};
 use super::names::Age;
 use super::{Limits, Report};
 use crate::engine::coverage::{Gap, GapReason};
@@ -112,8 +113,8 @@ pub fn follow(
         };
         let used = consume(generation, cursor, round, buffer, after);
         generation.hold(&buffer[used..], used, round.now);
-        if let Some(super::generation::Body::Gzip(gzip)) = &mut generation.body {
-            gzip.carry.extend_from_slice(&buffer[used..]);
+        if let Some(Body::Packed(packed)) = &mut generation.body {
+            packed.carry.extend_from_slice(&buffer[used..]);
         }
         match longer(wanted) {
             Some(longer) if used == 0 && more => wanted = longer,

@@ -3,25 +3,22 @@
 //! Knows nothing of names and families: the name may change while the descriptor stays. It never
 //! waits: a descriptor is opened without blocking, and only on a regular file.
 
-use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use memchr::memchr;
 
-use super::compressed::{GzipEnd, GzipReader};
+use super::body::{Body, PackedBody, PlainBody, ReadOutcome};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
-use super::identity::{FileFacts, HEAD_BYTES, Window, read_at};
-use super::names::Age;
+use super::identity::{FileFacts, HEAD_BYTES, Window};
+use super::names::{Age, FamilyName};
 use super::open::open_log;
+use super::packed::{Codec, PackedEnd};
 use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::GenerationNumber;
-
-/// Bytes read at a time, where no record is longer.
-pub const READ_BYTES: usize = 1 << 20;
 
 /// How long whole lines wait at the end of a file for the end of a record before them: the parts
 /// of a record follow each other nearly at once.
@@ -35,8 +32,8 @@ pub struct Generation {
     pub age: Option<Age>,
     /// Path to open.
     pub target: PathBuf,
-    /// Whether the file at that path is compressed.
-    pub gzip: bool,
+    /// How the file at that path is packed, if it is.
+    pub packed: Option<Codec>,
     /// The open file.
     pub body: Option<Body>,
     /// The bytes before the offset, as far as the anchor covers them.
@@ -60,42 +57,8 @@ pub struct Generation {
     pub hole_end: Option<u64>,
     /// Latest event of the stream at the look that first did not find its file.
     pub missed_since: Option<Timestamp>,
-}
-
-/// An open file.
-pub enum Body {
-    /// A plain one.
-    Plain(PlainBody),
-    /// A compressed one.
-    Gzip(Box<GzipBody>),
-}
-
-/// An open plain file.
-pub struct PlainBody {
-    /// The descriptor.
-    pub file: File,
-    /// What `fstat` said last.
-    pub facts: FileFacts,
-    /// End of the bytes that were looked at: beyond the offset if a record is not complete.
-    pub seen_to: u64,
-    /// The first of the bytes that were looked at beyond the offset, at most [`HEAD_BYTES`].
-    pub rest: Vec<u8>,
-    /// Whether those bytes are others now, and nobody was told.
-    rest_lost: bool,
-}
-
-/// An open compressed file.
-pub struct GzipBody {
-    file: File,
-    /// What `fstat` said last.
-    pub facts: FileFacts,
-    reader: GzipReader,
-    /// Window over the bytes that are skipped on the way to the offset, until it is reached.
-    skipping: Option<Window>,
-    /// Decompressed bytes from the offset on that make no whole record yet.
-    pub carry: Vec<u8>,
-    /// Whether the bytes up to the end were looked at.
-    pub drained: bool,
+    /// Whether another file had its name by the time it was to be opened.
+    pub overtaken: bool,
 }
 
 /// What became of an attempt to open a generation's file.
@@ -115,29 +78,13 @@ pub enum Ending {
     Damaged,
 }
 
-/// What one read brought.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ReadOutcome {
-    /// Bytes from the offset on are in the buffer; whether more exist after them.
-    Bytes {
-        /// Whether bytes after them exist.
-        more: bool,
-        /// Whether no bytes can ever come after them.
-        last: bool,
-    },
-    /// So many bytes before the offset were skipped.
-    Skipped(usize),
-    /// The bytes before the offset are not the ones that were read.
-    Changed,
-}
-
 impl Generation {
     /// Makes a generation of `record`, whose file was found as `found`.
     pub fn new(record: GenerationRecord, found: &Found, quiet_since: Timestamp) -> Self {
         Self {
             target: found.target.clone(),
             age: Some(found.age.clone()),
-            gzip: found.gzip,
+            packed: found.packed,
             ..Self::lost(record, quiet_since)
         }
     }
@@ -147,7 +94,7 @@ impl Generation {
         Self {
             target: PathBuf::from(&record.path),
             age: None,
-            gzip: Path::new(&record.path).extension().is_some_and(|ending| ending == "gz"),
+            packed: codec_of(&record.path),
             body: None,
             window: Window::default(),
             trouble: None,
@@ -159,6 +106,7 @@ impl Generation {
             first_look: false,
             hole_end: None,
             missed_since: None,
+            overtaken: false,
             record,
         }
     }
@@ -167,28 +115,16 @@ impl Generation {
     pub fn open(&mut self) -> io::Result<Opened> {
         let (file, facts) = open_log(&self.target, self.record.file)?;
         self.held_since = None;
-        if self.gzip {
-            self.body = Some(Body::Gzip(Box::new(GzipBody {
-                reader: GzipReader::new(file.try_clone()?),
-                file,
-                facts,
-                skipping: (self.record.offset > 0).then(Window::default),
-                carry: Vec::new(),
-                drained: false,
-            })));
+        let offset = self.record.offset;
+        if let Some(codec) = self.packed {
+            let packed = PackedBody::new(codec, file, facts, offset)?;
+            self.body = Some(Body::Packed(Box::new(packed)));
             return Ok(Opened::Same);
         }
-        let window = Window::of_file(&file, self.record.offset)?;
-        let seen_to = self.record.offset;
-        self.body = Some(Body::Plain(PlainBody {
-            file,
-            facts,
-            seen_to,
-            rest: Vec::new(),
-            rest_lost: false,
-        }));
+        let window = Window::of_file(&file, offset)?;
+        self.body = Some(Body::Plain(PlainBody::new(file, facts, offset)));
         match window {
-            Some(window) if self.record.offset == 0 || window.anchor() == self.record.anchor => {
+            Some(window) if offset == 0 || window.anchor() == self.record.anchor => {
                 self.window = window;
                 Ok(Opened::Same)
             }
@@ -201,6 +137,11 @@ impl Generation {
         self.age.is_none() && self.body.is_none()
     }
 
+    /// Tells whether the next look is to find its file, which is being renamed just now.
+    pub fn is_awaited(&self) -> bool {
+        self.body.is_none() && (self.overtaken || self.age.is_none() && self.missed_since.is_some())
+    }
+
     /// Forgets what was wrong with an open file that answers again.
     pub fn clear_trouble(&mut self) {
         if self.body.is_some() {
@@ -210,17 +151,13 @@ impl Generation {
 
     /// Tells whether nothing is left to read, as far as is known. False while it is not open.
     pub fn at_end(&self) -> bool {
-        match &self.body {
-            Some(Body::Plain(plain)) => plain.facts.size <= plain.seen_to,
-            Some(Body::Gzip(gzip)) => gzip.drained,
-            None => false,
-        }
+        self.body.as_ref().is_some_and(Body::at_end)
     }
 
     /// Tells once whether bytes that were looked at beyond the offset are others now.
     pub fn has_lost_rest(&mut self) -> bool {
         match &mut self.body {
-            Some(Body::Plain(plain)) => std::mem::take(&mut plain.rest_lost),
+            Some(Body::Plain(plain)) => plain.has_lost_rest(),
             _ => false,
         }
     }
@@ -247,33 +184,21 @@ impl Generation {
             && self.held_since.is_some_and(waited)
     }
 
-    /// Returns how many bytes are known to exist and not read yet; compressed ones as they are.
+    /// Returns how many bytes are known to exist and not read yet; packed ones as they are.
     pub fn backlog(&self) -> u64 {
-        match &self.body {
-            Some(Body::Plain(plain)) => plain.facts.size.saturating_sub(self.record.offset),
-            Some(Body::Gzip(gzip)) if gzip.drained => gzip.carry.len() as u64,
-            Some(Body::Gzip(gzip)) => {
-                let read = (&gzip.file).stream_position().unwrap_or(0);
-                gzip.facts.size.saturating_sub(read) + gzip.carry.len() as u64
-            }
-            None => 0,
-        }
+        self.body.as_ref().map_or(0, |body| body.backlog(self.record.offset))
     }
 
-    /// Returns where the content is known to end, in decompressed bytes.
+    /// Returns where the plain content is known to end.
     pub fn known_end(&self) -> Option<(GenerationNumber, u64)> {
-        let end = match self.body.as_ref()? {
-            Body::Plain(plain) => plain.facts.size,
-            Body::Gzip(gzip) if gzip.skipping.is_some() || !gzip.drained => return None,
-            Body::Gzip(gzip) => self.record.offset + gzip.carry.len() as u64,
-        };
+        let end = self.body.as_ref()?.known_end(self.record.offset)?;
         Some((self.record.number, end))
     }
 
-    /// Returns the end of the stream of a compressed file, once it is reached.
-    pub fn gzip_end(&self) -> Option<&GzipEnd> {
+    /// Returns the end of the stream of a packed file, once it is reached.
+    pub fn packed_end(&self) -> Option<&PackedEnd> {
         match &self.body {
-            Some(Body::Gzip(gzip)) => gzip.reader.end(),
+            Some(Body::Packed(packed)) => packed.end(),
             _ => None,
         }
     }
@@ -283,9 +208,9 @@ impl Generation {
         if !self.at_end() || self.age == Some(Age::Live) {
             return None;
         }
-        match (self.gzip_end(), self.facts()) {
-            (Some(GzipEnd::Whole), _) => Some(Ending::Whole),
-            (Some(GzipEnd::Broken(_)), Some(facts)) => {
+        match (self.packed_end(), self.facts()) {
+            (Some(PackedEnd::Whole), _) => Some(Ending::Whole),
+            (Some(PackedEnd::Broken(_)), Some(facts)) => {
                 // A file from the future is as old as it is known.
                 let since = facts.modified_at.min(self.quiet_since);
                 (now.since(since) >= grace).then_some(Ending::Damaged)
@@ -297,101 +222,24 @@ impl Generation {
 
     /// Returns what `fstat` said last.
     pub fn facts(&self) -> Option<&FileFacts> {
-        match &self.body {
-            Some(Body::Plain(plain)) => Some(&plain.facts),
-            Some(Body::Gzip(gzip)) => Some(&gzip.facts),
-            None => None,
-        }
+        self.body.as_ref().map(Body::facts)
     }
 
     /// Reads on from the offset into `buffer`, or skips towards it.
     pub fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<ReadOutcome> {
-        let offset = self.record.offset;
         buffer.clear();
+        let place = (self.record.offset, self.record.anchor);
         match self.body.as_mut().expect("only an open generation is read") {
-            Body::Plain(plain) => {
-                let whole = read_at(&plain.file, buffer, wanted, offset)?;
-                let seen = offset + buffer.len() as u64;
-                // A change between looking and reading: the bytes may be of another content.
-                if offset > 0 && !self.window.stands_in(&plain.file)? {
-                    return Ok(ReadOutcome::Changed);
-                }
-                // NUL bytes may turn into text: some network file systems do that.
-                let settles = plain.rest.first() == Some(&0);
-                plain.rest_lost |= !settles && !buffer.starts_with(&plain.rest);
-                plain.seen_to = seen;
-                if !whole {
-                    // The size may be stale in either direction: what was read is the truth. Bytes
-                    // that were there a moment ago were cut off.
-                    plain.rest_lost |= seen < plain.facts.size;
-                    plain.facts.size = seen;
-                }
-                Ok(ReadOutcome::Bytes { more: whole, last: false })
-            }
-            Body::Gzip(gzip) => Ok(gzip.read(&self.record, &mut self.window, buffer, wanted)),
+            Body::Plain(plain) => plain.read(&self.window, buffer, wanted),
+            Body::Packed(packed) => Ok(packed.read(place, &mut self.window, buffer, wanted)),
         }
     }
 }
 
-impl GzipBody {
-    fn read(
-        &mut self,
-        record: &GenerationRecord,
-        window: &mut Window,
-        buffer: &mut Vec<u8>,
-        wanted: usize,
-    ) -> ReadOutcome {
-        if let Some(skipped) = &mut self.skipping {
-            let before = self.reader.position();
-            self.reader.skip(record.offset, READ_BYTES, skipped);
-            let read = usize::try_from(self.reader.position() - before).unwrap_or(usize::MAX);
-            if self.reader.position() == record.offset {
-                let same = skipped.anchor() == record.anchor;
-                *window = self.skipping.take().unwrap_or_default();
-                return if same { ReadOutcome::Skipped(read) } else { ReadOutcome::Changed };
-            }
-            match self.reader.end() {
-                // Shorter than what was read: other bytes.
-                Some(GzipEnd::Whole) => return ReadOutcome::Changed,
-                Some(GzipEnd::Broken(_)) => self.drained = true,
-                None => {}
-            }
-            return ReadOutcome::Skipped(read);
-        }
-        std::mem::swap(buffer, &mut self.carry);
-        self.carry.clear();
-        let wanted = wanted.saturating_sub(buffer.len());
-        self.reader.read(buffer, wanted);
-        self.drained = self.reader.end().is_some();
-        ReadOutcome::Bytes { more: !self.drained, last: self.reader.end() == Some(&GzipEnd::Whole) }
-    }
-
-    /// Starts again at the first byte, to go on at `offset`.
-    pub fn retry(&mut self, offset: u64) -> io::Result<()> {
-        self.file.rewind()?;
-        self.reader = GzipReader::new(self.file.try_clone()?);
-        self.skipping = (offset > 0).then(Window::default);
-        self.carry.clear();
-        self.drained = false;
-        Ok(())
-    }
-
-    /// Returns how many decompressed bytes came out.
-    pub fn decompressed(&self) -> u64 {
-        self.reader.position()
-    }
-}
-
-impl Body {
-    /// Asks the system what the file is like now; returns what was said before.
-    pub fn observe(&mut self) -> io::Result<FileFacts> {
-        let (file, facts) = match self {
-            Self::Plain(plain) => (&plain.file, &mut plain.facts),
-            Self::Gzip(gzip) => (&gzip.file, &mut gzip.facts),
-        };
-        let now = facts.again(file)?;
-        Ok(std::mem::replace(facts, now))
-    }
+/// Tells by its name how the file at `path` is packed.
+fn codec_of(path: &str) -> Option<Codec> {
+    let name = Path::new(path).file_name()?.to_str()?;
+    FamilyName::of(name).packing.codec()
 }
 
 /// Returns how much to read when `wanted` bytes hold no whole record.

@@ -70,6 +70,11 @@ impl FileFacts {
         })
     }
 
+    /// Returns when it was last written to, renamed or linked, as far as is known.
+    pub fn touched_at(&self) -> Timestamp {
+        self.modified_at.max(self.changed_at)
+    }
+
     /// Tells whether the content may differ from that at the time of `before`.
     pub fn touched_since(&self, before: &Self) -> bool {
         (self.size, self.modified_at, self.changed_at)

@@ -8,7 +8,7 @@
 //! compression, deletion. Each line is told once, over restarts too; what cannot be told is a gap.
 //! Nothing here reads a clock, decides anything or writes to a file.
 
-mod compressed;
+mod body;
 mod cut;
 mod discover;
 mod follow;
@@ -18,6 +18,7 @@ mod handle;
 mod identity;
 mod names;
 mod open;
+mod packed;
 mod reconcile;
 mod recount;
 mod role;
@@ -78,8 +79,8 @@ pub struct Limits {
     pub poll_bytes: usize,
     /// Files open at a time.
     pub max_open_files: usize,
-    /// Decompressed bytes read of one compressed file.
-    pub max_decompressed: u64,
+    /// Plain bytes read of one packed file.
+    pub max_unpacked: u64,
     /// Finished generations of a stream that are remembered although their files are gone.
     pub max_finished: usize,
 }
@@ -91,7 +92,7 @@ impl Default for Limits {
             rotation_grace: Duration::from_mins(1),
             poll_bytes: 8 << 20,
             max_open_files: 1000,
-            max_decompressed: 64 << 30,
+            max_unpacked: 64 << 30,
             max_finished: 1000,
         }
     }

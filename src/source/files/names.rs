@@ -3,25 +3,38 @@
 //! ```text
 //! access.log            live
 //! access.log.1          rotated once          access.log.2.gz   rotated twice, gzip
-//! access.log-20250101   rotated on a date     access.log.zst    packed in a way that is not read
+//! access.log-20250101   rotated on a date     access.log.3.zst  rotated thrice, zstd
+//!                                             access.log.4.xz   packed in a way that is not read
 //! ```
 //!
 //! A name is read for its form alone: nothing here looks at a file.
 
 use std::cmp::Reverse;
 
+use super::packed::Codec;
+
 /// Endings of packed files that are known and not read.
-const UNREAD_PACKINGS: [&str; 8] = ["zst", "bz2", "xz", "lz4", "lzma", "br", "Z", "zip"];
+const UNREAD_PACKINGS: [&str; 7] = ["bz2", "xz", "lz4", "lzma", "br", "Z", "zip"];
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
     /// Not at all.
     Plain,
-    /// `.gz`.
-    Gzip,
+    /// With this codec: `.gz` or `.zst`.
+    Packed(Codec),
     /// Some other way, by its ending.
     Unread(&'static str),
+}
+
+impl Packing {
+    /// Returns the codec, if it is packed in a way that is read.
+    pub fn codec(self) -> Option<Codec> {
+        match self {
+            Self::Packed(codec) => Some(codec),
+            Self::Plain | Self::Unread(_) => None,
+        }
+    }
 }
 
 /// Age of a file within its family. Orders the oldest first.
@@ -74,12 +87,12 @@ fn unpacked(name: &str) -> (&str, Packing) {
     let Some((rest, ending)) = name.rsplit_once('.').filter(|(rest, _)| !rest.is_empty()) else {
         return (name, Packing::Plain);
     };
-    if ending == "gz" {
-        return (rest, Packing::Gzip);
-    }
-    match UNREAD_PACKINGS.iter().find(|unread| **unread == ending) {
-        Some(unread) => (rest, Packing::Unread(unread)),
-        None => (name, Packing::Plain),
+    let unread = UNREAD_PACKINGS.iter().find(|unread| **unread == ending);
+    match (ending, unread) {
+        ("gz", _) => (rest, Packing::Packed(Codec::Gzip)),
+        ("zst", _) => (rest, Packing::Packed(Codec::Zstd)),
+        (_, Some(unread)) => (rest, Packing::Unread(unread)),
+        (_, None) => (name, Packing::Plain),
     }
 }
 
@@ -126,14 +139,27 @@ mod tests {
     #[test]
     fn rotated_names_belong_to_the_family_of_the_live_name() {
         check("access.log.1", "access.log", "", 1, Packing::Plain);
-        check("access.log.12.gz", "access.log", "", 12, Packing::Gzip);
+        check("access.log.12.gz", "access.log", "", 12, Packing::Packed(Codec::Gzip));
         check("access.log-20250131", "access.log", "20250131", 0, Packing::Plain);
-        check("access.log-2025-01-31.gz", "access.log", "20250131", 0, Packing::Gzip);
+        check(
+            "access.log-2025-01-31.gz",
+            "access.log",
+            "20250131",
+            0,
+            Packing::Packed(Codec::Gzip),
+        );
         check("access.log.2025-01-31-13", "access.log", "2025013113", 0, Packing::Plain);
         check("access.log-1735689600", "access.log", "1735689600", 0, Packing::Plain);
-        check("access.log-20250131.2.gz", "access.log", "20250131", 2, Packing::Gzip);
-        check("access.log.3.zst", "access.log", "", 3, Packing::Unread("zst"));
-        check("access.gz", "access", "", 0, Packing::Gzip);
+        check(
+            "access.log-20250131.2.gz",
+            "access.log",
+            "20250131",
+            2,
+            Packing::Packed(Codec::Gzip),
+        );
+        check("access.log.3.zst", "access.log", "", 3, Packing::Packed(Codec::Zstd));
+        check("access.log.3.xz", "access.log", "", 3, Packing::Unread("xz"));
+        check("access.gz", "access", "", 0, Packing::Packed(Codec::Gzip));
     }
 
     #[test]

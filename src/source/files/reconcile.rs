@@ -5,14 +5,17 @@
 //! looked), and a copy of the live file (`copytruncate`) is never read a second time. Only what is
 //! neither is new. A generation whose bytes are nowhere is a gap.
 
-use super::compressed::{GzipReader, begins_like};
+use std::fs::File;
+
+use super::Report;
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
 use super::identity::{Window, same_file};
 use super::names::Age;
 use super::open::open_log;
-use super::role::{Home, Role};
+use super::packed::{PackedEnd, PackedReader, begins_like};
+use super::role::{Home, Role, is_young};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
 use crate::engine::time::Timestamp;
@@ -42,7 +45,7 @@ impl Stream {
             }
         }
         self.observe(round);
-        if !self.unclear && family.hidden.is_none() {
+        if family.hidden.is_none() {
             self.give_up_lost(round);
         }
         self.generations.sort_by(|a, b| (&a.age, a.record.number).cmp(&(&b.age, b.record.number)));
@@ -61,7 +64,7 @@ impl Stream {
             if let Some(file) = file {
                 move_to(generation, file, round);
                 if generation.quiet_since == Timestamp::MAX {
-                    generation.quiet_since = round.now.min(file.facts.modified_at);
+                    generation.quiet_since = round.now.min(file.facts.touched_at());
                     generation.first_look = round.first_look;
                 }
                 if let Some(reason) = &file.unreadable {
@@ -86,40 +89,84 @@ impl Stream {
         let known = (0..self.finished.len())
             .filter(|&index| same_file(self.finished[index].file, file.facts.id))
             .max_by_key(|&index| self.finished[index].number);
-        if let Some(index) = known {
-            // A copy that was passed over while its original was open may be all that is left of it.
-            if self.generations.iter().any(Generation::is_lost)
-                && let Role::Continues { home: home @ Home::Open(_), more } =
-                    self.role(file, Some(index), family, round)?
-            {
-                return self.go_on(home, file, more, round);
-            }
-            if self.review(index, file, family, round)? {
-                return Ok(());
-            }
+        if let Some(index) = known
+            && (self.take_over(index, file, family, round)?
+                || self.review(index, file, family, round)?)
+        {
+            return Ok(());
         }
         if file.age == Age::Live {
             self.begin(file, round);
             return Ok(());
         }
-        // Not even `gzip` writes nothing: whatever it is, it is not written yet.
+        // Not even a packer writes nothing: whatever it is, it is not written yet.
         if file.facts.size == 0 {
             return Ok(());
         }
         match self.role(file, None, family, round)? {
             Role::New => self.begin(file, round),
             Role::Copy => self.add_copy(file, round)?,
+            Role::Continues { home: Home::Open(index), .. }
+                if !self.may_take_over(index, file, family) =>
+            {
+                self.unclear = true;
+            }
             Role::Continues { home, more } => self.go_on(home, file, more, round)?,
             Role::Unclear => self.unclear = true,
         }
         Ok(())
     }
 
+    /// Gives a lost generation the copy of it that was passed over while it was open, and is all
+    /// that is left. `false` if the file at `index` of the finished ones is no such copy.
+    fn take_over(
+        &mut self,
+        index: usize,
+        file: &Found,
+        family: &Family,
+        round: &mut Round<'_>,
+    ) -> std::io::Result<bool> {
+        if !self.generations.iter().any(Generation::is_lost) {
+            return Ok(false);
+        }
+        match self.role(file, Some(index), family, round)? {
+            Role::Continues { home: Home::Open(lost), .. }
+                if !self.may_take_over(lost, file, family) =>
+            {
+                self.unclear = true;
+            }
+            Role::Continues { home: Home::Open(lost), more } => {
+                let number = self.generations[lost].record.number;
+                self.go_on(Home::Open(lost), file, more, round)?;
+                // Two records of one file would say that the older content is not there any more.
+                if self.finished[index].number > number {
+                    let copy = self.finished.remove(index);
+                    self.settled.remove(&copy.number);
+                    let stream = copy.stream;
+                    round.out.push(Report::Forgotten(round.source.clone(), stream, copy.number));
+                }
+            }
+            Role::Unclear => self.unclear = true,
+            Role::New | Role::Copy | Role::Continues { home: Home::Finished(_), .. } => {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells whether `file` may be all that is left of an open generation. A plain copy may lie
+    /// beside a file that one look has missed.
+    fn may_take_over(&self, index: usize, file: &Found, family: &Family) -> bool {
+        let generation = &self.generations[index];
+        let missed = file.packed.is_some() || generation.missed_since.is_some();
+        generation.body.is_some() || missed && family.hidden.is_none()
+    }
+
     fn begin(&mut self, file: &Found, round: &mut Round<'_>) {
         let record = self.new_record(round, file.facts.id, file.path.display().to_string());
         round.record(&record);
         let quiet_since =
-            if round.first_look { round.now.min(file.facts.modified_at) } else { round.now };
+            if round.first_look { round.now.min(file.facts.touched_at()) } else { round.now };
         let mut generation = Generation::new(record, file, quiet_since);
         generation.first_look = round.first_look;
         self.generations.push(generation);
@@ -148,36 +195,37 @@ impl Stream {
         }
         let (log, _) = open_log(&file.target, file.facts.id)?;
         let record = &self.finished[index];
-        if file.gzip {
-            if !begins_like(log, &record.anchor) {
-                return Ok(false);
-            }
-            if settled.is_some() {
-                self.revive(index, file, round);
-            }
-        } else {
-            let window = Window::of_file(&log, record.offset)?;
-            if !window.is_some_and(|window| window.anchor() == record.anchor) {
-                return Ok(record.offset == 0 && file.facts.size == 0);
-            }
-            let offset = record.offset;
-            if file.facts.size > offset {
-                // A copy that was not complete, or a writer that came back.
-                match self.role(file, Some(index), family, round)? {
-                    Role::New => self.revive(index, file, round),
-                    // A copy of what was read here says nothing of what came after it.
-                    Role::Continues { home, .. } if self.offset_of(home) <= offset => {
-                        self.revive(index, file, round);
-                    }
-                    Role::Unclear => self.unclear = true,
-                    Role::Copy | Role::Continues { .. } => {
-                        let window = Window::of_file(&log, file.facts.size)?;
-                        let record = &mut self.finished[index];
-                        if let Some(window) = window {
-                            (record.offset, record.anchor) = (window.offset(), window.anchor());
-                            round.record(record);
-                        }
-                    }
+        let offset = record.offset;
+        let same = match file.packed {
+            Some(codec) => begins_like(codec, &log, &record.anchor)?,
+            None => Window::of_file(&log, offset)?.is_some_and(|it| it.anchor() == record.anchor),
+        };
+        if !same {
+            return Ok(file.packed.is_none() && offset == 0 && file.facts.size == 0);
+        }
+        // A packed file of a former run is as long as it was.
+        let longer =
+            if file.packed.is_some() { settled.is_some() } else { file.facts.size > offset };
+        if longer {
+            // A copy that was not complete, or a writer that came back.
+            match self.role(file, Some(index), family, round)? {
+                Role::New => self.revive(index, file, round),
+                // A copy of what was read here says nothing of what came after it.
+                Role::Continues { home, .. } if self.offset_of(home) <= offset => {
+                    self.revive(index, file, round);
+                }
+                Role::Copy | Role::Continues { .. } => {
+                    let Some(content) = content_of(file, &log, round)? else {
+                        self.unclear = true;
+                        return Ok(true);
+                    };
+                    let record = &mut self.finished[index];
+                    (record.offset, record.anchor) = (content.offset(), content.anchor());
+                    round.record(record);
+                }
+                Role::Unclear => {
+                    self.unclear = true;
+                    return Ok(true);
                 }
             }
         }
@@ -215,22 +263,24 @@ impl Stream {
     ) -> std::io::Result<()> {
         match home {
             // What is open is read to its end there: a writer may have gone on after the packing.
-            Home::Open(index) if file.gzip && self.generations[index].body.is_some() => {
+            Home::Open(index)
+                if file.packed.is_some() && self.generations[index].body.is_some() =>
+            {
                 self.add_copy(file, round)?;
             }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
                 // nobody knows what was written between copy and truncation.
-                if !file.gzip {
+                if file.packed.is_none() {
                     round.gap(&self.cursor, GapReason::Truncated);
                 }
                 let generation = &mut self.generations[index];
                 generation.record.file = file.facts.id;
                 generation.age = Some(file.age.clone());
-                generation.gzip = file.gzip;
+                generation.packed = file.packed;
                 generation.first_look = round.first_look;
                 if generation.quiet_since == Timestamp::MAX {
-                    generation.quiet_since = round.now.min(file.facts.modified_at);
+                    generation.quiet_since = round.now.min(file.facts.touched_at());
                 }
                 move_to(generation, file, round);
                 round.record(&self.generations[index].record);
@@ -249,17 +299,14 @@ impl Stream {
 
     /// Remembers a copy of bytes that are read elsewhere, so that it is never read.
     fn add_copy(&mut self, file: &Found, round: &mut Round<'_>) -> std::io::Result<()> {
+        let (log, _) = open_log(&file.target, file.facts.id)?;
+        let Some(content) = content_of(file, &log, round)? else {
+            self.unclear = true;
+            return Ok(());
+        };
         let mut record = self.new_record(round, file.facts.id, file.path.display().to_string());
         record.finished = true;
-        let (log, facts) = open_log(&file.target, file.facts.id)?;
-        let content = if file.gzip {
-            Some(GzipReader::new(log).whole(round.limits.max_decompressed))
-        } else {
-            Window::of_file(&log, facts.size)?
-        };
-        if let Some(content) = content {
-            (record.offset, record.anchor) = (content.offset(), content.anchor());
-        }
+        (record.offset, record.anchor) = (content.offset(), content.anchor());
         round.record(&record);
         self.settled.insert(record.number, file.facts);
         self.finished.push(record);
@@ -272,19 +319,28 @@ impl Stream {
         let mut index = 0;
         while index < self.generations.len() {
             let generation = &mut self.generations[index];
-            if generation.age.is_some() || generation.body.is_some() {
+            if !generation.is_lost() {
                 generation.missed_since = None;
-            } else if let Some(since) = generation.missed_since {
+            } else if generation.missed_since.is_none() {
+                generation.missed_since = Some(self.cursor.last_event.unwrap_or(round.now));
+                generation.trouble = Some("not found; it is looked for once more".to_owned());
+            } else if let Some(since) = generation.missed_since.filter(|_| !self.unclear) {
                 round.gap_since(&self.cursor, since, GapReason::Vanished);
                 self.end(index, round);
                 continue;
-            } else {
-                generation.missed_since = Some(self.cursor.last_event.unwrap_or(round.now));
-                generation.trouble = Some("not found; it is looked for once more".to_owned());
             }
             index += 1;
         }
     }
+}
+
+/// Returns where the plain content of a copy ends; `None` if it is still being written.
+fn content_of(file: &Found, log: &File, round: &Round<'_>) -> std::io::Result<Option<Window>> {
+    let Some(codec) = file.packed else { return Window::of_file(log, log.metadata()?.len()) };
+    let mut reader = PackedReader::rewound(codec, log)?;
+    let content = reader.whole(round.limits.max_unpacked);
+    let half = matches!(reader.end(), Some(PackedEnd::Broken(_))) && is_young(&file.facts, round);
+    Ok((!half).then_some(content))
 }
 
 fn move_to(generation: &mut Generation, file: &Found, round: &mut Round<'_>) {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use super::body::READ_BYTES;
 use super::cut::{After, Piece, first_piece};
-use super::generation::READ_BYTES;
 use super::identity::Window;
 use crate::engine::credential::Fingerprint;
 use crate::engine::rejects::OpenRejects;

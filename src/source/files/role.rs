@@ -5,13 +5,14 @@
 
 use std::fs::File;
 
-use super::compressed::{GzipEnd, GzipMatch, GzipReader, find_prefix};
+use super::body::Body;
 use super::discover::{Family, Found};
 use super::follow::Round;
-use super::generation::{Body, Generation};
-use super::identity::{HEAD_BYTES, Window, same_file};
+use super::generation::Generation;
+use super::identity::{FileFacts, HEAD_BYTES, Window, same_file};
 use super::names::Age;
 use super::open::open_log;
+use super::packed::{Codec, PackedEnd, PackedReader, PrefixMatch, find_prefix};
 use super::stream::Stream;
 use crate::engine::state::GenerationRecord;
 use crate::engine::usage::Anchor;
@@ -69,49 +70,91 @@ impl Stream {
         }
         let prefixes = self.prefixes(skip, family);
         let (log, facts) = open_log(&file.target, file.facts.id)?;
-        if file.gzip {
-            let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
-            let young = recent.contains(&facts.modified_at);
-            gzip_role(&log, &prefixes, young, || self.is_held(&log))
+        if let Some(codec) = file.packed {
+            let young = is_young(&facts, round);
+            packed_role((codec, &log), &prefixes, young, || self.is_held_packed(codec, &log, skip))
         } else {
-            plain_role(&log, facts.size, &prefixes, family)
+            plain_role(&log, facts.size, &prefixes, |content| self.is_held(content, skip, family))
         }
     }
 
-    /// Tells whether the content of a packed file is the start of a file that is still open: a
-    /// writer may go on in a file that was packed, and is gone by its name.
-    fn is_held(&self, packed: &File) -> std::io::Result<bool> {
-        let mut reader = GzipReader::rewound(packed)?;
-        let mut content = Window::default();
-        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut content);
-        let bodies = self.generations.iter().filter_map(|generation| generation.body.as_ref());
-        let mut alike = Vec::new();
-        for body in bodies {
-            if let Body::Plain(plain) = body
-                && content.stands_in(&plain.file)?
-            {
-                alike.push(&plain.file);
-            }
+    /// Tells whether all of the content of a plain file is read, or was, as that of another one.
+    fn is_held(
+        &self,
+        content: &Window,
+        skip: Option<usize>,
+        family: &Family,
+    ) -> std::io::Result<bool> {
+        if self.finished_as(skip, content) {
+            return Ok(true);
         }
-        if alike.is_empty() {
-            return Ok(false);
-        }
-        let mut reader = GzipReader::rewound(packed)?;
-        // Longer than the longest of them, it is the start of none.
-        let mut longest = 0;
-        for file in &alike {
-            longest = longest.max(file.metadata()?.len());
-        }
-        let content = reader.whole(longest + 1);
-        if reader.end() != Some(&GzipEnd::Whole) {
-            return Ok(false);
-        }
-        for file in alike {
+        for file in self.plain_bodies() {
             if content.stands_in(file)? {
                 return Ok(true);
             }
         }
-        Ok(false)
+        match family.files.last() {
+            Some(live) if live.age == Age::Live && live.unreadable.is_none() => {
+                content.stands_in(&open_log(&live.target, live.facts.id)?.0)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Tells the same of the content of a packed file: a writer may go on in a file that was packed,
+    /// and is gone by its name.
+    fn is_held_packed(
+        &self,
+        codec: Codec,
+        packed: &File,
+        skip: Option<usize>,
+    ) -> std::io::Result<Held> {
+        let mut reader = PackedReader::rewound(codec, packed)?;
+        let mut content = Window::default();
+        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut content);
+        // Longer than the longest file that begins alike, it is a copy of none.
+        let finished = self.others(skip).filter(|record| content.has_head_of(&record.anchor));
+        let mut longest = finished.map(|record| record.offset).max();
+        let mut alike = Vec::new();
+        for file in self.plain_bodies() {
+            if content.stands_in(file)? {
+                longest = longest.max(Some(file.metadata()?.len()));
+                alike.push(file);
+            }
+        }
+        let Some(longest) = longest else { return Ok(Held::Not) };
+        let mut reader = PackedReader::rewound(codec, packed)?;
+        let content = reader.whole(longest + 1);
+        let held = match reader.end() {
+            Some(PackedEnd::Whole) if self.finished_as(skip, &content) => return Ok(Held::Whole),
+            Some(PackedEnd::Whole) => Held::Whole,
+            Some(PackedEnd::Broken(_)) => Held::Part,
+            None => return Ok(Held::Not),
+        };
+        for file in alike {
+            if content.stands_in(file)? {
+                return Ok(held);
+            }
+        }
+        Ok(Held::Not)
+    }
+
+    fn plain_bodies(&self) -> impl Iterator<Item = &File> {
+        self.generations.iter().filter_map(|generation| match &generation.body {
+            Some(Body::Plain(plain)) => Some(&plain.file),
+            Some(Body::Packed(_)) | None => None,
+        })
+    }
+
+    fn others(&self, skip: Option<usize>) -> impl Iterator<Item = &GenerationRecord> {
+        let others = self.finished.iter().enumerate();
+        others.filter(move |(index, _)| Some(*index) != skip).map(|(_, record)| record)
+    }
+
+    /// Tells whether a finished generation, or a copy that was passed over, has all of `content`.
+    fn finished_as(&self, skip: Option<usize>, content: &Window) -> bool {
+        self.others(skip)
+            .any(|record| record.offset == content.offset() && record.anchor == content.anchor())
     }
 
     /// Lists the generations whose bytes are no longer in the file they had.
@@ -143,11 +186,27 @@ impl Stream {
     }
 }
 
+/// Whether another file has the content of a packed one.
+enum Held {
+    /// All of it.
+    Whole,
+    /// What came out before it broke off.
+    Part,
+    /// No.
+    Not,
+}
+
+/// Tells whether a file was changed so lately that somebody may still write it.
+pub fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
+    let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
+    recent.contains(&facts.modified_at)
+}
+
 fn plain_role(
     log: &File,
     size: u64,
     prefixes: &[Prefix],
-    family: &Family,
+    is_held: impl Fn(&Window) -> std::io::Result<bool>,
 ) -> std::io::Result<Role> {
     let mut best: Option<&Prefix> = None;
     for prefix in prefixes.iter().filter(|prefix| prefix.offset <= size) {
@@ -162,11 +221,7 @@ fn plain_role(
         return Ok(Role::Continues { home: prefix.home, more: size > prefix.offset });
     }
     let Some(content) = Window::of_file(log, size)? else { return Ok(Role::Unclear) };
-    if let Some(live) = family.files.last().filter(|file| file.age == Age::Live)
-        && live.facts.size >= size
-        && live.unreadable.is_none()
-        && content.stands_in(&open_log(&live.target, live.facts.id)?.0)?
-    {
+    if is_held(&content)? {
         return Ok(Role::Copy);
     }
     // The live file was truncated since: what was lost with it is a gap, whatever this is.
@@ -176,21 +231,26 @@ fn plain_role(
     Ok(if cut { Role::Copy } else { Role::New })
 }
 
-fn gzip_role(
-    log: &File,
+fn packed_role(
+    (codec, log): (Codec, &File),
     prefixes: &[Prefix],
     young: bool,
-    is_held: impl Fn() -> std::io::Result<bool>,
+    is_held: impl Fn() -> std::io::Result<Held>,
 ) -> std::io::Result<Role> {
     let sought: Vec<_> = prefixes.iter().map(|prefix| (prefix.offset, prefix.anchor)).collect();
-    Ok(match find_prefix(log.try_clone()?, &sought)? {
-        GzipMatch::Prefix { index, more } => Role::Continues { home: prefixes[index].home, more },
-        GzipMatch::Shorter(index) if prefixes[index].truncated => Role::Copy,
-        GzipMatch::Broken(_) if young => Role::Unclear,
-        GzipMatch::Broken(Some(index)) => {
+    Ok(match find_prefix(codec, log, &sought)? {
+        PrefixMatch::Prefix { index, more } => Role::Continues { home: prefixes[index].home, more },
+        PrefixMatch::Shorter(index) if prefixes[index].truncated => Role::Copy,
+        PrefixMatch::Broken(_) if young => Role::Unclear,
+        PrefixMatch::Broken(Some(index)) => {
             Role::Continues { home: prefixes[index].home, more: true }
         }
-        GzipMatch::Shorter(_) | GzipMatch::None if is_held()? => Role::Copy,
-        GzipMatch::Shorter(_) | GzipMatch::Broken(None) | GzipMatch::None => Role::New,
+        PrefixMatch::Shorter(_) | PrefixMatch::Broken(None) | PrefixMatch::None => {
+            match is_held()? {
+                Held::Part if young => Role::Unclear,
+                Held::Whole | Held::Part => Role::Copy,
+                Held::Not => Role::New,
+            }
+        }
     })
 }

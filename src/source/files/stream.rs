@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Limits;
-use super::compressed::GzipEnd;
+use super::body::Body;
 use super::follow::{Cursor, Round, Turn, break_off, finish, follow, prove_idle};
-use super::generation::{Body, Ending, Generation, Opened};
+use super::generation::{Ending, Generation, Opened};
 use super::identity::FileFacts;
 use super::names::Age;
+use super::packed::PackedEnd;
 use crate::engine::coverage::{GapReason, StreamStatus};
 use crate::engine::credential::StreamName;
 use crate::engine::rejects::OpenRejects;
@@ -135,7 +136,10 @@ impl Stream {
             generation.trouble = Some("too many open files: raise the limit".to_owned());
             return;
         }
-        match generation.open() {
+        let opened = generation.open();
+        generation.overtaken =
+            opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        match opened {
             Ok(opened) => {
                 *round.open_files += 1;
                 generation.trouble = None;
@@ -164,12 +168,9 @@ impl Stream {
         old.held_since = None;
         old.reached_end = false;
         match &mut old.body {
-            Some(Body::Plain(plain)) => {
-                plain.seen_to = 0;
-                plain.rest.clear();
-            }
-            Some(Body::Gzip(gzip)) => {
-                if let Err(error) = gzip.retry(0) {
+            Some(Body::Plain(plain)) => plain.look_again(0),
+            Some(Body::Packed(packed)) => {
+                if let Err(error) = packed.retry(0) {
                     old.trouble = Some(super::discover::reason(&error));
                 }
             }
@@ -218,8 +219,9 @@ impl Stream {
                 }
             }
             // Half a line at the end: the next generation may have whole ones. But whole lines that
-            // wait here come first, or the frontier would pass them uncounted.
-            if generation.held_since.is_some() {
+            // wait here come first, or the frontier would pass them uncounted. So do those of a file
+            // that is being renamed, unless another is unclear until all that is open is read.
+            if generation.held_since.is_some() || generation.is_awaited() && !self.unclear {
                 return 0;
             }
         }
@@ -319,7 +321,7 @@ impl Stream {
     /// Bytes that exist and cannot be read yet are a trouble, whatever holds them back.
     pub fn status(&self) -> StreamStatus {
         let troubles = self.generations.iter().filter_map(|generation| generation.trouble.as_ref());
-        let broken = |one: &Generation| matches!(one.gzip_end(), Some(GzipEnd::Broken(_)));
+        let broken = |one: &Generation| matches!(one.packed_end(), Some(PackedEnd::Broken(_)));
         let half = self.unclear || self.generations.iter().any(broken);
         let half = half.then(|| HALF_WRITTEN.to_owned());
         StreamStatus {
@@ -342,7 +344,7 @@ pub fn close(generation: &mut Generation, round: &mut Round<'_>) {
 
 /// Tells whether a compressed file has turned out larger than allowed.
 fn exceeds_bound(generation: &Generation, limits: &Limits) -> bool {
-    matches!(&generation.body, Some(Body::Gzip(gzip)) if gzip.decompressed() > limits.max_decompressed)
+    matches!(&generation.body, Some(Body::Packed(packed)) if packed.unpacked() > limits.max_unpacked)
 }
 
 /// What has become of the bytes of an open file.
@@ -360,10 +362,10 @@ fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
     let before = body.observe()?;
     let plain = match body {
         Body::Plain(plain) => plain,
-        Body::Gzip(gzip) => {
-            let (now, then) = (gzip.facts, before);
-            if (now.size, now.modified_at) != (then.size, then.modified_at) && gzip.drained {
-                gzip.retry(generation.record.offset)?;
+        Body::Packed(packed) => {
+            let (now, then) = (packed.facts, before);
+            if (now.size, now.modified_at) != (then.size, then.modified_at) && packed.drained {
+                packed.retry(generation.record.offset)?;
             }
             return Ok(Seen::Same);
         }
@@ -383,8 +385,7 @@ fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
     // An empty file whose time of change moves was cut, and perhaps written to before.
     let cut_empty = facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
     if facts.size < before.size || cut_empty {
-        plain.seen_to = offset;
-        plain.rest.clear();
+        plain.look_again(offset);
         generation.held_since = None;
         return Ok(Seen::CutInRest);
     }

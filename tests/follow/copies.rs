@@ -1,0 +1,138 @@
+//! Copies of logs, plain and packed: whatever is made of a file, each of its lines counts once.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use keydrain::engine::coverage::GapReason;
+
+use crate::world::{Packer, World, append};
+
+/// Names that the pattern does not match.
+const AWAY: &str = "away";
+
+fn copy(world: &World, from: &str, to: &str) {
+    fs::copy(world.path(from), world.path(to)).unwrap();
+}
+
+#[test]
+fn row_04_a_packed_copy_that_is_written_anew_in_place_is_not_counted_twice() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        let name = packer.name("access.log.1");
+        for _ in 0..3 {
+            world.write("access.log", 4);
+            world.drain();
+            let packed = packer.pack(&fs::read(world.path("access.log")).unwrap());
+            fs::write(world.path(&name), packed).unwrap();
+            world.drain();
+        }
+        world.pass(70);
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+    }
+}
+
+#[test]
+fn row_04_a_packed_copy_that_is_still_written_is_not_counted_twice() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 3000);
+        world.drain();
+        let packed = packer.pack(&fs::read(world.path("access.log")).unwrap());
+        let name = packer.name("access.log.1");
+        for end in [packed.len() / 2, packed.len()] {
+            fs::write(world.path(&name), &packed[..end]).unwrap();
+            world.date(&name, std::time::Duration::from_secs(5));
+            world.drain();
+            let held_back = world.stream_status("access.log").unreadable.is_some();
+            assert_eq!(held_back, end < packed.len(), "{packer:?}: what is unclear is told");
+        }
+        world.pass(70);
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+    }
+}
+
+#[test]
+fn row_17_a_copy_is_not_taken_for_a_file_that_one_look_has_missed() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    world.stop();
+    copy(&world, "access.log", "access.log.2");
+    world.write("access.log", 2);
+    // The listing shows it under neither name.
+    world.rename("access.log", AWAY);
+    world.poll();
+    world.rename(AWAY, "access.log.1");
+    world.write("access.log", 2);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn row_26_a_copy_is_not_taken_for_a_file_that_cannot_be_looked_at() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    world.stop();
+    copy(&world, "access.log", "access.log.2");
+    world.write("access.log", 2);
+    world.rename("access.log", AWAY);
+    // Nobody can tell what this leads to.
+    symlink("access.log.5", world.path("access.log.5")).unwrap();
+    world.drain();
+    assert!(world.stream_status("access.log").unreadable.is_some());
+    world.remove("access.log.5");
+    world.rename(AWAY, "access.log.1");
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+/// All files begin with a header that is longer than what a head is compared by.
+#[test]
+fn row_10_a_file_that_begins_like_one_of_which_a_copy_is_left_is_a_new_file() {
+    let mut world = World::new(&["access.log*"]);
+    let header = format!("# {}\n", "h".repeat(2000));
+    append(&world.path("access.log"), header.as_bytes());
+    world.write("access.log", 4);
+    world.drain();
+    copy(&world, "access.log", "access.log.2");
+    world.drain();
+    world.stop();
+    // The copy is all that is left: what was written after it is unknown.
+    let lost = world.written;
+    world.write("access.log", 1);
+    world.remove("access.log");
+    world.drain();
+    world.assert_gaps(&[GapReason::Truncated]);
+    world.pass(70);
+    append(&world.path("access.log.1"), header.as_bytes());
+    world.write("access.log.1", 1);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger_without(&[lost]);
+    world.assert_gaps(&[GapReason::Truncated]);
+}
+
+/// While a file that is gone by its name is read, nothing can be told of a copy that has changed.
+#[test]
+fn what_a_changed_copy_holds_is_asked_again_until_it_is_clear() {
+    let mut world = World::new(&["access.log*"]);
+    world.limits.poll_bytes = 1 << 10;
+    world.write("access.log.1", 3);
+    world.drain();
+    world.pass(70);
+    world.write("access.log", 60_000);
+    world.poll();
+    world.remove("access.log");
+    // A writer comes back to the finished file.
+    world.write("access.log.1", 2);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+}
