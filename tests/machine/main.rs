@@ -192,6 +192,11 @@ impl Machine {
     /// leaves no trace, and is outside any promise.
     fn look_first(&mut self) {
         self.writer.wait(Duration::from_secs(1));
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.writer.note_look();
         self.reader.look(self.writer.now);
     }
 
@@ -201,7 +206,7 @@ impl Machine {
             if beats && second % 10 == 0 {
                 self.writer.write(Key::None);
             }
-            self.reader.look(self.writer.now);
+            self.look();
         }
     }
 
@@ -243,7 +248,12 @@ impl StateMachineTest for Machine {
             }
             Step::CopyTruncate(lines) => {
                 machine.look_first();
+                let was_empty = machine.writer.is_empty();
                 machine.writer.copy_truncate(lines);
+                // Nothing was read of it: refilled before a look, it is like one never written to.
+                if was_empty {
+                    machine.look_first();
+                }
             }
             Step::Truncate(lines) => {
                 machine.look_first();
@@ -265,10 +275,7 @@ impl StateMachineTest for Machine {
                 machine.look_first();
                 machine.writer.swap();
             }
-            Step::Look => {
-                machine.writer.wait(Duration::from_secs(1));
-                machine.reader.look(machine.writer.now);
-            }
+            Step::Look => machine.look_first(),
             Step::Pass { seconds, beats } => machine.pass(seconds, beats),
             Step::Crash => machine.reader.crash(machine.writer.now),
             Step::Restart => machine.reader.restart(machine.writer.now),
@@ -323,7 +330,7 @@ fn seed() -> RngSeed {
 
 prop_state_machine! {
     #![proptest_config(Config {
-        cases: 40,
+        cases: 120,
         rng_seed: seed(),
         failure_persistence: None,
         ..Config::default()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,6 +41,8 @@ struct Entry {
     at: Timestamp,
     /// When it was whole; `None` while it is not.
     written_at: Option<Timestamp>,
+    /// It went where nobody could see it: it may be lost.
+    unheard: bool,
 }
 
 /// The server.
@@ -53,6 +55,10 @@ pub struct Writer {
     /// What is missing of the last line.
     rest: Option<String>,
     targets: u32,
+    /// The file was seen under the log's own name, so it is held open.
+    seen: bool,
+    /// The file has no name, and nobody holds it open: it was empty whenever it was seen.
+    unheard: bool,
 }
 
 impl Writer {
@@ -62,7 +68,16 @@ impl Writer {
         fs::create_dir(folder.path().join("log")).unwrap();
         let file = open(&folder.path().join("log/access.log"));
         let now = Timestamp::from_seconds(START);
-        Self { folder, now, file, ledger: Vec::new(), rest: None, targets: 0 }
+        Self {
+            folder,
+            now,
+            file,
+            ledger: Vec::new(),
+            rest: None,
+            targets: 0,
+            seen: false,
+            unheard: false,
+        }
     }
 
     /// Returns the folder in which the log directory is.
@@ -82,7 +97,8 @@ impl Writer {
     /// Makes the next line, a second later than the one before.
     fn line(&mut self, key: Key) -> String {
         self.wait(Duration::from_secs(1));
-        self.ledger.push(Entry { key, at: self.now, written_at: None });
+        let (at, unheard) = (self.now, self.unheard);
+        self.ledger.push(Entry { key, at, written_at: None, unheard });
         let (consumer, name) = match key {
             Key::Old(consumer) => (format!("c{consumer}"), "a"),
             Key::New(consumer) => (format!("c{consumer}"), "b"),
@@ -101,8 +117,12 @@ impl Writer {
 
     /// Dates the file as the time of this machine has it.
     fn date(&self) {
+        self.dated(&self.file);
+    }
+
+    fn dated(&self, file: &File) {
         let since = self.now.since(Timestamp::from_seconds(0));
-        self.file.set_modified(UNIX_EPOCH + since).unwrap();
+        file.set_modified(UNIX_EPOCH + since).unwrap();
     }
 
     fn empty(&self) {
@@ -129,8 +149,9 @@ impl Writer {
         self.rest = Some(rest.to_owned());
     }
 
-    /// Writes the other half.
+    /// Writes the other half, a second later.
     pub fn complete(&mut self) {
+        self.wait(Duration::from_secs(1));
         let rest = self.rest.take().expect("half a line was written");
         self.put(&rest);
         self.whole();
@@ -139,6 +160,31 @@ impl Writer {
     /// Opens the log by its name.
     pub fn reopen(&mut self) {
         self.file = open(&self.log(""));
+        self.seen = false;
+        self.unheard = false;
+    }
+
+    /// Tells whether the log holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.file.metadata().unwrap().len() == 0
+    }
+
+    /// Takes note that somebody looks at the names.
+    pub fn note_look(&mut self) {
+        self.seen |= self.is_called("");
+    }
+
+    /// Takes note that the file may have lost its name.
+    fn note_loss(&mut self) {
+        let mut endings = (1..=self.numbers()).map(|number| format!(".{number}"));
+        let nameless = !self.is_called("") && !endings.any(|ending| self.is_called(&ending));
+        self.unheard |= nameless && !self.seen && self.is_empty();
+    }
+
+    /// Tells whether the name of the log with this ending leads to the file that is written to.
+    fn is_called(&self, ending: &str) -> bool {
+        let found = fs::metadata(self.log(ending)).map(|meta| meta.ino());
+        found.is_ok_and(|inode| inode == self.file.metadata().unwrap().ino())
     }
 
     /// Moves all names on by one.
@@ -165,7 +211,9 @@ impl Writer {
     pub fn rotate(&mut self, reopens: bool) {
         self.move_on();
         fs::rename(self.log(""), self.log(".1")).unwrap();
-        open(&self.log(""));
+        // The time of change cannot be set by hand: the time of the content stands in for it.
+        self.date();
+        self.dated(&open(&self.log("")));
         if reopens {
             self.reopen();
         }
@@ -180,6 +228,7 @@ impl Writer {
         encoder.write_all(&fs::read(&from).unwrap()).unwrap();
         fs::write(to, encoder.finish().unwrap()).unwrap();
         fs::remove_file(from).unwrap();
+        self.note_loss();
     }
 
     /// Rotates as logrotate does with `copytruncate`; `lines` get lost in between.
@@ -209,6 +258,7 @@ impl Writer {
     pub fn remove(&mut self) {
         fs::remove_file(self.log("")).unwrap();
         self.reopen();
+        self.date();
     }
 
     /// Removes the oldest rotated file.
@@ -217,6 +267,7 @@ impl Writer {
         for packed in ["", ".gz"] {
             let _ = fs::remove_file(self.log(&format!(".{number}{packed}")));
         }
+        self.note_loss();
     }
 
     /// Turns the log's name into a symbolic link to a new file, at one stroke.
@@ -224,7 +275,7 @@ impl Writer {
         let target = format!("target-{}", self.targets);
         self.targets += 1;
         let folder = self.folder.path().join("log");
-        open(&folder.join(&target));
+        self.dated(&open(&folder.join(&target)));
         symlink(&target, folder.join("next")).unwrap();
         fs::rename(folder.join("next"), self.log("")).unwrap();
         self.reopen();
@@ -238,7 +289,7 @@ impl Writer {
         let window = answer.window.span.expect("nothing is ready without a window");
         let used = self.ledger.iter().filter(|entry| matches!(entry.key, Key::Old(_)));
         let hidden: Vec<&Entry> = used
-            .filter(|entry| entry.at > window.from)
+            .filter(|entry| entry.at > window.from && !entry.unheard)
             // What was not written, or was written later than declared, nobody could see.
             .filter(|entry| entry.written_at.is_some_and(|at| at <= looked_at))
             .filter(|entry| entry.written_at.is_some_and(|at| at.since(entry.at) <= LATENESS))
@@ -252,7 +303,7 @@ impl Writer {
         let (slow, prompt): (Vec<&Entry>, Vec<&Entry>) =
             self.ledger.iter().filter(|entry| entry.key != Key::None).partition(|entry| {
                 // Half a line of a rotated file is given up after the grace.
-                entry.written_at.is_none_or(|at| at.since(entry.at) >= GRACE)
+                entry.unheard || entry.written_at.is_none_or(|at| at.since(entry.at) >= GRACE)
             });
         let slow: BTreeSet<i64> = slow.iter().map(|entry| entry.at.as_seconds()).collect();
         for entry in prompt {
