@@ -20,8 +20,10 @@ use super::{Exit, Failure, Output};
 use crate::clock;
 use crate::config::{Config, Key, KeyIdentity, Probe, read_secret_file};
 use crate::engine::credential::RawKey;
+use crate::engine::rotation::Declaration;
 use crate::engine::time::Timestamp;
 use crate::engine::wording::humane;
+use crate::store::{Look, StoreError, secret};
 use front::{Answered, Front, Place};
 
 /// Pause between two looks of `--wait`.
@@ -155,24 +157,51 @@ fn own_key(config: &Config, probe: &Probe, file: Option<&Path>) -> Result<RawKey
     };
     let read = |key: &str, file: &Path| read_secret_file(key, file);
     let key = read(&probe.key.name, file).map_err(Failure::usage)?;
+    let print = secret::load_existing(&config.state_dir).ok();
+    let print = print.map(|secret| secret.fingerprint(key.expose()));
     let same = |other: &Key| match &other.identity {
         KeyIdentity::SecretFile(other_file) => {
             // Who sends probes need not be allowed to read the keys that are rotated.
             read(&other.name, other_file).is_ok_and(|other| other.expose() == key.expose())
         }
         KeyIdentity::Id(id) => id.as_bytes() == key.expose(),
-        KeyIdentity::Fingerprint(_) => false,
+        KeyIdentity::Fingerprint(other) => Some(*other) == print,
     };
     for credential in &config.credentials {
         if let Some(other) = credential.keys.iter().find(|other| same(other)) {
-            let (key, credential) = (&other.name, &credential.name);
-            return Err(Failure::usage(format!(
-                "the probe has the key `{key}` of credential `{credential}`: to send it would be a \
-                 use of it; give the probe a key of its own"
-            )));
+            return Err(taken(&other.name, credential.name.as_str()));
+        }
+    }
+    // A rotation that was declared by hand may name keys that the config does not.
+    for rotation in declared(&config.state_dir) {
+        let keys = [&rotation.old_key, &rotation.new_key];
+        if let Some(other) = keys.into_iter().find(|other| Some(other.fingerprint) == print) {
+            return Err(taken(&other.name, rotation.credential.as_str()));
         }
     }
     Ok(key)
+}
+
+fn taken(key: &str, credential: &str) -> Failure {
+    Failure::usage(format!(
+        "the probe has the key `{key}` of credential `{credential}`: to send it would be a use of \
+         it; give the probe a key of its own"
+    ))
+}
+
+/// Returns the rotations of the state in `dir`, as far as it may be looked at.
+fn declared(dir: &Path) -> Vec<Declaration> {
+    match Look::open(dir).and_then(|(look, _)| look.rotations()) {
+        Ok(rotations) => rotations,
+        Err(StoreError::NothingStored { .. }) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(
+                "Whether a rotation that was declared by hand is about the probe's key is not \
+                 known: {error}"
+            );
+            Vec::new()
+        }
+    }
 }
 
 impl Sender<'_> {

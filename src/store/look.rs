@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::engine::credential::{Fingerprint, FingerprintSecret, SourceName};
+use crate::engine::rotation::Declaration;
 use crate::engine::state::State;
 use crate::engine::time::{Minute, Step, Timestamp};
 use crate::engine::usage::Consumer;
@@ -84,10 +85,17 @@ impl Look {
         all().map_err(|fault: crate::store::error::Fault| fault.at(&self.path))
     }
 
+    /// Returns the rotations, those that ended included.
+    pub fn rotations(&self) -> Result<Vec<Declaration>, StoreError> {
+        read::rotations_in(&self.connection).map_err(|fault| fault.at(&self.path))
+    }
+
     /// Tells whether the database is older than what was recorded before: a copy that was put back.
     pub fn is_restored(&self) -> Result<bool, StoreError> {
+        // The mark first: a commit in between is newer than it.
+        let mark = mark::read(&self.dir)?;
         let found = open::progress(&self.connection).map_err(|fault| fault.at(&self.path))?;
-        Ok(found.is_restored(mark::read(&self.dir)?.as_ref()))
+        Ok(found.is_restored(mark.as_ref()))
     }
 
     /// Copies the state to `target`, whole and as of one moment, and marks the copy as one.

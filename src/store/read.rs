@@ -33,6 +33,12 @@ pub fn state(connection: &Connection) -> Result<State, Fault> {
     state_in(&tx)
 }
 
+/// Returns the rotations, those that ended included.
+pub fn rotations_in(tx: &Connection) -> Result<Vec<Declaration>, Fault> {
+    let names = Directory::read(tx)?;
+    Reader { connection: tx, names: &names }.rotations()
+}
+
 /// Reads the whole state in the caller's transaction.
 pub fn state_in(tx: &Connection) -> Result<State, Fault> {
     let names = Directory::read(tx)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::daemon::{SERVER, Site};
@@ -195,4 +195,30 @@ fn a_key_that_is_rotated_is_never_sent_and_each_refusal_says_what_to_do() {
     assert_eq!(shut.code, Some(4), "{shut:?}");
     assert!(shut.err.contains("the front door http://127.0.0.1:1/ does not answer"), "{shut:?}");
     assert!(!shut.err.contains(PROBE_KEY) && !shut.err.contains("api_key"), "{shut:?}");
+}
+
+#[test]
+fn a_key_that_is_known_by_its_fingerprint_alone_is_never_sent() {
+    let door = ["--url", "http://127.0.0.1:1/", "--query", "api_key", "--key-file", "third"];
+    let site = site(FRONT_DOOR);
+    fs::write(site.path("third"), "sk_live_77aa10c2b94e4d15").unwrap();
+    let daemon = site.start();
+    let mut print = site.keydrain(&["fingerprint"]);
+    let printed = print.stdin(fs::File::open(site.path("third")).unwrap()).output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let fingerprint = printed.trim();
+    assert!(fingerprint.starts_with("kd1:"), "{printed:?}");
+    let by_hand = json!({"name": "2026-q2", "fingerprint": fingerprint});
+    let body = json!({"credential": "payments-api", "old_key": "2025-q4", "new_key": by_hand});
+    let started = daemon.post("/v1/rotations", &body);
+    assert_eq!(started.status, 201, "{started:?}");
+    refused(&site, &door, "has the key `2026-q2` of credential `payments-api`");
+    assert_eq!(daemon.stop(), Some(0));
+    refused(&site, &door, "has the key `2026-q2` of credential `payments-api`");
+
+    let config = fs::read_to_string(site.path("keydrain.toml")).unwrap();
+    let declared = format!("{{ name = \"2026-q1\", fingerprint = \"{fingerprint}\" }}");
+    let config = config.replace("{ name = \"2026-q1\", id = \"2026-q1\" }", &declared);
+    fs::write(site.path("keydrain.toml"), config).unwrap();
+    refused(&site, &door, "has the key `2026-q1` of credential `payments-api`");
 }
