@@ -7,7 +7,6 @@
 
 use std::fs::File;
 
-use super::Report;
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
@@ -130,26 +129,24 @@ impl Stream {
             return Ok(false);
         }
         match self.role(file, Some(index), family, round)? {
-            Role::Continues { home: Home::Open(lost), .. }
-                if !self.may_take_over(lost, file, family) =>
+            Role::Continues { home: Home::Open(lost), more }
+                if self.generations[lost].is_lost() =>
             {
-                self.unclear = true;
-            }
-            Role::Continues { home: Home::Open(lost), more } => {
-                let number = self.generations[lost].record.number;
-                self.go_on(Home::Open(lost), file, more, round)?;
-                // Two records of one file would say that the older content is not there any more.
-                if self.finished[index].number > number {
-                    let copy = self.finished.remove(index);
-                    self.settled.remove(&copy.number);
-                    let stream = copy.stream;
-                    round.out.push(Report::Forgotten(round.source.clone(), stream, copy.number));
+                if !self.may_take_over(lost, file, family) {
+                    self.unclear = true;
+                    return Ok(true);
                 }
+                let former = self.generations[lost].record.file;
+                self.go_on(Home::Open(lost), file, more, round)?;
+                // Two records of one file would say that the older content is not there any more:
+                // they change files.
+                let record = &mut self.finished[index];
+                record.file = former;
+                round.record(record);
+                self.settled.remove(&record.number);
             }
             Role::Unclear => self.unclear = true,
-            Role::New | Role::Copy | Role::Continues { home: Home::Finished(_), .. } => {
-                return Ok(false);
-            }
+            Role::New | Role::Copy | Role::Continues { .. } => return Ok(false),
         }
         Ok(true)
     }
