@@ -1,5 +1,8 @@
 //! `keydrain check` over real files, ports and locks.
 
+#[path = "support/mounted.rs"]
+mod mounted;
+
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +21,12 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned() };
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    fn new_in(parent: &Path) -> Self {
+        let dir = tempfile::tempdir_in(parent).unwrap();
+        let place = Self { dir, listen: "127.0.0.1:0".to_owned() };
         place.write("access.log", "", 0o640);
         place.write("old.key", "sk_live_1\n", 0o600);
         place.write("token", "t0ken\n", 0o600);
@@ -117,6 +125,24 @@ fn each_problem_of_the_config_is_a_finding() {
     let missing = "error config none.toml: no config at none.toml; \
                    write one there, or name another with --config or KEYDRAIN_CONFIG";
     check(&place, &place.path("none.toml"), Exit::Usage, &[missing]);
+}
+
+#[test]
+fn a_weak_file_system_is_told_with_the_way_out() {
+    let test = "a_weak_file_system_is_told_with_the_way_out";
+    let Some(mount) = mounted::mounted(mounted::LAYERS, test) else { return };
+    let place = Place::new_in(&mount);
+    let root = place.dir.path().display();
+    check(
+        &place,
+        &place.usual_config(),
+        Exit::Ok,
+        &[&format!(
+            "warning source edge: {root} is on overlay: a file is known by inode number and time of \
+             birth, and may get others when it is first written to; let the server write its log to \
+             a volume, not to a container's layers"
+        )],
+    );
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! Each line that is written carries a consumer of its own, so a line that is lost or counted
 //! twice is named. Time is passed in; nothing sleeps. Files lie on disk, not in memory.
 
+#[path = "../support/mounted.rs"]
+mod mounted;
+
 mod bytes;
 mod compressed;
 mod content;
@@ -14,4 +17,5 @@ mod restart;
 mod rotation;
 mod sessions;
 mod truncation;
+mod weak;
 mod world;

@@ -9,9 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::{Compression, write::GzEncoder};
 use keydrain::engine::bytes::ByteLedger;
-use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
+use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
-use keydrain::engine::evidence::{Source, Taken};
+use keydrain::engine::evidence::{Source, SourceDecl, Taken};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
@@ -57,6 +57,11 @@ impl World {
     /// An empty directory whose files are matched by `patterns`, relative to it.
     pub fn new(patterns: &[&str]) -> Self {
         let parent = std::env::var_os(TEST_DIR).unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+        Self::new_in(Path::new(&parent), patterns)
+    }
+
+    /// The same, below `parent`.
+    pub fn new_in(parent: &Path, patterns: &[&str]) -> Self {
         let dir = tempfile::tempdir_in(parent).unwrap();
         let patterns = patterns
             .iter()
@@ -364,6 +369,19 @@ impl World {
 
     pub fn status(&self) -> &SourceStatus {
         self.status.as_ref().unwrap()
+    }
+
+    /// What the source's watermark rests on, as the engine sees it.
+    pub fn basis(&mut self) -> Basis {
+        self.evidence.declare(SourceDecl {
+            name: SourceName::new("edge"),
+            layout: "combined".to_owned(),
+            places: Vec::new(),
+            policy: self.source().policy,
+            tracked: Vec::new(),
+        });
+        self.evidence.advance(self.now);
+        self.evidence.basis()
     }
 
     pub fn stream_status(&self, live: &str) -> &StreamStatus {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Level};
 use crate::config::{Config, Source};
 use crate::engine::policy::Completeness;
+use crate::source::files::survey;
 
 /// More findings about the files of one source than these say nothing new.
 const MAX_FILES_SHOWN: usize = 10;
@@ -72,6 +73,10 @@ fn check_source(source: &Source, findings: &mut Vec<Finding>) {
         findings.push(Finding::error(subject(source), message, "mend the ones above first"));
     }
     check_assumptions(source, findings);
+    for weak in survey(&source.paths).weak {
+        let message = format!("{} is on {}: {}", weak.path, weak.name, weak.weakness.says());
+        findings.push(Finding::warning(subject(source), message, weak.weakness.way_out()));
+    }
 }
 
 fn count_errors(troubles: &[Finding]) -> usize {

@@ -13,6 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags};
 use super::identity::FileFacts;
 use super::names::{Age, FamilyName, Packing};
 use super::open::open_as_it_is;
+use crate::engine::coverage::WeakFileSystem;
 
 /// One file of a family.
 #[derive(Clone, Debug)]
@@ -57,6 +58,21 @@ pub struct Findings {
     pub unreadable: BTreeMap<String, String>,
     /// Paths that are refused, with reasons.
     pub refused: BTreeMap<String, String>,
+    /// File systems of which less is sure, by device.
+    pub weak: BTreeMap<u64, WeakFileSystem>,
+}
+
+impl Findings {
+    /// Notes what the file or directory at `path` lies on.
+    fn note_file_system(&mut self, path: &Path, facts: &FileFacts) {
+        if let Some(weakness) = facts.weakness {
+            self.weak.entry(facts.id.device).or_insert_with(|| WeakFileSystem {
+                path: path.display().to_string(),
+                name: facts.file_system.name(),
+                weakness,
+            });
+        }
+    }
 }
 
 /// Looks at the files of `patterns` (absolute) and of the families that are `known` by the path of
@@ -222,6 +238,10 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings
             return;
         }
     };
+    // Told also while the directory holds no file: what was read of it rests on it all the same.
+    if let Ok(facts) = FileFacts::at(&canonical) {
+        findings.note_file_system(directory, &facts);
+    }
     for entry in entries {
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str().map(FamilyName::of) else { continue };
@@ -232,15 +252,16 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings
             findings.refused.insert(shown, unread(ending));
             continue;
         }
-        let family = findings.families.entry(directory.join(name.live)).or_default();
         match examine(&path, &canonical, root) {
             Ok(Examined::File { target, linked, facts }) => {
+                findings.note_file_system(&path, &facts);
                 let unreadable = access(&target).err().map(|error| reason(&error));
                 if let Some(reason) = &unreadable {
                     findings.unreadable.insert(shown, reason.clone());
                 }
                 let gzip = name.packing == Packing::Gzip;
                 let age = name.age;
+                let family = findings.families.entry(directory.join(name.live)).or_default();
                 family.files.push(Found { path, target, linked, age, gzip, facts, unreadable });
             }
             Ok(Examined::Refused(reason)) => {
@@ -248,6 +269,7 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings
             }
             Err(error) if is_absence(&error) => {}
             Err(error) => {
+                let family = findings.families.entry(directory.join(name.live)).or_default();
                 family.hidden = Some(reason(&error));
                 findings.unreadable.insert(shown, reason(&error));
             }

@@ -11,6 +11,7 @@
 mod compressed;
 mod cut;
 mod discover;
+mod filesystem;
 mod follow;
 mod forget;
 mod generation;
@@ -24,10 +25,11 @@ mod role;
 mod source;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::coverage::{Gap, SourceStatus};
+use crate::engine::coverage::{Gap, SourceStatus, WeakFileSystem};
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
@@ -50,6 +52,24 @@ pub struct FileSource {
     pub policy: SourcePolicy,
     /// How far in the future an event may lie.
     pub future_tolerance: Duration,
+}
+
+/// What a look at files finds beside the files, without reading one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Paths that are refused, each with its reason.
+    pub refused: Vec<(String, String)>,
+    /// File systems of which less is sure.
+    pub weak: Vec<WeakFileSystem>,
+}
+
+/// Looks once at what `patterns` (absolute) mean, as a [`Tailer`] does.
+pub fn survey(patterns: &[String]) -> Survey {
+    let found = discover::discover(patterns, &BTreeSet::new());
+    Survey {
+        refused: found.refused.into_iter().collect(),
+        weak: found.weak.into_values().collect(),
+    }
 }
 
 /// Something that was read or found. To be applied in order.

@@ -280,6 +280,7 @@ impl Follower {
             absent: self.findings.absent.iter().cloned().collect(),
             unreadable: unreadable.into_iter().collect(),
             refused: self.findings.refused.clone().into_iter().collect(),
+            weak: self.findings.weak.values().cloned().collect(),
             streams: self.streams.values().map(Stream::status).collect(),
             // A file shows a mask in its lines, if it has one.
             masked: None,

@@ -1,0 +1,89 @@
+//! Real file systems on which a file is not surely known: told, and read all the same.
+//!
+//! What this machine or user cannot mount is passed over, and said.
+
+use std::path::Path;
+use std::process::Command;
+
+use keydrain::engine::coverage::Basis;
+
+use crate::mounted::{LAYERS, mounted};
+use crate::world::World;
+
+const MEMORY: &str = "mount -t ramfs ramfs mounted";
+/// A program that shows another directory as it is, by FUSE.
+const SERVED: &str = "mkdir -p real && bindfs real mounted";
+
+/// Checks that the file system was told and lowers what the watermark rests on.
+fn assert_told(world: &mut World, name: &str, weakness: &str) {
+    let weak = &world.status().weak;
+    assert_eq!(weak.len(), 1, "{weak:?}");
+    assert_eq!((weak[0].name.as_str(), weak[0].weakness.as_str()), (name, weakness));
+    assert!(Path::new(&weak[0].path).starts_with(world.path("")), "{weak:?}");
+    assert_eq!(world.basis(), Basis::Assumed);
+}
+
+/// Writes, rotates and restarts; no line may be lost or counted twice.
+fn follow_over_rotations(world: &mut World) {
+    world.write("access.log", 3);
+    world.drain();
+    for restart in [false, true, true] {
+        world.write("access.log", 2);
+        world.rotate("access.log", 4);
+        world.write("access.log", 2);
+        if restart {
+            world.stop();
+        }
+        world.drain();
+        world.assert_ledger();
+    }
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn a_local_disk_is_no_weak_file_system() {
+    let mut world = World::new(&["access.log*"]);
+    follow_over_rotations(&mut world);
+    assert_eq!(world.status().weak, []);
+    assert_eq!(world.basis(), Basis::Proved);
+}
+
+#[test]
+fn a_layered_file_system_is_told_and_read() {
+    let test = "weak::a_layered_file_system_is_told_and_read";
+    if let Some(place) = mounted(LAYERS, test) {
+        let mut world = World::new_in(&place, &["access.log*"]);
+        follow_over_rotations(&mut world);
+        assert_told(&mut world, "overlay", "layered");
+    }
+}
+
+#[test]
+fn a_file_system_that_knows_inode_numbers_alone_is_told_and_read() {
+    let test = "weak::a_file_system_that_knows_inode_numbers_alone_is_told_and_read";
+    if let Some(place) = mounted(MEMORY, test) {
+        let mut world = World::new_in(&place, &["access.log*"]);
+        follow_over_rotations(&mut world);
+        assert_told(&mut world, "ramfs", "nameless");
+    }
+}
+
+#[test]
+fn a_served_file_system_is_told_and_read_over_a_mount_that_gives_other_handles() {
+    let test = "weak::a_served_file_system_is_told_and_read_over_a_mount_that_gives_other_handles";
+    if let Some(mount) = mounted(SERVED, test) {
+        let mut world = World::new_in(&mount, &["access.log*"]);
+        world.write("access.log.1", 2);
+        follow_over_rotations(&mut world);
+        world.stop();
+        let remount =
+            "umount mounted && bindfs real mounted && find mounted -name access.log.2 -ls";
+        let place = mount.parent().unwrap();
+        let sh = Command::new("sh").args(["-c", remount]).current_dir(place).output().unwrap();
+        assert!(sh.status.success(), "{sh:?}");
+        follow_over_rotations(&mut world);
+        assert_told(&mut world, "fuse", "served");
+    }
+}
