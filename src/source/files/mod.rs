@@ -17,6 +17,7 @@ mod forget;
 mod generation;
 mod handle;
 mod identity;
+mod listing;
 mod names;
 mod open;
 mod reconcile;
