@@ -5,7 +5,7 @@ mod mounted;
 
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use keydrain::cli::check::{Args, run};
@@ -142,6 +142,47 @@ fn a_weak_file_system_is_told_with_the_way_out() {
              birth, and may get others when it is first written to; let the server write its log to \
              a volume, not to a container's layers"
         )],
+    );
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_told_and_so_is_a_link_root_that_is_none() {
+    let place = Place::new();
+    fs::create_dir(place.path("containers")).unwrap();
+    fs::create_dir(place.path("pods")).unwrap();
+    place.write("pods/0.log", "", 0o640);
+    symlink("../pods/0.log", place.path("containers/web.log")).unwrap();
+    let source = |roots: &str| {
+        format!(
+            "paths = [\"containers/*.log\"]\nlink_roots = [{}]",
+            roots.replace('@', &place.dir.path().display().to_string())
+        )
+    };
+    let config = |roots: &str| place.config(&source(roots), "keys = []");
+    check(&place, &config("\"@/pods\""), Exit::Ok, &[]);
+    let elsewhere = "warning source edge: containers/web.log is a symbolic link to pods/0.log, which \
+                     lies below neither the pattern's directory nor a link root, and is not read; \
+                     take it away or, if logs lie there, name their directory in `link_roots`";
+    let nothing = "error source edge: of what containers/*.log matches nothing is read: links lead \
+                   elsewhere; name the directories that they lead into in `link_roots`, for \
+                   Kubernetes [\"/var/log/pods\", \"/var/lib/docker/containers\"]";
+    check(&place, &config(""), Exit::Usage, &[nothing, elsewhere]);
+    // What is read beside it is enough, and a link root may turn out to be none.
+    place.write("containers/own.log", "", 0o640);
+    symlink("/", place.path("all")).unwrap();
+    check(
+        &place,
+        &config("\"@/nowhere\", \"@/token\", \"@/all\""),
+        Exit::Ok,
+        &[
+            elsewhere,
+            "warning source edge: the link root nowhere does not exist; \
+             correct `link_roots`, or remove the entry",
+            "warning source edge: the link root token is no directory; \
+             correct `link_roots`, or remove the entry",
+            "warning source edge: the link root all leads to /, below which any file lies, and lets \
+             no link lead anywhere; correct `link_roots`, or remove the entry",
+        ],
     );
 }
 

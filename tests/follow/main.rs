@@ -10,6 +10,7 @@ mod bytes;
 mod compressed;
 mod content;
 mod idle;
+mod links;
 mod looks;
 mod parts;
 mod rejects;

@@ -36,6 +36,8 @@ pub struct World {
     pub between_polls: Duration,
     pub idle_is_proof: bool,
     patterns: Vec<String>,
+    /// Directories that links may lead into; a change takes effect at the next start.
+    pub link_roots: Vec<PathBuf>,
     tailer: Option<Tailer>,
     streams: BTreeMap<StreamName, StreamRecord>,
     generations: BTreeMap<(StreamName, GenerationNumber), GenerationRecord>,
@@ -74,6 +76,7 @@ impl World {
             between_polls: Duration::from_secs(1),
             idle_is_proof: false,
             patterns,
+            link_roots: Vec::new(),
             tailer: None,
             streams: BTreeMap::new(),
             generations: BTreeMap::new(),
@@ -168,6 +171,7 @@ impl World {
         FileSource {
             name: SourceName::new("edge"),
             patterns: self.patterns.clone(),
+            link_roots: self.link_roots.clone(),
             matcher: Matcher::new(LineParser::compile(&layout).unwrap(), tracked, secret),
             policy: SourcePolicy {
                 completeness: Completeness::Complete,

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::identity::FileFacts;
-use super::listing::list_families;
+use super::listing::{Roots, list_families};
 use super::names::{Age, FamilyName, Packing};
 use crate::engine::coverage::WeakFileSystem;
 
@@ -74,8 +74,12 @@ impl Findings {
 }
 
 /// Looks at the files of `patterns` (absolute) and of the families that are `known` by the path of
-/// their live file.
-pub fn discover(patterns: &[String], known: &BTreeSet<PathBuf>) -> Findings {
+/// their live file. Links may lead below the directory of a family's pattern and `link_roots`.
+pub fn discover(
+    patterns: &[String],
+    known: &BTreeSet<PathBuf>,
+    link_roots: &[PathBuf],
+) -> Findings {
     let mut findings = Findings::default();
     // Families to list, each with the directory that its files must not leave: the widest one.
     let mut roots: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
@@ -97,7 +101,7 @@ pub fn discover(patterns: &[String], known: &BTreeSet<PathBuf>) -> Findings {
         let parent = live.parent().unwrap_or(Path::new("/"));
         roots.entry(live.clone()).or_insert_with(|| parent.to_owned());
     }
-    list_families(&roots, &mut findings);
+    list_families(&roots, &Roots::of(link_roots), &mut findings);
     for (pattern, families) in matches {
         let shows = |live: &PathBuf| {
             let family = findings.families.get(live);

@@ -38,6 +38,7 @@ use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{GenerationNumber, UsageDelta};
 pub use identity::{FileFacts, same_file};
+pub use listing::LINK_LEAVES;
 pub use recount::{Recount, anchors, recount};
 use source::Follower;
 
@@ -47,6 +48,8 @@ pub struct FileSource {
     pub name: SourceName,
     /// Paths or glob patterns.
     pub patterns: Vec<String>,
+    /// Directories into which a symbolic link may lead, beside those of the patterns.
+    pub link_roots: Vec<PathBuf>,
     /// Reads its lines.
     pub matcher: Matcher,
     /// What is declared of it.
@@ -65,8 +68,8 @@ pub struct Survey {
 }
 
 /// Looks once at what `patterns` (absolute) mean, as a [`Tailer`] does.
-pub fn survey(patterns: &[String]) -> Survey {
-    let found = discover::discover(patterns, &BTreeSet::new());
+pub fn survey(patterns: &[String], link_roots: &[PathBuf]) -> Survey {
+    let found = discover::discover(patterns, &BTreeSet::new(), link_roots);
     Survey {
         refused: found.refused.into_iter().collect(),
         weak: found.weak.into_values().collect(),
