@@ -13,6 +13,8 @@ use crate::world::World;
 const MEMORY: &str = "mount -t ramfs ramfs mounted";
 /// A program that shows another directory as it is, by FUSE.
 const SERVED: &str = "mkdir -p real && bindfs real mounted";
+/// A program that numbers files in the order in which they are looked up.
+const NUMBERED: &str = "mkdir -p real && unionfs real=RW mounted";
 
 /// Checks that the file system was told and lowers what the watermark rests on.
 fn assert_told(world: &mut World, name: &str, weakness: &str) {
@@ -70,6 +72,13 @@ fn a_file_system_that_knows_inode_numbers_alone_is_told_and_read() {
     }
 }
 
+/// Runs a shell command beside the mount.
+fn beside(mount: &Path, script: &str) {
+    let place = mount.parent().unwrap();
+    let ran = Command::new("sh").args(["-c", script]).current_dir(place).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
 #[test]
 fn a_served_file_system_is_told_and_read_over_a_mount_that_gives_other_handles() {
     let test = "weak::a_served_file_system_is_told_and_read_over_a_mount_that_gives_other_handles";
@@ -78,12 +87,46 @@ fn a_served_file_system_is_told_and_read_over_a_mount_that_gives_other_handles()
         world.write("access.log.1", 2);
         follow_over_rotations(&mut world);
         world.stop();
-        let remount =
-            "umount mounted && bindfs real mounted && find mounted -name access.log.2 -ls";
-        let place = mount.parent().unwrap();
-        let sh = Command::new("sh").args(["-c", remount]).current_dir(place).output().unwrap();
-        assert!(sh.status.success(), "{sh:?}");
+        let find = "find mounted -name access.log.2 -ls";
+        beside(&mount, &format!("umount mounted && bindfs real mounted && {find}"));
         follow_over_rotations(&mut world);
+        assert_told(&mut world, "fuse", "served");
+    }
+}
+
+#[test]
+fn files_that_get_the_inode_numbers_of_one_another_are_known_by_their_content() {
+    let test = "weak::files_that_get_the_inode_numbers_of_one_another_are_known_by_their_content";
+    if let Some(mount) = mounted(MEMORY, test) {
+        let mut world = World::new_in(&mount, &["access.log*"]);
+        follow_over_rotations(&mut world);
+        for (one, other) in [("", ".1"), (".1", ".2"), ("", ".2")] {
+            world.stop();
+            let [one, other] = [one, other].map(|end| world.path(&format!("access.log{end}")));
+            let [content, other_content] = [&one, &other].map(|path| std::fs::read(path).unwrap());
+            let aside = world.path("aside");
+            for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
+                std::fs::rename(from, to).unwrap();
+            }
+            std::fs::write(&one, content).unwrap();
+            std::fs::write(&other, other_content).unwrap();
+            follow_over_rotations(&mut world);
+        }
+    }
+}
+
+#[test]
+fn files_that_a_program_numbers_anew_at_each_mount_are_known_by_their_content() {
+    let test = "weak::files_that_a_program_numbers_anew_at_each_mount_are_known_by_their_content";
+    if let Some(mount) = mounted(NUMBERED, test) {
+        let mut world = World::new_in(&mount, &["access.log*"]);
+        follow_over_rotations(&mut world);
+        for first in ["access.log.2", "access.log.1", "access.log.3"] {
+            world.stop();
+            let find = format!("find mounted -name {first} -ls");
+            beside(&mount, &format!("umount mounted && unionfs real=RW mounted && {find}"));
+            follow_over_rotations(&mut world);
+        }
         assert_told(&mut world, "fuse", "served");
     }
 }

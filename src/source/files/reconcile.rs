@@ -9,12 +9,13 @@ use super::compressed::{GzipReader, begins_like};
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
-use super::identity::{Window, same_file};
+use super::identity::{Window, outlives_the_file, same_file};
 use super::names::Age;
 use super::open::open_log;
 use super::role::{Home, Role};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
+use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
 
 impl Stream {
@@ -54,7 +55,10 @@ impl Stream {
         for generation in &mut self.generations {
             let file = unclaimed
                 .iter()
-                .position(|file| same_file(file.facts.id, generation.record.file))
+                .position(|file| match generation.body {
+                    Some(_) => same_file(file.facts.id, generation.record.file),
+                    None => is_file_of(file, &generation.record),
+                })
                 .map(|index| unclaimed.remove(index));
             let was_live = generation.age == Some(Age::Live);
             generation.age = file.map(|file| file.age.clone());
@@ -84,7 +88,7 @@ impl Stream {
         round: &mut Round<'_>,
     ) -> std::io::Result<()> {
         let known = (0..self.finished.len())
-            .filter(|&index| same_file(self.finished[index].file, file.facts.id))
+            .filter(|&index| self.is_known(&self.finished[index], file))
             .max_by_key(|&index| self.finished[index].number);
         if let Some(index) = known {
             // A copy that was passed over while its original was open may be all that is left of it.
@@ -99,8 +103,7 @@ impl Stream {
             }
         }
         if file.age == Age::Live {
-            self.begin(file, round);
-            return Ok(());
+            return self.place_live(file, family, round);
         }
         // Not even `gzip` writes nothing: whatever it is, it is not written yet.
         if file.facts.size == 0 {
@@ -112,6 +115,31 @@ impl Stream {
             Role::Continues { home, more } => self.go_on(home, file, more, round)?,
             Role::Unclear => self.unclear = true,
         }
+        Ok(())
+    }
+
+    /// Begins a generation with a live file, unless it may have got another identity and holds the
+    /// bytes of one whose file is gone.
+    fn place_live(
+        &mut self,
+        file: &Found,
+        family: &Family,
+        round: &mut Round<'_>,
+    ) -> std::io::Result<()> {
+        let may_be_known = file.facts.weakness.is_some() && file.facts.size > 0;
+        if may_be_known && self.generations.iter().any(Generation::is_lost) {
+            match self.role(file, None, family, round)? {
+                Role::Continues { home: home @ Home::Open(_), more } => {
+                    return self.go_on(home, file, more, round);
+                }
+                Role::Unclear => {
+                    self.unclear = true;
+                    return Ok(());
+                }
+                Role::Continues { .. } | Role::Copy | Role::New => {}
+            }
+        }
+        self.begin(file, round);
         Ok(())
     }
 
@@ -185,6 +213,14 @@ impl Stream {
         Ok(true)
     }
 
+    /// Tells whether `file` is that of a finished generation.
+    fn is_known(&self, record: &GenerationRecord, file: &Found) -> bool {
+        let settled = self.settled.get(&record.number).is_some_and(|facts| {
+            (facts.size, facts.modified_at) == (file.facts.size, file.facts.modified_at)
+        });
+        settled && same_file(file.facts.id, record.file) || is_file_of(file, record)
+    }
+
     fn offset_of(&self, home: Home) -> u64 {
         match home {
             Home::Open(index) => self.generations[index].record.offset,
@@ -220,8 +256,11 @@ impl Stream {
             }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
-                // nobody knows what was written between copy and truncation.
-                if !file.gzip {
+                // nobody knows what was written between copy and truncation. Under the same name
+                // they are that file, where a file may get another identity.
+                let renamed =
+                    self.generations[index].record.path != file.path.display().to_string();
+                if !file.gzip && (renamed || file.facts.weakness.is_none()) {
                     round.gap(&self.cursor, GapReason::Truncated);
                 }
                 let generation = &mut self.generations[index];
@@ -285,6 +324,21 @@ impl Stream {
             index += 1;
         }
     }
+}
+
+/// Tells whether `file` is that of `record`, which is not open. Where an inode number alone says so
+/// its content must, too; what cannot be read now is told of when it is opened.
+fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
+    let holds = || -> std::io::Result<bool> {
+        let (log, _) = open_log(&file.target, file.facts.id)?;
+        if file.gzip {
+            return Ok(begins_like(log, &record.anchor));
+        }
+        let window = Window::of_file(&log, record.offset)?;
+        Ok(window.is_some_and(|window| window.anchor() == record.anchor))
+    };
+    let sure = outlives_the_file(record.file) || record.offset == 0;
+    same_file(file.facts.id, record.file) && (sure || holds().unwrap_or(true))
 }
 
 fn move_to(generation: &mut Generation, file: &Found, round: &mut Round<'_>) {

@@ -9,7 +9,7 @@ use super::compressed::{GzipEnd, GzipMatch, GzipReader, find_prefix};
 use super::discover::{Family, Found};
 use super::follow::Round;
 use super::generation::{Body, Generation};
-use super::identity::{HEAD_BYTES, Window, same_file};
+use super::identity::{HEAD_BYTES, Window, outlives_the_file, same_file};
 use super::names::Age;
 use super::open::open_log;
 use super::stream::Stream;
@@ -121,7 +121,7 @@ impl Stream {
         let finished = self.finished.iter().enumerate().filter(|(index, _)| Some(*index) != skip);
         let finished = finished.filter_map(|(index, record)| {
             let truncated = self.is_superseded(record);
-            let exists = family.files.iter().any(|file| same_file(file.facts.id, record.file));
+            let exists = family.files.iter().any(|file| is_still(file, record));
             (truncated || !exists).then_some((Home::Finished(index), record, truncated))
         });
         open.chain(finished)
@@ -141,6 +141,12 @@ impl Stream {
         open.chain(&self.finished)
             .any(|other| other.number > record.number && same_file(other.file, record.file))
     }
+}
+
+/// Tells whether `file` is that of `record`: where an inode number alone says so, its name must, too.
+fn is_still(file: &Found, record: &GenerationRecord) -> bool {
+    let named = || file.path.to_str() == Some(&*record.path);
+    same_file(file.facts.id, record.file) && (outlives_the_file(record.file) || named())
 }
 
 fn plain_role(
