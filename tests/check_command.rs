@@ -146,6 +146,22 @@ fn a_weak_file_system_is_told_with_the_way_out() {
 }
 
 #[test]
+fn idleness_is_told_to_prove_nothing_on_a_file_system_that_is_served_from_elsewhere() {
+    let test = "idleness_is_told_to_prove_nothing_on_a_file_system_that_is_served_from_elsewhere";
+    let served = "mkdir real && bindfs real mounted";
+    let Some(mount) = mounted::mounted(served, test) else { return };
+    let place = Place::new_in(&mount);
+    let (exit, found) = findings(
+        &place,
+        &place.config("paths = [\"access.log\"]\nsilence = \"idle\"", "keys = []"),
+    );
+    assert_eq!(exit, Exit::Ok, "{found:?}");
+    let expected = "warning source edge: `silence = \"idle\"` has no effect on fuse: the end of a file \
+                    proves nothing; send a request now and then, as from cron, and remove `silence`";
+    assert!(found.contains(&expected.to_owned()), "{found:?}");
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_told_and_so_is_a_link_root_that_is_none() {
     let place = Place::new();
     fs::create_dir(place.path("containers")).unwrap();

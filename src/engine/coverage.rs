@@ -105,6 +105,11 @@ impl Weakness {
         }
     }
 
+    /// Tells whether what exists may not be shown yet: then the end of a file proves no idleness.
+    pub const fn may_be_stale(self) -> bool {
+        matches!(self, Self::Remote | Self::Served)
+    }
+
     /// Says what is less sure.
     pub const fn says(self) -> &'static str {
         match self {

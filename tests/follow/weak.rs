@@ -13,6 +13,10 @@ use crate::world::World;
 const MEMORY: &str = "mount -t ramfs ramfs mounted";
 /// A program that shows another directory as it is, by FUSE.
 const SERVED: &str = "mkdir -p real && bindfs real mounted";
+/// The same, by a program whose id is in a file.
+const SERVED_BY: &str = "mkdir -p real && { bindfs -f -o attr_timeout=0 real mounted & echo $! > program; } && \
+                         while ! grep -q \" $PWD/mounted fuse\" /proc/self/mounts; do \
+                         kill -0 $(cat program) || exit 1; sleep 0.01; done";
 /// A program that numbers files in the order in which they are looked up.
 const NUMBERED: &str = "mkdir -p real && unionfs real=RW mounted";
 
@@ -128,5 +132,36 @@ fn files_that_a_program_numbers_anew_at_each_mount_are_known_by_their_content() 
             follow_over_rotations(&mut world);
         }
         assert_told(&mut world, "fuse", "served");
+    }
+}
+
+#[test]
+fn the_end_of_a_file_that_is_served_from_elsewhere_proves_no_idleness() {
+    let test = "weak::the_end_of_a_file_that_is_served_from_elsewhere_proves_no_idleness";
+    if let Some(mount) = mounted(SERVED, test) {
+        let mut world = World::new_in(&mount, &["access.log"]);
+        world.idle_is_proof = true;
+        world.write("access.log", 1);
+        world.pass(3);
+        world.assert_ledger();
+        assert!(world.deltas().all(|delta| !delta.frontier_assumed));
+    }
+}
+
+#[test]
+fn a_program_that_serves_the_log_may_die_and_come_back() {
+    let test = "weak::a_program_that_serves_the_log_may_die_and_come_back";
+    if let Some(mount) = mounted(SERVED_BY, test) {
+        let mut world = World::new_in(&mount, &["access.log*"]);
+        follow_over_rotations(&mut world);
+        beside(
+            &mount,
+            "kill -KILL $(cat program); for i in $(seq 500); do ls mounted || exit 0; sleep 0.01; done; exit 1",
+        );
+        world.pass(3);
+        assert!(!world.status().unreadable.is_empty());
+        beside(&mount, "umount -l mounted; bindfs real mounted");
+        follow_over_rotations(&mut world);
+        assert!(world.status().unreadable.is_empty());
     }
 }

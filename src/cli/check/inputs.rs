@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Level, links};
 use crate::config::{Config, Source};
+use crate::engine::coverage::WeakFileSystem;
 use crate::engine::policy::Completeness;
 use crate::source::files::{LINK_LEAVES, Survey, survey};
 
@@ -85,9 +86,24 @@ fn check_source(source: &Source, findings: &mut Vec<Finding>) {
     }
     links::check_roots(&subject(source), &source.link_roots, findings);
     check_assumptions(source, findings);
-    for weak in weak {
-        let message = format!("{} is on {}: {}", weak.path, weak.name, weak.weakness.says());
-        findings.push(Finding::warning(subject(source), message, weak.weakness.way_out()));
+    for weak in &weak {
+        check_file_system(source, weak, findings);
+    }
+}
+
+/// Says what is less sure on a weak file system, and what has no effect there.
+fn check_file_system(source: &Source, weak: &WeakFileSystem, findings: &mut Vec<Finding>) {
+    let WeakFileSystem { path, name, weakness } = weak;
+    let message = format!("{path} is on {name}: {}", weakness.says());
+    findings.push(Finding::warning(subject(source), message, weakness.way_out()));
+    if source.policy.silence_is_idle && weakness.may_be_stale() {
+        findings.push(Finding::warning(
+            subject(source),
+            format!(
+                "`silence = \"idle\"` has no effect on {name}: the end of a file proves nothing"
+            ),
+            "send a request now and then, as from cron, and remove `silence`",
+        ));
     }
 }
 
