@@ -8,7 +8,7 @@ use std::process::Command;
 use keydrain::engine::coverage::Basis;
 
 use crate::mounted::{LAYERS, mounted};
-use crate::world::World;
+use crate::world::{World, append};
 
 const MEMORY: &str = "mount -t ramfs ramfs mounted";
 /// A program that shows another directory as it is, by FUSE.
@@ -63,6 +63,38 @@ fn a_layered_file_system_is_told_and_read() {
         let mut world = World::new_in(&place, &["access.log*"]);
         follow_over_rotations(&mut world);
         assert_told(&mut world, "overlay", "layered");
+    }
+}
+
+#[test]
+fn a_file_that_moves_to_the_upper_layer_stays_the_same() {
+    let test = "weak::a_file_that_moves_to_the_upper_layer_stays_the_same";
+    let Some(mount) = mounted(LAYERS, test) else { return };
+    for (directory, restart) in [("a", false), ("b", true)] {
+        let pattern = format!("../{directory}/access.log*");
+        let mut world = World::new_in(&mount, &[&pattern]);
+        std::fs::create_dir(mount.join("../lower").join(directory)).unwrap();
+        let log = Path::new(directory).join("access.log");
+        beside(&mount, "umount mounted");
+        append(&mount.join("../lower").join(&log), world.lines(2).as_bytes());
+        let options = "lowerdir=lower,upperdir=upper,workdir=work";
+        beside(&mount, &format!("mount -t overlay overlay -o {options} mounted"));
+        world.drain();
+        world.assert_ledger();
+        for _ in 0..3 {
+            if restart {
+                world.stop();
+            }
+            append(&mount.join(&log), world.lines(2).as_bytes());
+            world.drain();
+            world.assert_ledger();
+        }
+        world.pass(70);
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+        world.stop();
+        world.drain();
+        world.assert_ledger();
     }
 }
 

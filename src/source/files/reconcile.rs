@@ -8,7 +8,7 @@
 use super::compressed::{GzipReader, begins_like};
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
-use super::generation::Generation;
+use super::generation::{Body, Generation};
 use super::identity::{Window, outlives_the_file, same_file};
 use super::names::Age;
 use super::open::open_log;
@@ -55,8 +55,8 @@ impl Stream {
         for generation in &mut self.generations {
             let file = unclaimed
                 .iter()
-                .position(|file| match generation.body {
-                    Some(_) => same_file(file.facts.id, generation.record.file),
+                .position(|file| match &generation.body {
+                    Some(body) => is_open_in(file, &generation.record, body),
                     None => is_file_of(file, &generation.record),
                 })
                 .map(|index| unclaimed.remove(index));
@@ -326,6 +326,21 @@ impl Stream {
     }
 }
 
+/// Tells whether `file` is that of `record`, which is open as `body`. On a weak file system it may
+/// have got another identity since, which the open file has, too.
+fn is_open_in(file: &Found, record: &GenerationRecord, body: &Body) -> bool {
+    if same_file(file.facts.id, record.file) {
+        return true;
+    }
+    match body {
+        Body::Plain(plain) if file.facts.weakness.is_some() => {
+            let now = plain.facts.again(&plain.file);
+            now.is_ok_and(|now| same_file(file.facts.id, now.id))
+        }
+        Body::Plain(_) | Body::Gzip(_) => false,
+    }
+}
+
 /// Tells whether `file` is that of `record`, which is not open. Where an inode number alone says so
 /// its content must, too; what cannot be read now is told of when it is opened.
 fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
@@ -343,6 +358,10 @@ fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
 
 fn move_to(generation: &mut Generation, file: &Found, round: &mut Round<'_>) {
     generation.target.clone_from(&file.target);
+    if !same_file(generation.record.file, file.facts.id) {
+        generation.record.file = file.facts.id;
+        round.record(&generation.record);
+    }
     let path = file.path.display().to_string();
     if generation.record.path != path {
         generation.record.path = path;
