@@ -1,8 +1,11 @@
 //! `keydrain check` over real files, ports and locks.
 
+#[path = "support/mounted.rs"]
+mod mounted;
+
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use keydrain::cli::check::{Args, run};
@@ -18,7 +21,12 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned() };
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    fn new_in(parent: &Path) -> Self {
+        let dir = tempfile::tempdir_in(parent).unwrap();
+        let place = Self { dir, listen: "127.0.0.1:0".to_owned() };
         place.write("access.log", "", 0o640);
         place.write("old.key", "sk_live_1\n", 0o600);
         place.write("token", "t0ken\n", 0o600);
@@ -117,6 +125,81 @@ fn each_problem_of_the_config_is_a_finding() {
     let missing = "error config none.toml: no config at none.toml; \
                    write one there, or name another with --config or KEYDRAIN_CONFIG";
     check(&place, &place.path("none.toml"), Exit::Usage, &[missing]);
+}
+
+#[test]
+fn a_weak_file_system_is_told_with_the_way_out() {
+    let test = "a_weak_file_system_is_told_with_the_way_out";
+    let Some(mount) = mounted::mounted(mounted::LAYERS, test) else { return };
+    let place = Place::new_in(&mount);
+    let root = place.dir.path().display();
+    check(
+        &place,
+        &place.usual_config(),
+        Exit::Ok,
+        &[&format!(
+            "warning source edge: {root} is on overlay: a file is known by inode number and time of \
+             birth, and may get others when it is first written to; let the server write its log to \
+             a volume, not to a container's layers"
+        )],
+    );
+}
+
+#[test]
+fn idleness_is_told_to_prove_nothing_on_a_file_system_that_is_served_from_elsewhere() {
+    let test = "idleness_is_told_to_prove_nothing_on_a_file_system_that_is_served_from_elsewhere";
+    let served = "mkdir real && bindfs real mounted";
+    let Some(mount) = mounted::mounted(served, test) else { return };
+    let place = Place::new_in(&mount);
+    let (exit, found) = findings(
+        &place,
+        &place.config("paths = [\"access.log\"]\nsilence = \"idle\"", "keys = []"),
+    );
+    assert_eq!(exit, Exit::Ok, "{found:?}");
+    let expected = "warning source edge: `silence = \"idle\"` has no effect on fuse: the end of a file \
+                    proves nothing; send a request now and then, as from cron, and remove `silence`";
+    assert!(found.contains(&expected.to_owned()), "{found:?}");
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_told_and_so_is_a_link_root_that_is_none() {
+    let place = Place::new();
+    fs::create_dir(place.path("containers")).unwrap();
+    fs::create_dir(place.path("pods")).unwrap();
+    place.write("pods/0.log", "", 0o640);
+    symlink("../pods/0.log", place.path("containers/web.log")).unwrap();
+    let source = |roots: &str| {
+        format!(
+            "paths = [\"containers/*.log\"]\nlink_roots = [{}]",
+            roots.replace('@', &place.dir.path().display().to_string())
+        )
+    };
+    let config = |roots: &str| place.config(&source(roots), "keys = []");
+    check(&place, &config("\"@/pods\""), Exit::Ok, &[]);
+    let elsewhere = "warning source edge: containers/web.log is a symbolic link to pods/0.log, which \
+                     lies below neither the pattern's directory nor a link root, and is not read; \
+                     take it away or, if logs lie there, name their directory in `link_roots`";
+    let nothing = "error source edge: of what containers/*.log matches nothing is read: links lead \
+                   elsewhere; name the directories that they lead into in `link_roots`, for \
+                   Kubernetes [\"/var/log/pods\", \"/var/lib/docker/containers\"]";
+    check(&place, &config(""), Exit::Usage, &[nothing, elsewhere]);
+    // What is read beside it is enough, and a link root may turn out to be none.
+    place.write("containers/own.log", "", 0o640);
+    symlink("/", place.path("all")).unwrap();
+    check(
+        &place,
+        &config("\"@/nowhere\", \"@/token\", \"@/all\""),
+        Exit::Ok,
+        &[
+            elsewhere,
+            "warning source edge: the link root nowhere does not exist; \
+             correct `link_roots`, or remove the entry",
+            "warning source edge: the link root token is no directory; \
+             correct `link_roots`, or remove the entry",
+            "warning source edge: the link root all leads to /, below which any file lies, and lets \
+             no link lead anywhere; correct `link_roots`, or remove the entry",
+        ],
+    );
 }
 
 #[test]

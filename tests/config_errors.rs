@@ -68,6 +68,7 @@ days = "730d"
 name = "edge"
 kind = "file"
 paths = ["/var/log/nginx/access.log*", "./more/*.log"]
+link_roots = ["/var/log/pods", "/var/lib/docker/containers/"]
 format = "combined"
 credential = ["query:api_key", "field:http_user_agent"]
 consumer = ["field:remote_user", "field:remote_addr"]
@@ -121,6 +122,7 @@ canary_period = "15m"
     assert_eq!(config.retention, Retention::default());
     let [edge, names] = &config.sources[..] else { panic!("two sources") };
     assert_eq!(edge.paths, ["/var/log/nginx/access.log*", "/etc/keydrain/more/*.log"]);
+    assert_eq!(edge.link_roots, ["/var/log/pods", "/var/lib/docker/containers"].map(PathBuf::from));
     let places = [Place::Query("api_key".into()), Place::Field("http_user_agent".into())];
     assert_eq!(edge.layout.credential, places);
     assert_eq!(edge.layout.consumer, ["remote_user", "remote_addr"]);
@@ -414,6 +416,41 @@ fn paths_are_patterns_and_never_empty() {
     check(&paths("[\"\"]"), &["4:10: a path is empty; name a file, or remove the entry"]);
     let [problem] = &problems(&paths("[\"/x\", \"/y/[a\"]"))[..] else { panic!("one problem") };
     assert!(problem.starts_with("4:16: the pattern cannot be read: "), "{problem}");
+}
+
+#[test]
+fn link_roots_are_absolute_directories_and_never_the_root() {
+    let roots = |value: &str, expected: &str| {
+        check(&source(&format!("link_roots = {value}\n")), &[expected]);
+    };
+    roots("1", "5:14: `link_roots` is an integer; write a list of strings");
+    roots("\"/var/log/pods\"", "5:14: `link_roots` is a string; write a list of strings");
+    roots("[\"/a\", 7]", "5:21: `link_roots` is an integer; write a list of strings");
+    let whole = "write the whole path of the directory, from `/` on";
+    roots("[\"\"]", &format!("5:15: a link root is empty; {whole}"));
+    roots("[\"pods\"]", &format!("5:15: the link root `pods` is a relative path; {whole}"));
+    roots(
+        "[\"/var/log/../pods\"]",
+        &format!("5:15: the link root `/var/log/../pods` goes up with `..`; {whole}"),
+    );
+    roots(
+        "[\"/var/log/pods/*\"]",
+        "5:15: the link root `/var/log/pods/*` is a pattern; \
+         write the directory above the first wildcard: all that is below it is allowed",
+    );
+    for root in ["/", "//", "/./"] {
+        roots(
+            &format!("[\"{root}\"]"),
+            &format!(
+                "5:15: the link root `{root}` lets a link lead to any file of this host; \
+                 name the directories that the links lead into, as \"/var/log/pods\""
+            ),
+        );
+    }
+    assert_eq!(
+        parse(&source("link_roots = []\n")).unwrap().sources[0].link_roots,
+        [""; 0].map(PathBuf::from)
+    );
 }
 
 #[test]

@@ -130,6 +130,7 @@ impl<'r> Player<'r> {
             absent: Vec::new(),
             unreadable: Vec::new(),
             refused: Vec::new(),
+            weak: Vec::new(),
             masked: None,
             caught_up: true,
         });

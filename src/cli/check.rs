@@ -4,6 +4,7 @@
 //! moment and never makes the state directory or its secret.
 
 mod inputs;
+mod links;
 mod preflight;
 mod secrets;
 mod state;

@@ -108,7 +108,12 @@ fn source(source: &Value) -> Vec<String> {
         let entries = source[name].as_array().into_iter().flatten();
         entries.map(|entry| format!("{}: {}", cell(&entry["path"]), cell(&entry["reason"])))
     });
-    let trouble: Vec<_> = absent.chain(failing).collect();
+    let weak = source["weak_file_systems"].as_array().into_iter().flatten();
+    let weak = weak.map(|entry| {
+        let [path, name, reason] = ["path", "name", "reason"].map(|field| cell(&entry[field]));
+        format!("{path}: on {name}: {reason}")
+    });
+    let trouble: Vec<_> = absent.chain(failing).chain(weak).collect();
     vec![
         cell(&source["name"]),
         cell(&source["state"]),

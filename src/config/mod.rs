@@ -92,6 +92,8 @@ pub struct Source {
     pub name: SourceName,
     /// Glob patterns, absolute (relative to the config's directory in the text); at least one.
     pub paths: Vec<String>,
+    /// Directories into which a symbolic link may lead, beside those of `paths`; absolute.
+    pub link_roots: Vec<PathBuf>,
     /// What a line looks like, with the names for its consumers; compiles.
     pub layout: Layout,
     /// Whether its keys are public ids or names, which a scan shows as they are.

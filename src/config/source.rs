@@ -2,7 +2,7 @@
 //!
 //! A source with problems comes back with defaults in their place: it never leaves `parse`.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -30,6 +30,7 @@ pub(super) fn read(
     }
     table.choice("kind", &["file"], &["cloudwatch"], report);
     let (paths, documents) = read_paths(&mut table, base, report);
+    let link_roots = read_link_roots(&mut table, report);
     let (layout, parser) = read_layout(&mut table, report);
     if let Some(span) = documents.filter(|_| layout.formats.contains(&FormatSpec::CloudTrail)) {
         refuse_documents(&span, report);
@@ -45,7 +46,7 @@ pub(super) fn read(
     let name = name?;
     check_name("source", &name, report);
     let name = SourceName::new(name.into_inner());
-    Some((Source { name, paths, layout, public, policy }, cover))
+    Some((Source { name, paths, link_roots, layout, public, policy }, cover))
 }
 
 /// Reads the patterns, and where one of them looks like the documents that CloudTrail delivers.
@@ -68,6 +69,35 @@ fn read_paths(
     let documents = paths.get_ref().iter().find(|path| path.get_ref().contains(".json.gz"));
     let absolute = paths.get_ref().iter().filter_map(|path| pattern(path, base, report));
     (absolute.collect(), documents.map(Spanned::span))
+}
+
+/// Reads the directories that links may lead into, beside those of the patterns.
+fn read_link_roots(table: &mut Table<'_>, report: &mut Report) -> Vec<PathBuf> {
+    let Some(roots) = table.strings("link_roots", false, report) else { return Vec::new() };
+    roots.get_ref().iter().filter_map(|root| link_root(root, report)).collect()
+}
+
+fn link_root(root: &Spanned<String>, report: &mut Report) -> Option<PathBuf> {
+    let text = root.get_ref();
+    let path = Path::new(text);
+    let whole = "write the whole path of the directory, from `/` on";
+    let (wrong, fix) = if text.is_empty() {
+        ("a link root is empty".to_owned(), whole)
+    } else if path.is_relative() {
+        (format!("the link root `{text}` is a relative path"), whole)
+    } else if path.components().any(|part| part == Component::ParentDir) {
+        (format!("the link root `{text}` goes up with `..`"), whole)
+    } else if text.contains(['*', '?', '[']) {
+        let fix = "write the directory above the first wildcard: all that is below it is allowed";
+        (format!("the link root `{text}` is a pattern"), fix)
+    } else if path.parent().is_none() {
+        let fix = "name the directories that the links lead into, as \"/var/log/pods\"";
+        (format!("the link root `{text}` lets a link lead to any file of this host"), fix)
+    } else {
+        return Some(path.components().collect());
+    };
+    report.problem(&root.span(), wrong, fix);
+    None
 }
 
 /// Refuses the files that CloudTrail itself delivers: each is one document that never grows, so

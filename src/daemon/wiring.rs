@@ -128,6 +128,7 @@ pub fn parts(
         files.push(FileSource {
             name: source.name.clone(),
             patterns: source.paths.clone(),
+            link_roots: source.link_roots.clone(),
             matcher,
             policy,
             future_tolerance: tolerances

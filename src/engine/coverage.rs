@@ -81,6 +81,80 @@ pub struct StreamStatus {
     pub ends: Vec<(GenerationNumber, u64)>,
 }
 
+/// Why less is sure of the files of a file system than of those of a local disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weakness {
+    /// Another host keeps the files.
+    Remote,
+    /// A program serves the files.
+    Served,
+    /// A file moves to another layer when it is first written to.
+    Layered,
+    /// There is neither a handle of a file nor a time of birth.
+    Nameless,
+}
+
+impl Weakness {
+    /// Returns the word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Remote => "remote",
+            Self::Served => "served",
+            Self::Layered => "layered",
+            Self::Nameless => "nameless",
+        }
+    }
+
+    /// Tells whether what exists may not be shown yet: then the end of a file proves no idleness.
+    pub const fn may_be_stale(self) -> bool {
+        matches!(self, Self::Remote | Self::Served)
+    }
+
+    /// Says what is less sure.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Remote => {
+                "another host keeps the files: what was written, cut off or replaced there may be \
+                 seen late or not at all"
+            }
+            Self::Served => {
+                "a program serves the files: a file is known by the inode number that the program \
+                 gives, and what changes behind it may be seen late"
+            }
+            Self::Layered => {
+                "a file is known by inode number and time of birth, and may get others when it is \
+                 first written to"
+            }
+            Self::Nameless => {
+                "a file is known by its inode number alone, which the next file may get again"
+            }
+        }
+    }
+
+    /// Says what the operator can do.
+    pub const fn way_out(self) -> &'static str {
+        match self {
+            Self::Remote => "run keydrain on the host that writes the log, on the disk itself",
+            Self::Served => "let keydrain read the directory behind the mount, on the disk itself",
+            Self::Layered => {
+                "let the server write its log to a volume, not to a container's layers"
+            }
+            Self::Nameless => "let the server write its log to a disk with ext4, xfs or btrfs",
+        }
+    }
+}
+
+/// A file system with files of a source of which less is sure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeakFileSystem {
+    /// A directory or file on it.
+    pub path: String,
+    /// Its name, such as `nfs`.
+    pub name: String,
+    /// What is less sure.
+    pub weakness: Weakness,
+}
+
 /// What the reader found of one source at its last look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
@@ -94,6 +168,8 @@ pub struct SourceStatus {
     pub unreadable: Vec<(String, String)>,
     /// Paths that are refused (FIFO, device, symlink out of the allowed roots), each with its reason.
     pub refused: Vec<(String, String)>,
+    /// File systems with files of it of which less is sure: one entry for each device.
+    pub weak: Vec<WeakFileSystem>,
     /// How it is known that the service masks data, if it does.
     pub masked: Option<String>,
     /// The streams.
@@ -142,7 +218,7 @@ impl SourceState {
 pub enum Basis {
     /// Lines that were read.
     Proved,
-    /// A declared fact: that a silent file is an idle one.
+    /// A declared fact, that a silent file is an idle one; or what a weak file system says.
     Assumed,
     /// Nothing.
     None,

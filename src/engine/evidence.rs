@@ -277,9 +277,10 @@ impl Source {
 
     /// Returns what the source's watermark rests on.
     pub fn basis(&self) -> Basis {
+        let weak = self.status.as_ref().is_some_and(|status| !status.weak.is_empty());
         let of = |stream: &Stream| match stream.record.watermark {
             None => Basis::None,
-            Some(_) if stream.record.frontier_assumed => Basis::Assumed,
+            Some(_) if weak || stream.record.frontier_assumed => Basis::Assumed,
             Some(_) => Basis::Proved,
         };
         self.streams.values().map(of).max().unwrap_or(Basis::None)

@@ -317,6 +317,8 @@ pub enum WarningCode {
     ThresholdUsed,
     /// Nearly as many consumers as are kept apart.
     ConsumerLimitNear,
+    /// A file system on which a file is not surely known.
+    WeakFileSystem,
 }
 
 impl WarningCode {
@@ -334,6 +336,7 @@ impl WarningCode {
             Self::SparseEvidence => "sparse_evidence",
             Self::ThresholdUsed => "threshold_used",
             Self::ConsumerLimitNear => "consumer_limit_near",
+            Self::WeakFileSystem => "weak_file_system",
         }
     }
 }

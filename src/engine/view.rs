@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::answer::{Answer, SourceSummary, Verdict};
 use crate::engine::bytes::ByteLedger;
 use crate::engine::checkpoints::{CheckpointRecord, CheckpointStatus};
-use crate::engine::coverage::Gap;
+use crate::engine::coverage::{Gap, WeakFileSystem};
 use crate::engine::credential::{CredentialName, StreamName};
 use crate::engine::health::{CredentialHealth, ProgramHealth};
 use crate::engine::incident::Incident;
@@ -170,6 +170,8 @@ pub struct SourceView {
     pub probes: Vec<(Arc<str>, Option<Timestamp>)>,
     /// Refused paths with reasons.
     pub refused: Vec<(String, String)>,
+    /// File systems with files of it of which less is sure.
+    pub weak: Vec<WeakFileSystem>,
     /// Unreadable paths with reasons.
     pub unreadable: Vec<(String, String)>,
     /// Patterns without a match.

@@ -178,6 +178,10 @@ fn sources(case: &Case<'_>, found: &mut Vec<Warning>) {
             );
             found.push(warning(WarningCode::AssumedLateness, name.as_str(), message));
         }
+        for weak in source.status.iter().flat_map(|status| &status.weak) {
+            let message = format!("{}: {}", weak.name, weak.weakness.says());
+            found.push(warning(WarningCode::WeakFileSystem, &weak.path, message));
+        }
         let assumed = source.streams.iter().filter(|(_, stream)| stream.record.frontier_assumed);
         for (stream, _) in assumed {
             let message = "its silence is declared to be idleness".to_owned();

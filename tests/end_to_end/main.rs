@@ -1,5 +1,7 @@
 //! The real program on the logs of a real nginx: what a user sees, and what a fault does to it.
 
+#[path = "../support/mounted.rs"]
+mod mounted;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,6 +17,7 @@ mod full_disk;
 mod leak;
 mod old_usage;
 mod outages;
+mod places;
 mod raw_secrets;
 mod rotation;
 mod shop;

@@ -3,11 +3,15 @@
 //! Each line that is written carries a consumer of its own, so a line that is lost or counted
 //! twice is named. Time is passed in; nothing sleeps. Files lie on disk, not in memory.
 
+#[path = "../support/mounted.rs"]
+mod mounted;
+
 mod bytes;
 mod compressed;
 mod content;
 mod copies;
 mod idle;
+mod links;
 mod looks;
 mod parts;
 mod rejects;
@@ -15,4 +19,5 @@ mod restart;
 mod rotation;
 mod sessions;
 mod truncation;
+mod weak;
 mod world;

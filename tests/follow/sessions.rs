@@ -35,6 +35,7 @@ fn tailer(dir: &std::path::Path, known: &[Issued]) -> Tailer {
         FileSource {
             name: SourceName::new(name),
             patterns: vec![dir.join(name).to_str().unwrap().to_owned()],
+            link_roots: Vec::new(),
             matcher,
             policy: SourcePolicy {
                 completeness: Completeness::Complete,

@@ -9,9 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::{Compression, write::GzEncoder};
 use keydrain::engine::bytes::ByteLedger;
-use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
+use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{FingerprintSecret, RawKey, SourceName, StreamName};
-use keydrain::engine::evidence::{Source, Taken};
+use keydrain::engine::evidence::{Source, SourceDecl, Taken};
 use keydrain::engine::parse::{FormatSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::{AnonymousConsumers, Completeness, SourcePolicy};
 use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
@@ -36,6 +36,8 @@ pub struct World {
     pub between_polls: Duration,
     pub idle_is_proof: bool,
     patterns: Vec<String>,
+    /// Directories that links may lead into; a change takes effect at the next start.
+    pub link_roots: Vec<PathBuf>,
     tailer: Option<Tailer>,
     streams: BTreeMap<StreamName, StreamRecord>,
     generations: BTreeMap<(StreamName, GenerationNumber), GenerationRecord>,
@@ -57,6 +59,11 @@ impl World {
     /// An empty directory whose files are matched by `patterns`, relative to it.
     pub fn new(patterns: &[&str]) -> Self {
         let parent = std::env::var_os(TEST_DIR).unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+        Self::new_in(Path::new(&parent), patterns)
+    }
+
+    /// The same, below `parent`.
+    pub fn new_in(parent: &Path, patterns: &[&str]) -> Self {
         let dir = tempfile::tempdir_in(parent).unwrap();
         let patterns = patterns
             .iter()
@@ -69,6 +76,7 @@ impl World {
             between_polls: Duration::from_secs(1),
             idle_is_proof: false,
             patterns,
+            link_roots: Vec::new(),
             tailer: None,
             streams: BTreeMap::new(),
             generations: BTreeMap::new(),
@@ -169,6 +177,7 @@ impl World {
         FileSource {
             name: SourceName::new("edge"),
             patterns: self.patterns.clone(),
+            link_roots: self.link_roots.clone(),
             matcher: Matcher::new(LineParser::compile(&layout).unwrap(), tracked, secret),
             policy: SourcePolicy {
                 completeness: Completeness::Complete,
@@ -373,6 +382,19 @@ impl World {
 
     pub fn status(&self) -> &SourceStatus {
         self.status.as_ref().unwrap()
+    }
+
+    /// What the source's watermark rests on, as the engine sees it.
+    pub fn basis(&mut self) -> Basis {
+        self.evidence.declare(SourceDecl {
+            name: SourceName::new("edge"),
+            layout: "combined".to_owned(),
+            places: Vec::new(),
+            policy: self.source().policy,
+            tracked: Vec::new(),
+        });
+        self.evidence.advance(self.now);
+        self.evidence.basis()
     }
 
     pub fn stream_status(&self, live: &str) -> &StreamStatus {

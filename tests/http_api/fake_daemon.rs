@@ -8,7 +8,7 @@ use keydrain::engine::answer::{
     SourceSummary, StreamSummary, Verdict, Warning, WarningCode,
 };
 use keydrain::engine::bytes::ByteLedger;
-use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState};
+use keydrain::engine::coverage::{Basis, Gap, GapReason, SourceState, WeakFileSystem, Weakness};
 use keydrain::engine::credential::{CredentialName, Fingerprint, SourceName, StreamName};
 use keydrain::engine::curve::{Curve, Requests, Step};
 use keydrain::engine::health::ProgramHealth;
@@ -213,6 +213,11 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
             other_keys: 6,
             probes: vec![("front-door".into(), Some(noon(-2))), ("side-door".into(), None)],
             refused: vec![("/var/log/fifo".to_owned(), "a FIFO".to_owned())],
+            weak: vec![WeakFileSystem {
+                path: "/var/log/nginx".to_owned(),
+                name: "nfs".to_owned(),
+                weakness: Weakness::Remote,
+            }],
             unreadable: Vec::new(),
             absent: Vec::new(),
         }],

@@ -180,6 +180,11 @@ async fn sources_show_what_was_read_lost_and_refused() {
         }],
         "absent": [], "unreadable": [],
         "refused": [{"path": "/var/log/fifo", "reason": "a FIFO"}],
+        "weak_file_systems": [{
+            "path": "/var/log/nginx", "name": "nfs", "weakness": "remote",
+            "reason": "another host keeps the files: what was written, cut off or replaced there \
+                       may be seen late or not at all",
+        }],
     }]});
     assert_eq!(shown, expected);
 }

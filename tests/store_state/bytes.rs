@@ -249,6 +249,7 @@ fn status(of: u64, end: u64) -> SourceStatus {
         absent: Vec::new(),
         unreadable: Vec::new(),
         refused: Vec::new(),
+        weak: Vec::new(),
         masked: None,
         streams: vec![StreamStatus {
             stream: stream(STREAM),

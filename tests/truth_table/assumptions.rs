@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
 use keydrain::engine::answer::Verdict::Ready;
+use keydrain::engine::coverage::{Basis, WeakFileSystem, Weakness};
 use keydrain::engine::credential::SourceName;
 use keydrain::engine::policy::Completeness;
 
@@ -53,6 +54,29 @@ fn a_path_is_refused_as_long_as_it_is_there() {
     assert_eq!(warned(&story.busy("10:20:00"), "refused_path"), ["/var/log/nginx/pipe"]);
     let gone = story.seen("10:25:00", |sight| sight.refused.clear());
     assert_eq!(warned(&gone.busy("10:25:00"), "refused_path"), [""; 0]);
+}
+
+#[test]
+fn a_weak_file_system_is_told_and_lowers_the_basis_as_long_as_it_is_there() {
+    let basis = |answer: &Answer| answer.sources[0].basis;
+    let local = moved_over();
+    assert_eq!(basis(&local.busy("10:30:00")), Basis::Proved);
+    let remote = local.seen("10:20:00", |sight| {
+        sight.weak.push(WeakFileSystem {
+            path: "/var/log/nginx".to_owned(),
+            name: "nfs".to_owned(),
+            weakness: Weakness::Remote,
+        });
+    });
+    assert_eq!(warned(&remote.busy("10:19:59"), "weak_file_system"), [""; 0]);
+    let answer = remote.busy("10:30:00");
+    check(&answer, Ready, []);
+    assert_eq!(warned(&answer, "weak_file_system"), ["/var/log/nginx"]);
+    assert!(answer.warnings.iter().any(|it| it.message.starts_with("nfs: another host keeps")));
+    assert_eq!(basis(&answer), Basis::Assumed);
+    let moved = remote.seen("10:25:00", |sight| sight.weak.clear());
+    assert_eq!(warned(&moved.busy("10:30:00"), "weak_file_system"), [""; 0]);
+    assert_eq!(basis(&moved.busy("10:30:00")), Basis::Proved);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keydrain::engine::answer::Answer;
-use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus};
+use keydrain::engine::coverage::{Gap, GapReason, SourceStatus, StreamStatus, WeakFileSystem};
 use keydrain::engine::credential::{CredentialName, PlaceName, RawKey, SourceName, StreamName};
 use keydrain::engine::drain::{CredentialDecl, Declared, Drain, Opening};
 use keydrain::engine::evidence::SourceDecl;
@@ -70,6 +70,8 @@ pub struct Sight {
     pub unreadable: Vec<(String, String)>,
     /// Paths that are refused.
     pub refused: Vec<(String, String)>,
+    /// File systems of which less is sure.
+    pub weak: Vec<WeakFileSystem>,
     /// How it is known that keys are masked.
     pub masked: Option<String>,
     /// Streams by name; `None`: the reader does not find the family any more.
@@ -376,6 +378,7 @@ impl World {
                 absent: sight.absent.clone(),
                 unreadable: sight.unreadable.clone(),
                 refused: sight.refused.clone(),
+                weak: sight.weak.clone(),
                 masked: sight.masked.clone(),
                 streams: sight.streams.values().flatten().cloned().collect(),
                 caught_up: true,

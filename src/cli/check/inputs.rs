@@ -7,9 +7,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Level};
+use super::{Finding, Level, links};
 use crate::config::{Config, Source};
+use crate::engine::coverage::WeakFileSystem;
 use crate::engine::policy::Completeness;
+use crate::source::files::{LINK_LEAVES, Survey, survey};
 
 /// More findings about the files of one source than these say nothing new.
 const MAX_FILES_SHOWN: usize = 10;
@@ -45,10 +47,16 @@ fn check_source(source: &Source, findings: &mut Vec<Finding>) {
     let mut troubles = Vec::new();
     let mut unmatched = Vec::new();
     let mut files = 0_usize;
+    let Survey { refused, weak } = survey(&source.paths, &source.link_roots);
+    let elsewhere: BTreeSet<PathBuf> = (refused.into_iter())
+        .filter_map(|(path, reason)| (reason == LINK_LEAVES).then(|| path.into()))
+        .collect();
     for pattern in &source.paths {
         let before = (files, count_errors(&troubles));
+        let mut leads_elsewhere = false;
         for entry in matches(pattern) {
             match entry {
+                Ok(path) if elsewhere.contains(&path) => leads_elsewhere = true,
                 Ok(path) => match check_file(&path) {
                     Ok(counts) => files += usize::from(counts),
                     Err(trouble) => troubles.push(trouble),
@@ -57,12 +65,17 @@ fn check_source(source: &Source, findings: &mut Vec<Finding>) {
             }
         }
         if (files, count_errors(&troubles)) == before {
-            unmatched.push(pattern);
+            unmatched.push((pattern, leads_elsewhere));
         }
     }
-    for pattern in unmatched {
-        findings.push(no_match(source, pattern, files > 0));
+    for (pattern, leads_elsewhere) in unmatched {
+        findings.push(if leads_elsewhere {
+            links::nothing_read(subject(source), pattern)
+        } else {
+            no_match(source, pattern, files > 0)
+        });
     }
+    troubles.extend(elsewhere.iter().map(|path| links::leads_elsewhere(path)));
     let hidden = troubles.len().saturating_sub(MAX_FILES_SHOWN);
     for trouble in troubles.into_iter().take(MAX_FILES_SHOWN) {
         findings.push(Finding { subject: subject(source), ..trouble });
@@ -71,7 +84,27 @@ fn check_source(source: &Source, findings: &mut Vec<Finding>) {
         let message = format!("{hidden} more files have such troubles");
         findings.push(Finding::error(subject(source), message, "mend the ones above first"));
     }
+    links::check_roots(&subject(source), &source.link_roots, findings);
     check_assumptions(source, findings);
+    for weak in &weak {
+        check_file_system(source, weak, findings);
+    }
+}
+
+/// Says what is less sure on a weak file system, and what has no effect there.
+fn check_file_system(source: &Source, weak: &WeakFileSystem, findings: &mut Vec<Finding>) {
+    let WeakFileSystem { path, name, weakness } = weak;
+    let message = format!("{path} is on {name}: {}", weakness.says());
+    findings.push(Finding::warning(subject(source), message, weakness.way_out()));
+    if source.policy.silence_is_idle && weakness.may_be_stale() {
+        findings.push(Finding::warning(
+            subject(source),
+            format!(
+                "`silence = \"idle\"` has no effect on {name}: the end of a file proves nothing"
+            ),
+            "send a request now and then, as from cron, and remove `silence`",
+        ));
+    }
 }
 
 fn count_errors(troubles: &[Finding]) -> usize {

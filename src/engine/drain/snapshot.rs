@@ -149,6 +149,7 @@ impl Drain {
                     .map(|(probe, seen)| (Arc::clone(&probe.name), seen.and_then(Sightings::last)))
                     .collect(),
                 refused: status.map(|status| status.refused.clone()).unwrap_or_default(),
+                weak: status.map(|status| status.weak.clone()).unwrap_or_default(),
                 unreadable: status.map(|status| status.unreadable.clone()).unwrap_or_default(),
                 absent: status.map(|status| status.absent.clone()).unwrap_or_default(),
             }

@@ -122,6 +122,13 @@ fn assumptions(
             );
         }
     }
+    for weak in source.status.iter().flat_map(|status| &status.weak) {
+        out.warning(
+            subject,
+            format!("{} is on {}: {}", weak.path, weak.name, weak.weakness.says()),
+            weak.weakness.way_out(),
+        );
+    }
     let quiet = policy.quiet_period.max(policy.monitoring_cycle);
     let (lines, rejects) = source.lines_since(now.minus(quiet), |_| true);
     #[expect(clippy::cast_precision_loss, reason = "counts of lines fit 52 bits")]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{At, Seconds, at, text};
 use crate::engine::answer::StreamSummary;
 use crate::engine::bytes::ByteLedger;
-use crate::engine::coverage::Gap;
+use crate::engine::coverage::{Gap, WeakFileSystem};
 use crate::engine::credential::CredentialName;
 use crate::engine::rotation::Phase;
 use crate::engine::seen::total;
@@ -65,6 +65,7 @@ struct SourceView<'a> {
     absent: &'a [String],
     unreadable: Vec<PathView<'a>>,
     refused: Vec<PathView<'a>>,
+    weak_file_systems: Vec<FileSystemView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +141,14 @@ struct PathView<'a> {
     reason: &'a str,
 }
 
+#[derive(Serialize)]
+struct FileSystemView<'a> {
+    path: &'a str,
+    name: &'a str,
+    weakness: &'static str,
+    reason: &'static str,
+}
+
 /// Returns the JSON text of all sources, as seen at `now`: a lag grows while nothing is read.
 pub fn sources(snapshot: &Snapshot, now: Timestamp) -> String {
     text(&SourcesView { sources: snapshot.sources.iter().map(|each| source(each, now)).collect() })
@@ -175,6 +184,7 @@ fn source(source: &view::SourceView, now: Timestamp) -> SourceView<'_> {
         absent: &source.absent,
         unreadable: paths(&source.unreadable),
         refused: paths(&source.refused),
+        weak_file_systems: source.weak.iter().map(file_system).collect(),
     }
 }
 
@@ -228,6 +238,11 @@ fn bytes(ledger: &ByteLedger) -> BytesView {
         unknown: ledger.unknown(),
         waiting: ledger.waiting(),
     }
+}
+
+fn file_system(weak: &WeakFileSystem) -> FileSystemView<'_> {
+    let WeakFileSystem { path, name, weakness } = weak;
+    FileSystemView { path, name, weakness: weakness.as_str(), reason: weakness.says() }
 }
 
 fn paths(paths: &[(String, String)]) -> Vec<PathView<'_>> {

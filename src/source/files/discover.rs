@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, OFlags};
-
 use super::identity::FileFacts;
+use super::listing::{Roots, list_families};
 use super::names::{Age, FamilyName, Packing};
-use super::open::open_as_it_is;
 use super::packed::Codec;
+use crate::engine::coverage::WeakFileSystem;
 
 /// One file of a family.
 #[derive(Clone, Debug)]
@@ -58,11 +57,30 @@ pub struct Findings {
     pub unreadable: BTreeMap<String, String>,
     /// Paths that are refused, with reasons.
     pub refused: BTreeMap<String, String>,
+    /// File systems of which less is sure, by device.
+    pub weak: BTreeMap<u64, WeakFileSystem>,
+}
+
+impl Findings {
+    /// Notes what the file or directory at `path` lies on.
+    pub(super) fn note_file_system(&mut self, path: &Path, facts: &FileFacts) {
+        if let Some(weakness) = facts.weakness {
+            self.weak.entry(facts.id.device).or_insert_with(|| WeakFileSystem {
+                path: path.display().to_string(),
+                name: facts.file_system.name(),
+                weakness,
+            });
+        }
+    }
 }
 
 /// Looks at the files of `patterns` (absolute) and of the families that are `known` by the path of
-/// their live file.
-pub fn discover(patterns: &[String], known: &BTreeSet<PathBuf>) -> Findings {
+/// their live file. Links may lead below the directory of a family's pattern and `link_roots`.
+pub fn discover(
+    patterns: &[String],
+    known: &BTreeSet<PathBuf>,
+    link_roots: &[PathBuf],
+) -> Findings {
     let mut findings = Findings::default();
     // Families to list, each with the directory that its files must not leave: the widest one.
     let mut roots: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
@@ -84,7 +102,7 @@ pub fn discover(patterns: &[String], known: &BTreeSet<PathBuf>) -> Findings {
         let parent = live.parent().unwrap_or(Path::new("/"));
         roots.entry(live.clone()).or_insert_with(|| parent.to_owned());
     }
-    list_families(&roots, &mut findings);
+    list_families(&roots, &Roots::of(link_roots), &mut findings);
     for (pattern, families) in matches {
         let shows = |live: &PathBuf| {
             let family = findings.families.get(live);
@@ -183,143 +201,8 @@ fn family_of(path: &Path, findings: &mut Findings) -> Option<PathBuf> {
     }
 }
 
-fn list_families(roots: &BTreeMap<PathBuf, PathBuf>, findings: &mut Findings) {
-    let mut directories: BTreeMap<&Path, BTreeMap<&str, PathBuf>> = BTreeMap::new();
-    let mut canonical: BTreeMap<&Path, PathBuf> = BTreeMap::new();
-    for (live, root) in roots {
-        let root = canonical
-            .entry(root)
-            .or_insert_with(|| root.canonicalize().unwrap_or_else(|_| root.clone()))
-            .clone();
-        findings.families.insert(live.clone(), Family::default());
-        if let (Some(parent), Some(name)) = (live.parent(), live.file_name()) {
-            let name = name.to_str().expect("families have UTF-8 names");
-            directories.entry(parent).or_default().insert(name, root);
-        }
-    }
-    for (directory, families) in directories {
-        list_directory(directory, &families, findings);
-    }
-    for family in findings.families.values_mut() {
-        sort_family(family);
-    }
-}
-
-fn list_directory(directory: &Path, families: &BTreeMap<&str, PathBuf>, findings: &mut Findings) {
-    let (entries, canonical) = match entries_of(directory) {
-        Ok(listing) => listing,
-        Err(error) if is_absence(&error) => {
-            for name in families.keys() {
-                findings.families.entry(directory.join(name)).or_default().homeless = true;
-            }
-            return;
-        }
-        Err(error) => {
-            findings.unreadable.insert(directory.display().to_string(), reason(&error));
-            for name in families.keys() {
-                let family = findings.families.entry(directory.join(name)).or_default();
-                family.hidden = Some(reason(&error));
-            }
-            return;
-        }
-    };
-    for entry in entries {
-        let file_name = entry.file_name();
-        let Some(name) = file_name.to_str().map(FamilyName::of) else { continue };
-        let Some(root) = families.get(name.live) else { continue };
-        let path = directory.join(&file_name);
-        let shown = path.display().to_string();
-        if let Packing::Unread(ending) = name.packing {
-            findings.refused.insert(shown, unread(ending));
-            continue;
-        }
-        let family = findings.families.entry(directory.join(name.live)).or_default();
-        match examine(&path, &canonical, root) {
-            Ok(Examined::File { target, linked, facts }) => {
-                let unreadable = access(&target).err().map(|error| reason(&error));
-                if let Some(reason) = &unreadable {
-                    findings.unreadable.insert(shown, reason.clone());
-                }
-                let (packed, age) = (name.packing.codec(), name.age);
-                family.files.push(Found { path, target, linked, age, packed, facts, unreadable });
-            }
-            Ok(Examined::Refused(reason)) => {
-                findings.refused.insert(shown, reason);
-            }
-            Err(error) if is_absence(&error) => {}
-            Err(error) => {
-                family.hidden = Some(reason(&error));
-                findings.unreadable.insert(shown, reason(&error));
-            }
-        }
-    }
-}
-
-/// Lists a directory; also returns its path without symbolic links.
-fn entries_of(directory: &Path) -> io::Result<(Vec<std::fs::DirEntry>, PathBuf)> {
-    let entries: io::Result<Vec<_>> = std::fs::read_dir(directory)?.collect();
-    Ok((entries?, directory.canonicalize()?))
-}
-
-enum Examined {
-    File { target: PathBuf, linked: bool, facts: FileFacts },
-    Refused(String),
-}
-
-/// Looks at one path without reading it. `parent` is its directory without symbolic links, as `root` is.
-fn examine(path: &Path, parent: &Path, root: &Path) -> io::Result<Examined> {
-    let leaves =
-        || Examined::Refused("symbolic link that leaves the pattern's directory".to_owned());
-    let name = path.file_name().unwrap_or_default();
-    let mut target = parent.join(name);
-    if !parent.starts_with(root) {
-        // What is not there is absent, wherever that would have been.
-        std::fs::symlink_metadata(path)?;
-        return Ok(leaves());
-    }
-    // What is opened for its path alone blocks nobody, and is what the facts are about.
-    let mut file = open_as_it_is(&target, OFlags::PATH)?;
-    let linked = file.metadata()?.is_symlink();
-    if linked {
-        target = path.canonicalize()?;
-        if !target.starts_with(root) {
-            return Ok(leaves());
-        }
-        file = open_as_it_is(&target, OFlags::PATH)?;
-    }
-    let meta = file.metadata()?;
-    if meta.is_symlink() {
-        // It was turned into one just now.
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    if meta.is_file() {
-        Ok(Examined::File { target, linked, facts: FileFacts::of(&file)? })
-    } else {
-        Ok(Examined::Refused(kind_of(&meta).to_owned()))
-    }
-}
-
-/// Asks whether this process may read `path`: an open descriptor outlives the permission.
-fn access(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?)
-}
-
-/// Sorts the oldest first, drops second names of a file and the packed twins of plain files.
-fn sort_family(family: &mut Family) {
-    let files = &mut family.files;
-    // Of two names the younger one stays: a live file is live whatever else it is called.
-    files.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.path.cmp(&b.path)));
-    let mut seen = BTreeSet::new();
-    files.retain(|file| seen.insert(file.facts.id));
-    files.reverse();
-    // A packer writes the packed twin while the plain file is still there: it is not looked at
-    // before the plain one is gone.
-    let plain: BTreeSet<PathBuf> =
-        files.iter().filter(|file| file.packed.is_none()).map(|file| file.path.clone()).collect();
-    files.retain(|file| file.packed.is_none() || !plain.contains(&file.path.with_extension("")));
-}
-
-fn kind_of(meta: &std::fs::Metadata) -> &'static str {
+/// Says what is no regular file.
+pub(super) fn kind_of(meta: &std::fs::Metadata) -> &'static str {
     use std::os::unix::fs::FileTypeExt as _;
     let kind = meta.file_type();
     if kind.is_dir() {
@@ -333,11 +216,13 @@ fn kind_of(meta: &std::fs::Metadata) -> &'static str {
     }
 }
 
-fn unread(ending: &str) -> String {
+/// Says why a packed file is not read.
+pub(super) fn unread(ending: &str) -> String {
     format!("{ending} compression is not supported by this version")
 }
 
-fn is_absence(error: &io::Error) -> bool {
+/// Tells whether an error says that nothing is there.
+pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

@@ -14,7 +14,9 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
+use super::filesystem::FileSystem;
 use super::handle::handle_of;
+use crate::engine::coverage::Weakness;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{Anchor, FileId};
 
@@ -35,13 +37,18 @@ pub struct FileFacts {
     pub modified_at: Timestamp,
     /// When anything of it last changed: cannot be set by hand.
     pub changed_at: Timestamp,
+    /// What it lies on.
+    pub file_system: FileSystem,
+    /// What is less sure of it there than on a local disk, if anything.
+    pub weakness: Option<Weakness>,
 }
 
 impl FileFacts {
     /// Asks the system about `file`, which may be open for its path alone.
     pub fn of(file: &File) -> io::Result<Self> {
-        let facts = Self::known_as(file, None)?;
-        Ok(Self { id: FileId { handle: handle_of(file), ..facts.id }, ..facts })
+        let file_system = FileSystem::of(file);
+        let handle = if file_system.keeps_handles() { handle_of(file) } else { None };
+        Self::known_as(file, handle, file_system)
     }
 
     /// Asks the system about the file at `path`, which is not opened for reading: nobody waits.
@@ -52,10 +59,14 @@ impl FileFacts {
 
     /// Asks again about a file that was asked about before: its handle is still the same.
     pub fn again(&self, file: &File) -> io::Result<Self> {
-        Self::known_as(file, self.id.handle)
+        Self::known_as(file, self.id.handle, self.file_system)
     }
 
-    fn known_as(file: &File, handle: Option<[u8; 16]>) -> io::Result<Self> {
+    fn known_as(
+        file: &File,
+        handle: Option<[u8; 16]>,
+        file_system: FileSystem,
+    ) -> io::Result<Self> {
         let meta = file.metadata()?;
         let birth = meta.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let birth = birth.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
@@ -67,6 +78,8 @@ impl FileFacts {
             size: meta.len(),
             modified_at: at(meta.mtime(), meta.mtime_nsec()),
             changed_at: at(meta.ctime(), meta.ctime_nsec()),
+            file_system,
+            weakness: file_system.weakness(handle.is_some(), birth != 0),
         })
     }
 
@@ -84,11 +97,14 @@ impl FileFacts {
 
 /// Tells whether both are the same file, as far as can be told without reading it.
 ///
-/// The device number is left out: it may change when the machine starts again, and the files of a
-/// family lie on one device.
+/// A handle alone says it, where both have one: a birth time may come or change with a kernel, a
+/// mount or a layer. The device number is left out: it may change when the machine starts again,
+/// and the files of a family lie on one device.
 pub fn same_file(a: FileId, b: FileId) -> bool {
-    let same_handle = a.handle.zip(b.handle).is_none_or(|(a, b)| a == b);
-    same_handle && (a.inode, a.birth) == (b.inode, b.birth)
+    match a.handle.zip(b.handle) {
+        Some((a, b)) => a == b,
+        None => (a.inode, a.birth) == (b.inode, b.birth),
+    }
 }
 
 /// Tells whether `id` says which file it is after the file was closed: an inode number alone does
@@ -204,6 +220,20 @@ pub fn read_at(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) ->
 mod tests {
     use super::*;
     use std::io::Write as _;
+
+    #[test]
+    fn two_handles_alone_say_which_file_it_is_and_else_inode_and_birth_do() {
+        let id = |handle, inode, birth| FileId { device: 1, inode, birth, handle };
+        let (one, other) = (Some([1; 16]), Some([2; 16]));
+        assert!(same_file(id(one, 5, 7), id(one, 5, 0)));
+        assert!(same_file(id(one, 5, 7), id(one, 6, 7)));
+        assert!(!same_file(id(one, 5, 7), id(other, 5, 7)));
+        for handle in [None, other] {
+            assert!(same_file(id(None, 5, 7), id(handle, 5, 7)));
+            assert!(!same_file(id(None, 5, 7), id(handle, 5, 8)));
+            assert!(!same_file(id(None, 5, 7), id(handle, 6, 7)));
+        }
+    }
 
     #[test]
     fn a_window_does_not_depend_on_how_the_bytes_came() {

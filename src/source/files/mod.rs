@@ -11,11 +11,13 @@
 mod body;
 mod cut;
 mod discover;
+mod filesystem;
 mod follow;
 mod forget;
 mod generation;
 mod handle;
 mod identity;
+mod listing;
 mod names;
 mod open;
 mod packed;
@@ -25,10 +27,11 @@ mod role;
 mod source;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::coverage::{Gap, SourceStatus};
+use crate::engine::coverage::{Gap, SourceStatus, WeakFileSystem};
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
 use crate::engine::scan::matcher::{Matcher, TrackedKey};
@@ -36,6 +39,7 @@ use crate::engine::state::{GenerationRecord, StreamRecord};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::{GenerationNumber, UsageDelta};
 pub use identity::{FileFacts, same_file};
+pub use listing::LINK_LEAVES;
 pub use recount::{Recount, anchors, recount};
 use source::Follower;
 
@@ -45,12 +49,32 @@ pub struct FileSource {
     pub name: SourceName,
     /// Paths or glob patterns.
     pub patterns: Vec<String>,
+    /// Directories into which a symbolic link may lead, beside those of the patterns.
+    pub link_roots: Vec<PathBuf>,
     /// Reads its lines.
     pub matcher: Matcher,
     /// What is declared of it.
     pub policy: SourcePolicy,
     /// How far in the future an event may lie.
     pub future_tolerance: Duration,
+}
+
+/// What a look at files finds beside the files, without reading one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Paths that are refused, each with its reason.
+    pub refused: Vec<(String, String)>,
+    /// File systems of which less is sure.
+    pub weak: Vec<WeakFileSystem>,
+}
+
+/// Looks once at what `patterns` (absolute) mean, as a [`Tailer`] does.
+pub fn survey(patterns: &[String], link_roots: &[PathBuf]) -> Survey {
+    let found = discover::discover(patterns, &BTreeSet::new(), link_roots);
+    Survey {
+        refused: found.refused.into_iter().collect(),
+        weak: found.weak.into_values().collect(),
+    }
 }
 
 /// Something that was read or found. To be applied in order.

@@ -5,18 +5,17 @@
 //! looked), and a copy of the live file (`copytruncate`) is never read a second time. Only what is
 //! neither is new. A generation whose bytes are nowhere is a gap.
 
-use std::fs::File;
-
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
 use super::identity::{Window, same_file};
 use super::names::Age;
 use super::open::open_log;
-use super::packed::{PackedEnd, PackedReader, begins_like};
-use super::role::{Home, Role, is_young};
+use super::packed::begins_like;
+use super::role::{Home, Role, content_of, is_file_of, is_open_in};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
+use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
 
 impl Stream {
@@ -56,7 +55,10 @@ impl Stream {
         for generation in &mut self.generations {
             let file = unclaimed
                 .iter()
-                .position(|file| same_file(file.facts.id, generation.record.file))
+                .position(|file| match &generation.body {
+                    Some(body) => is_open_in(file, &generation.record, body),
+                    None => is_file_of(file, &generation.record),
+                })
                 .map(|index| unclaimed.remove(index));
             let was_live = generation.age == Some(Age::Live);
             generation.age = file.map(|file| file.age.clone());
@@ -86,7 +88,7 @@ impl Stream {
         round: &mut Round<'_>,
     ) -> std::io::Result<()> {
         let known = (0..self.finished.len())
-            .filter(|&index| same_file(self.finished[index].file, file.facts.id))
+            .filter(|&index| self.is_known(&self.finished[index], file))
             .max_by_key(|&index| self.finished[index].number);
         if let Some(index) = known
             && (self.take_over(index, file, family, round)?
@@ -95,8 +97,7 @@ impl Stream {
             return Ok(());
         }
         if file.age == Age::Live {
-            self.begin(file, round);
-            return Ok(());
+            return self.place_live(file, family, round);
         }
         // Not even a packer writes nothing: whatever it is, it is not written yet.
         if file.facts.size == 0 {
@@ -157,6 +158,31 @@ impl Stream {
         let generation = &self.generations[index];
         let missed = file.packed.is_some() || generation.missed_since.is_some();
         generation.body.is_some() || missed && family.hidden.is_none()
+    }
+
+    /// Begins a generation with a live file, unless it may have got another identity and holds the
+    /// bytes of one whose file is gone.
+    fn place_live(
+        &mut self,
+        file: &Found,
+        family: &Family,
+        round: &mut Round<'_>,
+    ) -> std::io::Result<()> {
+        let may_be_known = file.facts.weakness.is_some() && file.facts.size > 0;
+        if may_be_known && self.generations.iter().any(Generation::is_lost) {
+            match self.role(file, None, family, round)? {
+                Role::Continues { home: home @ Home::Open(_), more } => {
+                    return self.go_on(home, file, more, round);
+                }
+                Role::Unclear => {
+                    self.unclear = true;
+                    return Ok(());
+                }
+                Role::Continues { .. } | Role::Copy | Role::New => {}
+            }
+        }
+        self.begin(file, round);
+        Ok(())
     }
 
     fn begin(&mut self, file: &Found, round: &mut Round<'_>) {
@@ -230,6 +256,14 @@ impl Stream {
         Ok(true)
     }
 
+    /// Tells whether `file` is that of a finished generation.
+    fn is_known(&self, record: &GenerationRecord, file: &Found) -> bool {
+        let settled = self.settled.get(&record.number).is_some_and(|facts| {
+            (facts.size, facts.modified_at) == (file.facts.size, file.facts.modified_at)
+        });
+        settled && same_file(file.facts.id, record.file) || is_file_of(file, record)
+    }
+
     fn offset_of(&self, home: Home) -> u64 {
         match home {
             Home::Open(index) => self.generations[index].record.offset,
@@ -267,8 +301,11 @@ impl Stream {
             }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
-                // nobody knows what was written between copy and truncation.
-                if file.packed.is_none() {
+                // nobody knows what was written between copy and truncation. Under the same name
+                // they are that file, where a file may get another identity.
+                let renamed =
+                    self.generations[index].record.path != file.path.display().to_string();
+                if file.packed.is_none() && (renamed || file.facts.weakness.is_none()) {
                     round.gap(&self.cursor, GapReason::Truncated);
                 }
                 let generation = &mut self.generations[index];
@@ -331,17 +368,12 @@ impl Stream {
     }
 }
 
-/// Returns where the plain content of a copy ends; `None` if it is still being written.
-fn content_of(file: &Found, log: &File, round: &Round<'_>) -> std::io::Result<Option<Window>> {
-    let Some(codec) = file.packed else { return Window::of_file(log, log.metadata()?.len()) };
-    let mut reader = PackedReader::rewound(codec, log)?;
-    let content = reader.whole(round.limits.max_unpacked);
-    let half = matches!(reader.end(), Some(PackedEnd::Broken(_))) && is_young(&file.facts, round);
-    Ok((!half).then_some(content))
-}
-
 fn move_to(generation: &mut Generation, file: &Found, round: &mut Round<'_>) {
     generation.target.clone_from(&file.target);
+    if !same_file(generation.record.file, file.facts.id) {
+        generation.record.file = file.facts.id;
+        round.record(&generation.record);
+    }
     let path = file.path.display().to_string();
     if generation.record.path != path {
         generation.record.path = path;

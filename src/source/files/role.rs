@@ -9,10 +9,10 @@ use super::body::Body;
 use super::discover::{Family, Found};
 use super::follow::Round;
 use super::generation::Generation;
-use super::identity::{FileFacts, HEAD_BYTES, Window, same_file};
+use super::identity::{FileFacts, HEAD_BYTES, Window, outlives_the_file, same_file};
 use super::names::Age;
 use super::open::open_log;
-use super::packed::{Codec, PackedEnd, PackedReader, PrefixMatch, find_prefix};
+use super::packed::{Codec, PackedEnd, PackedReader, PrefixMatch, begins_like, find_prefix};
 use super::stream::Stream;
 use crate::engine::state::GenerationRecord;
 use crate::engine::usage::Anchor;
@@ -164,7 +164,7 @@ impl Stream {
         let finished = self.finished.iter().enumerate().filter(|(index, _)| Some(*index) != skip);
         let finished = finished.filter_map(|(index, record)| {
             let truncated = self.is_superseded(record);
-            let exists = family.files.iter().any(|file| same_file(file.facts.id, record.file));
+            let exists = family.files.iter().any(|file| is_still(file, record));
             (truncated || !exists).then_some((Home::Finished(index), record, truncated))
         });
         open.chain(finished)
@@ -197,9 +197,54 @@ enum Held {
 }
 
 /// Tells whether a file was changed so lately that somebody may still write it.
-pub fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
+fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
     let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
     recent.contains(&facts.modified_at)
+}
+
+/// Tells whether `file` is that of `record`: where an inode number alone says so, its name must, too.
+fn is_still(file: &Found, record: &GenerationRecord) -> bool {
+    let named = || file.path.to_str() == Some(&*record.path);
+    same_file(file.facts.id, record.file) && (outlives_the_file(record.file) || named())
+}
+
+/// Returns where the plain content of a copy ends; `None` if it is still being written.
+pub fn content_of(file: &Found, log: &File, round: &Round<'_>) -> std::io::Result<Option<Window>> {
+    let Some(codec) = file.packed else { return Window::of_file(log, log.metadata()?.len()) };
+    let mut reader = PackedReader::rewound(codec, log)?;
+    let content = reader.whole(round.limits.max_unpacked);
+    let half = matches!(reader.end(), Some(PackedEnd::Broken(_))) && is_young(&file.facts, round);
+    Ok((!half).then_some(content))
+}
+
+/// Tells whether `file` is that of `record`, which is open as `body`. On a weak file system it may
+/// have got another identity since, which the open file has, too.
+pub fn is_open_in(file: &Found, record: &GenerationRecord, body: &Body) -> bool {
+    if same_file(file.facts.id, record.file) {
+        return true;
+    }
+    match body {
+        Body::Plain(plain) if file.facts.weakness.is_some() => {
+            let now = plain.facts.again(&plain.file);
+            now.is_ok_and(|now| same_file(file.facts.id, now.id))
+        }
+        Body::Plain(_) | Body::Packed(_) => false,
+    }
+}
+
+/// Tells whether `file` is that of `record`, which is not open. Where an inode number alone says so
+/// its content must, too; what cannot be read now is told of when it is opened.
+pub fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
+    let holds = || -> std::io::Result<bool> {
+        let (log, _) = open_log(&file.target, file.facts.id)?;
+        if let Some(codec) = file.packed {
+            return begins_like(codec, &log, &record.anchor);
+        }
+        let window = Window::of_file(&log, record.offset)?;
+        Ok(window.is_some_and(|window| window.anchor() == record.anchor))
+    };
+    let sure = outlives_the_file(record.file) || record.offset == 0;
+    same_file(file.facts.id, record.file) && (sure || holds().unwrap_or(true))
 }
 
 fn plain_role(

@@ -25,6 +25,7 @@ pub struct Follower {
     /// Its name.
     pub name: SourceName,
     patterns: Vec<String>,
+    link_roots: Vec<PathBuf>,
     matcher: Matcher,
     policy: SourcePolicy,
     future_tolerance: Duration,
@@ -57,6 +58,7 @@ impl Follower {
         Self {
             name: source.name,
             patterns: source.patterns.iter().map(absolute).collect(),
+            link_roots: source.link_roots,
             matcher: source.matcher,
             policy: source.policy,
             future_tolerance: source.future_tolerance,
@@ -114,7 +116,7 @@ impl Follower {
         self.looked_at = Some(now);
         self.untold = true;
         let known = self.streams.keys().cloned().collect();
-        let mut findings = discover(&self.patterns, &known);
+        let mut findings = discover(&self.patterns, &known, &self.link_roots);
         self.share_out(&mut findings.families);
         for live in findings.families.keys() {
             self.streams.entry(live.clone()).or_insert_with(|| Stream::new(live.clone()));
@@ -280,6 +282,7 @@ impl Follower {
             absent: self.findings.absent.iter().cloned().collect(),
             unreadable: unreadable.into_iter().collect(),
             refused: self.findings.refused.clone().into_iter().collect(),
+            weak: self.findings.weak.values().cloned().collect(),
             streams: self.streams.values().map(Stream::status).collect(),
             // A file shows a mask in its lines, if it has one.
             masked: None,

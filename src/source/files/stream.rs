@@ -18,7 +18,7 @@ use super::generation::{Ending, Generation, Opened};
 use super::identity::FileFacts;
 use super::names::Age;
 use super::packed::PackedEnd;
-use crate::engine::coverage::{GapReason, StreamStatus};
+use crate::engine::coverage::{GapReason, StreamStatus, Weakness};
 use crate::engine::credential::StreamName;
 use crate::engine::rejects::OpenRejects;
 use crate::engine::state::{GenerationRecord, StreamRecord};
@@ -184,8 +184,10 @@ impl Stream {
     fn fail(&mut self, index: usize, error: &io::Error, round: &mut Round<'_>) {
         let generation = &mut self.generations[index];
         generation.trouble = Some(super::discover::reason(error));
-        // A stale handle of a network file system stays stale: open the path again.
-        if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::STALE) {
+        // A stale handle of a network file system stays stale, and so does a file whose program is
+        // gone that served it: open the path again.
+        let errno = rustix::io::Errno::from_io_error(error);
+        if matches!(errno, Some(rustix::io::Errno::STALE | rustix::io::Errno::NOTCONN)) {
             close(generation, round);
         }
     }
@@ -301,7 +303,10 @@ impl Stream {
     /// back in any generation.
     fn is_idle(&self, round: &Round<'_>) -> bool {
         let Some((live, older)) = self.generations.split_last() else { return false };
-        let whole = live.facts().is_some_and(|facts| facts.size == live.record.offset);
+        let whole = live.facts().is_some_and(|facts| {
+            let stale = facts.weakness.is_some_and(Weakness::may_be_stale);
+            facts.size == live.record.offset && !stale
+        });
         round.idle_is_proof
             && live.age == Some(Age::Live)
             && live.at_end()
