@@ -250,3 +250,29 @@ fn row_03_a_copy_of_an_empty_log_hides_no_line_that_was_cut_off() {
     world.assert_ledger_without(&[lost]);
     world.assert_gaps(&[GapReason::Truncated]);
 }
+
+/// The time of change moves before the size: that is seen by who looks in between.
+#[test]
+fn row_05_the_first_write_to_an_empty_log_is_no_cut() {
+    let mut world = World::new(&["access.log"]);
+    world.limits.rotation_grace = std::time::Duration::ZERO;
+    let text = world.lines(500);
+    world.write("access.log", 1);
+    world.drain();
+    for line in text.split_inclusive('\n') {
+        world.remove("access.log");
+        std::fs::File::create(world.path("access.log")).unwrap();
+        world.poll();
+        let path = world.path("access.log");
+        let before = world.lines;
+        std::thread::scope(|scope| {
+            scope.spawn(|| append(&path, line.as_bytes()));
+            while world.lines == before {
+                world.poll();
+            }
+        });
+    }
+    world.drain();
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}

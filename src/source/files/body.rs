@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io::{self, Seek as _};
 
+use rustix::fs::SeekFrom;
+
 use super::identity::{FileFacts, Window, read_at};
 use super::packed::{Codec, PackedEnd, PackedReader};
 use crate::engine::usage::Anchor;
@@ -77,6 +79,15 @@ impl PlainBody {
     pub fn look_again(&mut self, offset: u64) {
         self.seen_to = offset;
         self.rest.clear();
+    }
+
+    /// Waits for a write that is under way, as local file systems do when they are asked where data
+    /// is, and asks how long the file is then: the time of change moves before the size does.
+    pub fn wait_for_write(&mut self) -> io::Result<u64> {
+        // Where there is no data is an error, too.
+        let _ = rustix::fs::seek(&self.file, SeekFrom::Data(0));
+        self.facts = self.facts.again(&self.file)?;
+        Ok(self.facts.size)
     }
 
     /// Tells once whether bytes that were looked at beyond the offset are others now.

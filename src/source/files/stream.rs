@@ -388,7 +388,8 @@ fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
         return Ok(Seen::Replaced);
     }
     // An empty file whose time of change moves was cut, and perhaps written to before.
-    let cut_empty = facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
+    let touched = facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
+    let cut_empty = touched && plain.wait_for_write()? == 0;
     if facts.size < before.size || cut_empty {
         plain.look_again(offset);
         generation.held_since = None;
