@@ -1,12 +1,15 @@
-//! A real Apache httpd on a free loopback port. One process, which handles one request after the
-//! other and writes all its files below the folder that the test gives.
+//! A real Apache httpd on a free loopback port, which writes all its files below the folder that the
+//! test gives: one process that handles one request after the other, or a parent with children.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::wait_for;
 
@@ -34,18 +37,27 @@ impl Apache {
     /// `modules` are those that `config` needs, without `mod_` and `.so`; relative paths are below
     /// `folder`.
     pub fn start(folder: &Path, modules: &[&str], config: &str) -> Self {
+        Self::run(folder, modules, config, "-X")
+    }
+
+    /// Starts the same with children that handle the requests.
+    pub fn start_with_children(folder: &Path, modules: &[&str], config: &str) -> Self {
+        Self::run(folder, modules, config, "-DFOREGROUND")
+    }
+
+    fn run(folder: &Path, modules: &[&str], config: &str, mode: &str) -> Self {
         // Children of root change to a user who must find the way here.
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let started = (0..ATTEMPTS).find_map(|_| Self::attempt(folder, modules, config));
+        let started = (0..ATTEMPTS).find_map(|_| Self::attempt(folder, modules, config, mode));
         started.unwrap_or_else(|| panic!("Apache does not start:\n{}", errors(folder)))
     }
 
-    fn attempt(folder: &Path, modules: &[&str], config: &str) -> Option<Self> {
+    fn attempt(folder: &Path, modules: &[&str], config: &str, mode: &str) -> Option<Self> {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         write_config(folder, port, modules, config);
-        let process = spawn(folder);
+        let process = spawn(folder, mode);
         let mut apache = Self { process, port };
         let listens = wait_for("Apache listens or ends", || {
             if apache.process.try_wait().unwrap().is_some() {
@@ -62,13 +74,20 @@ impl Apache {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// Makes it open its log files by name again: the children end when they have answered what they
+    /// were asked, and still write that to the files that they have.
+    pub fn restart_gracefully(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::USR1).expect("it is our own child");
+    }
 }
 
 impl Drop for Apache {
     fn drop(&mut self) {
-        // It may have ended already; there are no children to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // TERM lets it end its children; KILL would leave them behind. It may have ended already.
+        if kill_process(Pid::from_child(&self.process), Signal::TERM).is_ok() {
+            let _ = self.process.wait();
+        }
     }
 }
 
@@ -92,13 +111,15 @@ fn write_config(folder: &Path, port: u16, modules: &[&str], config: &str) {
     fs::write(folder.join("httpd.conf"), text).unwrap();
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, mode: &str) -> Child {
     let program = ["/usr/sbin/apache2", "/usr/sbin/httpd", "/usr/local/apache2/bin/httpd"]
         .into_iter()
         .find(|path| Path::new(path).is_file())
         .unwrap_or("apache2");
     Command::new(program)
-        .arg("-X")
+        .arg(mode)
+        // When it ends it ends its whole process group: that must not be ours.
+        .process_group(0)
         .arg("-f")
         .arg(folder.join("httpd.conf"))
         .stdin(Stdio::null())
