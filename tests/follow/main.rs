@@ -13,5 +13,6 @@ mod rejects;
 mod restart;
 mod rotation;
 mod sessions;
+mod times;
 mod truncation;
 mod world;
