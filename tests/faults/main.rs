@@ -11,5 +11,6 @@ mod clock;
 mod kills;
 mod log_errors;
 mod process;
+mod sizes;
 mod state_errors;
 mod writer;
