@@ -7,8 +7,10 @@
 mod support;
 
 mod backlog;
+mod changes;
 mod clock;
 mod kills;
+mod late;
 mod log_errors;
 mod process;
 mod sizes;
