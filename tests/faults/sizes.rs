@@ -86,7 +86,7 @@ fn row_11_a_first_line_of_twenty_bytes_is_counted_from_its_first_byte() {
 fn bomb(byte: u8, megabytes: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..64 {
-        encoder.write_all(&[byte; 1 << 20]).unwrap();
+        encoder.write_all(&vec![byte; 1 << 20]).unwrap();
     }
     let packed = encoder.finish().unwrap().repeat(megabytes / 64);
     assert!(packed.len() < megabytes << 11, "{} bytes are no bomb", packed.len());
