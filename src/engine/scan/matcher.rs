@@ -345,7 +345,12 @@ impl Count {
         let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
         for ((slot, who, minute, late), tally) in self.cells {
             cells
-                .entry((known.fingerprint(slot), self.presenters.consumer(who), minute, late))
+                .entry((
+                    known.fingerprint(slot),
+                    self.presenters.consumer(who, known),
+                    minute,
+                    late,
+                ))
                 .and_modify(|sum| sum.merge(&tally))
                 .or_insert(tally);
         }
