@@ -171,7 +171,8 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
 /// Base64 wherever it begins, numbers of a list.
 fn forms() -> Vec<Vec<u8>> {
     use base64::Engine as _;
-    let lower: String = MARKER.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<String> = MARKER.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lower = digits.concat();
     let numbers: Vec<String> = MARKER.iter().map(u8::to_string).collect();
     let mut forms = vec![lower.to_uppercase(), lower, numbers.join(", "), numbers.join(",")];
     // Every key begins with the marker twice: of each phase these are whole groups of three bytes.
