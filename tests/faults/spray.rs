@@ -16,7 +16,7 @@ use crate::support::wait::wait_for;
 use crate::writer::{CREDENTIAL, assert_not_ready, config, declare};
 
 /// How much more may be held at the end than when a quarter was read: what an allocator wastes.
-const GROWTH: u64 = 16 << 20;
+const GROWTH: u64 = 24 << 20;
 /// What may be held at all: 2,048 consumers that are kept apart and some MiB that are read at a time.
 const MOST_MEMORY: u64 = 128 << 20;
 
