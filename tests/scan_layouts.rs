@@ -109,7 +109,7 @@ fn a_json_format_keeps_its_own_places_beside_other_formats() {
 }
 
 #[test]
-fn the_default_lateness_knows_which_servers_stamp_the_start_of_a_request() {
+fn row_32_the_default_lateness_knows_which_servers_stamp_the_start_of_a_request() {
     let lateness = |format: &str| {
         let layout = from_config(&format!("format = {format}\ncredential = \"query:k\""));
         LineParser::compile(&layout).expect("valid").default_lateness()

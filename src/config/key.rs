@@ -56,7 +56,7 @@ impl Key {
     pub fn resolve(&self, secret: &FingerprintSecret) -> Result<ResolvedKey, ConfigError> {
         let raw = match &self.identity {
             KeyIdentity::SecretFile(path) => Some(read_secret_file(&self.name, path)?),
-            KeyIdentity::Id(id) => Some(RawKey::new(id.as_bytes().to_vec())),
+            KeyIdentity::Id(id) => Some(RawKey::public(id.as_bytes().to_vec())),
             KeyIdentity::Fingerprint(_) => None,
         };
         let fingerprint = match (&self.identity, &raw) {

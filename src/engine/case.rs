@@ -317,6 +317,11 @@ impl<'a> Case<'a> {
             self.last_old, self.facts.violations, self.facts.journal_sequence
         )
         .expect("to a String");
+        // How a line is read is config, too: what was shown under another layout is out of date.
+        for (_, source) in &self.sources {
+            let layout = source.map_or("", |source| &source.record.layout);
+            write!(text, " {layout}").expect("to a String");
+        }
         Epoch::new(hex(&Sha256::digest(text.as_bytes())[..8]))
     }
 }

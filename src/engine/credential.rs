@@ -117,17 +117,30 @@ impl fmt::Debug for FingerprintSecret {
 
 /// A key as it appears in a log, for as long as it must be in memory.
 #[derive(Clone)]
-pub struct RawKey(Zeroizing<Vec<u8>>);
+pub struct RawKey {
+    bytes: Zeroizing<Vec<u8>>,
+    public: bool,
+}
 
 impl RawKey {
-    /// Takes the key's bytes.
+    /// Takes the bytes of a secret.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self { bytes: Zeroizing::new(bytes), public: false }
+    }
+
+    /// Takes the bytes of an id that may be shown as it is.
+    pub fn public(bytes: Vec<u8>) -> Self {
+        Self { bytes: Zeroizing::new(bytes), public: true }
+    }
+
+    /// Tells whether it may be shown as it is.
+    pub fn is_public(&self) -> bool {
+        self.public
     }
 
     /// Lends the bytes; the caller must not store or print them.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 

@@ -198,9 +198,9 @@ pub struct UsageCell {
     pub consumer: Consumer,
     /// Minute of effective time.
     pub minute: Minute,
-    /// Whether its lines count from their arrival: read late, or dated in the future. Such a line
-    /// shows that a key was presented, and not when: it proves nothing else. Neither does the denial
-    /// of a session's key, which is not the key.
+    /// Whether its lines count from their arrival (read late, or dated in the future), or from the
+    /// later of two times that they may mean. Such a line shows that a key was presented, and not
+    /// when: it proves nothing else. Neither does the denial of a session's key, which is not the key.
     pub late: bool,
     /// The presentations.
     pub tally: Tally,

@@ -79,7 +79,7 @@ pub struct Shop {
 impl Keys {
     /// Makes two keys that nobody else has.
     pub fn new() -> Self {
-        let key = |name| format!("kdmark{:016x}{name}", getrandom::u64().unwrap());
+        let key = |name| format!("kdmarkkdmark{:016x}{name}", getrandom::u64().unwrap());
         Self { old: key("old"), new: key("new") }
     }
 }

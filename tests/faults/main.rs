@@ -7,9 +7,14 @@
 mod support;
 
 mod backlog;
+mod changes;
 mod clock;
+mod forged;
 mod kills;
+mod late;
 mod log_errors;
 mod process;
+mod sizes;
+mod spray;
 mod state_errors;
 mod writer;

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
 
 use crate::support::daemon::Site;
 use crate::support::wait::wait_for;
@@ -105,6 +106,43 @@ fn row_56_an_old_answer_that_somebody_kept_is_refused() {
     assert!(matches!(early.code, Some(0 | 3)), "{early:?}");
     assert_eq!(late.code, Some(3), "{late:?}");
     assert_eq!(late.json()["blockers"][0]["code"], "answer_expired", "{late:?}");
+}
+
+/// What is published is what was committed, and answers are the channel: one that was given before a
+/// kill is never followed by an older one, whatever was read and not yet committed.
+#[test]
+fn row_38_after_a_kill_no_answer_is_older_than_one_that_was_given_before() {
+    let site = Site::new(&config("15m"));
+    let mut writer = Writer::new(&site);
+    writer.write(6);
+    let facts = |answer: &Value| {
+        let count = |key: &str| answer[key]["accepted"].as_u64().unwrap();
+        (answer["sequence"].as_u64().unwrap(), count("old_key"), count("new_key"))
+    };
+    let mut last = (0, 0, 0);
+    let mut instances = std::collections::BTreeSet::new();
+    for kill in 0..12 {
+        let daemon = site.start();
+        declare(&daemon);
+        let hold = ["hold", "release"][kill % 2];
+        let path = format!("/v1/credentials/{CREDENTIAL}/events");
+        assert_eq!(daemon.post(&path, &json!({"type": hold})).status, 201);
+        // Ended while it reads, commits and answers: whichever comes first.
+        for look in 0..20 + kill * 3 {
+            writer.write(50);
+            let answer = daemon.readiness(CREDENTIAL);
+            let now = facts(&answer);
+            let older = now.0 < last.0 || now.1 < last.1 || now.2 < last.2;
+            assert!(!older, "life {kill}, look {look}: {now:?} after {last:?}");
+            last = now;
+            instances.insert(answer["instance"].to_string());
+        }
+        daemon.kill();
+    }
+    assert_eq!(instances.len(), 12, "each life says that it is another one");
+    let daemon = site.start();
+    writer.assert_counted(&daemon, 0, "after the kills");
+    assert!(facts(&daemon.readiness(CREDENTIAL)).0 > last.0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use keydrain::clock;
+use keydrain::engine::time::Timestamp;
 use keydrain::store::Store;
 use serde_json::{Value, json};
 
@@ -124,7 +125,12 @@ impl Writer {
 
     /// Writes one line.
     pub fn line(&mut self, consumer: &str, key: &'static str) {
-        let line = line(consumer, key, self.written);
+        self.line_of(clock::now(), consumer, key);
+    }
+
+    /// Writes one line of a request that ended at `event_at`.
+    pub fn line_of(&mut self, event_at: Timestamp, consumer: &str, key: &'static str) {
+        let line = line(event_at, consumer, key, self.written);
         self.file.write_all(line.as_bytes()).unwrap();
         self.written += 1;
         self.live.push((consumer.to_owned(), key));
@@ -211,10 +217,9 @@ impl Writer {
     }
 }
 
-fn line(consumer: &str, key: &str, number: u64) -> String {
-    let now = clock::now();
-    let millis = now.as_nanos().rem_euclid(1_000_000_000) / 1_000_000;
-    let seconds = now.as_seconds();
+fn line(event_at: Timestamp, consumer: &str, key: &str, number: u64) -> String {
+    let millis = event_at.as_nanos().rem_euclid(1_000_000_000) / 1_000_000;
+    let seconds = event_at.as_seconds();
     format!(
         "{seconds}.{millis:03} 192.0.2.7 \"{consumer}\" {key} \"GET /{number:09} HTTP/1.1\" 200\n"
     )
@@ -274,6 +279,6 @@ pub fn assert_not_ready(answer: &Value, what: &str) {
 #[test]
 fn all_lines_are_equally_long() {
     for (consumer, key, number) in [("c00", "2025-q4", 0), ("end", "2026-q1", 999_999_999)] {
-        assert_eq!(line(consumer, key, number).len() as u64, LINE);
+        assert_eq!(line(clock::now(), consumer, key, number).len() as u64, LINE);
     }
 }

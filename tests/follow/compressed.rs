@@ -131,7 +131,7 @@ fn row_14_of_a_cut_compressed_file_the_lines_before_the_cut_count_and_a_gap_is_l
 }
 
 #[test]
-fn a_compressed_file_larger_than_allowed_is_given_up() {
+fn row_15_a_compressed_file_larger_than_allowed_is_given_up() {
     for packer in Packer::ALL {
         let mut world = World::new(&["access.log*"]);
         world.limits.max_unpacked = 4 << 20;

@@ -210,7 +210,11 @@ fn between_two_looks_open_files_are_read_all_the_same() {
 /// whether this process is that user.
 fn as_ordinary_user(test: &str) -> bool {
     const NOBODY: u32 = 65534;
-    if !rustix::process::geteuid().is_root() {
+    let user = rustix::process::geteuid();
+    if !user.is_root() {
+        if let Some(open) = std::env::var_os(TEST_DIR) {
+            std::fs::write(Path::new(&open).join("ran"), user.as_raw().to_string()).unwrap();
+        }
         return true;
     }
     // The build directory may be closed to others.
@@ -227,6 +231,9 @@ fn as_ordinary_user(test: &str) -> bool {
         .status()
         .unwrap();
     assert!(status.success());
+    // A name that fits no test would have been a success, too.
+    let ran = std::fs::read_to_string(open.path().join("ran")).unwrap();
+    assert_eq!(ran, NOBODY.to_string(), "the test ran as somebody else");
     false
 }
 
@@ -245,6 +252,7 @@ fn row_26_a_file_that_may_not_be_read_is_told_and_goes_on_when_it_may() {
     let log = world.path("access.log");
     for restart in [false, true] {
         permit(&log, 0o200);
+        assert!(std::fs::read(&log).is_err(), "to this user a mode means nothing");
         world.write("access.log", 1);
         if restart {
             world.stop();

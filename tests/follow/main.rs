@@ -18,6 +18,7 @@ mod rejects;
 mod restart;
 mod rotation;
 mod sessions;
+mod times;
 mod truncation;
 mod weak;
 mod world;

@@ -35,6 +35,9 @@ pub struct World {
     pub limits: Limits,
     pub between_polls: Duration,
     pub idle_is_proof: bool,
+    /// How a line is read.
+    pub layout: Layout,
+    pub allowed_lateness: Duration,
     patterns: Vec<String>,
     /// Directories that links may lead into; a change takes effect at the next start.
     pub link_roots: Vec<PathBuf>,
@@ -75,6 +78,12 @@ impl World {
             limits: Limits::default(),
             between_polls: Duration::from_secs(1),
             idle_is_proof: false,
+            layout: Layout::new(
+                FormatSpec::Combined,
+                vec![Place::Query("api_key".to_owned())],
+                vec!["remote_user".to_owned()],
+            ),
+            allowed_lateness: Duration::from_secs(30),
             patterns,
             link_roots: Vec::new(),
             tailer: None,
@@ -165,11 +174,6 @@ impl World {
 
     fn source(&self) -> FileSource {
         let secret = Arc::new(FingerprintSecret::new(b"pepper".to_vec()));
-        let layout = Layout::new(
-            FormatSpec::Combined,
-            vec![Place::Query("api_key".to_owned())],
-            vec!["remote_user".to_owned()],
-        );
         let raw = RawKey::new(KEY.as_bytes().to_vec());
         let fingerprint = secret.fingerprint(raw.expose());
         let tracked =
@@ -178,11 +182,11 @@ impl World {
             name: SourceName::new("edge"),
             patterns: self.patterns.clone(),
             link_roots: self.link_roots.clone(),
-            matcher: Matcher::new(LineParser::compile(&layout).unwrap(), tracked, secret),
+            matcher: Matcher::new(LineParser::compile(&self.layout).unwrap(), tracked, secret),
             policy: SourcePolicy {
                 completeness: Completeness::Complete,
                 probes: Vec::new(),
-                allowed_lateness: Duration::from_secs(30),
+                allowed_lateness: self.allowed_lateness,
                 lateness_assumed: false,
                 idle_after: Duration::from_secs(300),
                 silence_is_idle: self.idle_is_proof,

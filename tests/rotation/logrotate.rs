@@ -45,7 +45,7 @@ impl Server {
     fn write(&mut self, lines: u64) {
         for _ in 0..lines {
             let consumer = format!("c{:05}", self.written / LINES_EACH);
-            let key = ["2025-q4", "2026-q1"][usize::from(self.written % 2 == 0)];
+            let key = ["2025-q4", "2026-q1"][usize::from(self.written.is_multiple_of(2))];
             let now = clock::now();
             let millis = now.as_nanos().rem_euclid(1_000_000_000) / 1_000_000;
             let line = format!(

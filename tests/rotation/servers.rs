@@ -106,21 +106,21 @@ fn row_02_a_child_of_apache_writes_to_the_old_log_after_a_graceful_restart() {
     let daemon = site.start();
     declare(&daemon);
     let mut ledger = Counts::new();
-    let mut served = |consumer: &str| {
+    let mut counts_with = |consumer: &str| {
         *ledger.entry(consumer.to_owned()).or_default() += 1;
         ledger.clone()
     };
     let port = server.port();
     Slow::begin(port, "before").end();
-    assert_each_once(&daemon, &served("before"), "before the restart");
+    assert_each_once(&daemon, &counts_with("before"), "before the restart");
     let slow = Slow::begin(port, "slow");
     fs::rename(&log, log.with_extension("log.1")).unwrap();
     server.restart_gracefully();
     wait_until("Apache makes a new log", || log.exists());
     Slow::begin(port, "after").end();
-    assert_each_once(&daemon, &served("after"), "the new children");
+    assert_each_once(&daemon, &counts_with("after"), "the new children");
     slow.end();
-    assert_each_once(&daemon, &served("slow"), "the old child");
+    assert_each_once(&daemon, &counts_with("slow"), "the old child");
     assert!(fs::read_to_string(log.with_extension("log.1")).unwrap().contains("slow"));
 }
 

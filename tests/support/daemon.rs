@@ -183,6 +183,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Returns the most bytes of memory that it ever held at a time. `None` when it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(Pid::from_child(&self.child))
+    }
+
     /// Returns what it said on stderr so far.
     pub fn err(&self) -> String {
         fs::read_to_string(&self.err).unwrap()
@@ -243,6 +248,11 @@ impl Daemon<'_> {
     /// Returns its process.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Returns the most bytes of memory that it ever held at a time.
+    pub fn peak_memory(&self) -> u64 {
+        peak_memory(self.pid()).expect("it runs")
     }
 
     /// Tells whether it still runs.
@@ -349,6 +359,15 @@ impl Drop for Daemon<'_> {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the most bytes of memory that a process ever held at a time: `VmHWM`. `None` when it has
+/// ended.
+fn peak_memory(process: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes = peak.trim().strip_suffix(" kB").expect("the kernel's own unit");
+    Some(kilobytes.parse::<u64>().unwrap() << 10)
 }
 
 /// Returns the files below `folder`, however deep.

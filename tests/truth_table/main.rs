@@ -14,6 +14,8 @@ mod story;
 
 mod usage;
 
+mod long_requests;
+
 mod consumers;
 
 mod addresses;

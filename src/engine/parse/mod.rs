@@ -48,6 +48,8 @@ mod value;
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use cloudtrail::CloudTrailFormat;
 use consumer_map::ConsumerMap;
 use digest::digest;
@@ -79,6 +81,8 @@ pub struct LineParser {
     numbers: Vec<[u8; MAX_PLACES]>,
     default_lateness: Duration,
     digest: String,
+    /// The zone of times that carry none.
+    zone: Option<TimeZone>,
 }
 
 /// How late a line is readable after its time when it is stamped as it is written: servers flush,
@@ -145,6 +149,7 @@ impl LineParser {
             numbers,
             default_lateness: default_lateness.unwrap_or_default(),
             digest,
+            zone: layout.zone.clone(),
         })
     }
 
@@ -192,6 +197,12 @@ impl LineParser {
     /// Returns how late a line may be readable after its event time when nothing is declared.
     pub fn default_lateness(&self) -> Duration {
         self.default_lateness
+    }
+
+    /// Returns the earliest time that a line may mean which was read as `event_at`: where clocks were
+    /// set back a local time came twice, and the later one was read. Else `event_at`.
+    pub fn earliest(&self, event_at: Timestamp) -> Timestamp {
+        self.zone.as_ref().map_or(event_at, |zone| instant::earliest(event_at, zone))
     }
 
     /// Returns a short text that is equal for equal layouts, whatever the version of the program,

@@ -22,8 +22,11 @@ pub struct Scratch {
     pub(super) work: Work,
 }
 
+/// Room of a buffer from the start. When one grows, what was in it is left behind unwiped: so it
+/// does not, unless values are longer than the servers' bounds for headers and targets (8 KiB).
+const ROOM: usize = 16 << 10;
+
 /// The buffers of a format.
-#[derive(Default)]
 pub(super) struct Work {
     /// Fields of a template.
     pub spans: Vec<FieldSpan>,
@@ -33,6 +36,13 @@ pub(super) struct Work {
     pub unescaped: Zeroizing<Vec<u8>>,
     /// Decoded values that the facts point to, one after the other.
     pub decoded: Zeroizing<Vec<u8>>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        let room = || Zeroizing::new(Vec::with_capacity(ROOM));
+        Self { spans: Vec::new(), found: Found::default(), unescaped: room(), decoded: room() }
+    }
 }
 
 /// Where a value stands: `[from, to)` of the record, or of [`Work::decoded`].

@@ -110,7 +110,7 @@ impl Reading<'_> {
             return self.count.reject(line, self.known);
         }
         match self.parser.parse(line, self.scratch) {
-            Ok(event) => self.count.event(&event, self.parser.consumer_map(), self.known),
+            Ok(event) => self.count.event(event, self.parser, self.known),
             Err(_) => self.count.reject(line, self.known),
         }
     }
@@ -165,6 +165,15 @@ impl Reading<'_> {
     }
 }
 
+/// What is wrong with the time of a line.
+#[derive(Clone, Copy)]
+struct Doubt {
+    /// It lies in the future.
+    future: bool,
+    /// It came twice.
+    in_doubt: bool,
+}
+
 /// What a line brought, what matters more comes later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
@@ -213,21 +222,29 @@ impl Count {
         }
     }
 
-    fn event(&mut self, event: &AccessEvent<'_>, map: &ConsumerMap, known: &mut KnownKeys) {
-        let event_at = event.event_at;
+    fn event(&mut self, mut event: AccessEvent<'_>, parser: &LineParser, known: &mut KnownKeys) {
         let arrival = self.context.arrival;
-        let future = event_at > arrival.plus(self.context.future_tolerance);
+        let earliest = parser.earliest(event.event_at);
+        let in_doubt = earliest < event.event_at;
+        if in_doubt {
+            // Uses count by the later time that the line may mean, but it was read by now.
+            event.event_at = event.event_at.min(arrival.max(earliest));
+        }
+        let event_at = event.event_at;
+        let future = earliest > arrival.plus(self.context.future_tolerance);
         self.usage.future_event |= future;
         self.close_rejects(event_at);
-        let tracked = self.presentations(event, future, map, known);
-        self.mask(event, future);
+        let doubt = Doubt { future, in_doubt };
+        let tracked = self.presentations(&event, doubt, parser.consumer_map(), known);
+        self.mask(&event, future);
         if !tracked && !event.keys.is_empty() {
             self.usage.other_keys += 1;
         }
         let usage = &mut self.usage;
         usage.first_event.get_or_insert(event_at);
-        usage.last_event = usage.last_event.max(Some(event_at));
-        usage.frontier = usage.frontier.max(Some(event_at.min(arrival)));
+        // Progress is what is sure: the earlier time.
+        usage.last_event = usage.last_event.max(Some(earliest));
+        usage.frontier = usage.frontier.max(Some(earliest.min(arrival)));
         usage.line_count += 1;
         self.minute(event_at.min(arrival)).lines += 1;
     }
@@ -236,7 +253,7 @@ impl Count {
     fn presentations(
         &mut self,
         event: &AccessEvent<'_>,
-        future: bool,
+        Doubt { future, in_doubt }: Doubt,
         map: &ConsumerMap,
         known: &mut KnownKeys,
     ) -> bool {
@@ -269,7 +286,7 @@ impl Count {
             let Some(slot) = *slot else { continue };
             let who = self.presenters.for_key(who, slot, known);
             // A session outlives the key that bought it: that it is denied says nothing of the key.
-            let proves_nothing = late || future || denied && known.is_session(key);
+            let proves_nothing = late || future || in_doubt || denied && known.is_session(key);
             self.cells
                 .entry((slot, who, effective_at.minute(), proves_nothing))
                 .and_modify(|tally| tally.merge(&one))
@@ -345,7 +362,12 @@ impl Count {
         let mut cells: BTreeMap<(Fingerprint, Consumer, Minute, bool), Tally> = BTreeMap::new();
         for ((slot, who, minute, late), tally) in self.cells {
             cells
-                .entry((known.fingerprint(slot), self.presenters.consumer(who), minute, late))
+                .entry((
+                    known.fingerprint(slot),
+                    self.presenters.consumer(who, known),
+                    minute,
+                    late,
+                ))
                 .and_modify(|sum| sum.merge(&tally))
                 .or_insert(tally);
         }

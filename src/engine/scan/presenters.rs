@@ -68,9 +68,10 @@ impl Presenters {
         }
     }
 
-    /// Returns the consumer.
-    pub fn consumer(&self, who: Who) -> Consumer {
-        let name = |symbol| ConsumerName::from_bytes(self.texts.get(symbol));
+    /// Returns the consumer, under a name that holds no secret.
+    pub fn consumer(&self, who: Who, known: &KnownKeys) -> Consumer {
+        let name =
+            |symbol| ConsumerName::from_bytes(&known.without_secrets(self.texts.get(symbol)));
         match who {
             Who::Named(symbol) => Consumer::Named(name(symbol)),
             Who::Address(symbol) => Consumer::Address(name(symbol)),

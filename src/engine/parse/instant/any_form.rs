@@ -98,6 +98,16 @@ fn local(
     i64::try_from(nanos).ok().map(Timestamp::from_nanos)
 }
 
+/// Returns the earlier of the two times at which the clocks of `zone` showed what they show at `at`,
+/// if they showed it twice.
+pub fn earliest(at: Timestamp, zone: &TimeZone) -> Timestamp {
+    let earlier = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).ok().and_then(|it| {
+        let shown = zone.to_ambiguous_timestamp(zone.to_datetime(it));
+        i64::try_from(shown.earlier().ok()?.as_nanosecond()).ok()
+    });
+    earlier.map_or(at, Timestamp::from_nanos)
+}
+
 /// Reads seconds, milliseconds, microseconds or nanoseconds since 1970, exactly.
 fn epoch(text: &[u8]) -> Option<Timestamp> {
     let digits_of = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -175,6 +185,22 @@ mod tests {
         let zone = TimeZone::get("Europe/Berlin").expect("a known zone");
         let expected = expected.map(|text| text.parse().expect("a time"));
         assert_eq!(any_form(text.as_bytes(), Some(&zone)), expected, "{text}");
+    }
+
+    #[test]
+    fn only_a_time_that_the_clocks_showed_before_has_an_earlier_one() {
+        let zone = TimeZone::get("Europe/Berlin").expect("a known zone");
+        let check = |at: &str, expected: &str| {
+            let time = |text: &str| text.parse().expect("a time");
+            assert_eq!(earliest(time(at), &zone), time(expected), "{at}");
+        };
+        check("2024-10-27T01:00:00Z", "2024-10-27T00:00:00Z");
+        check("2024-10-27T01:59:59.5Z", "2024-10-27T00:59:59.5Z");
+        for once in ["2024-10-27T00:30:00Z", "2024-10-27T02:00:00Z", "2024-03-31T01:00:00Z"] {
+            check(once, once);
+        }
+        assert_eq!(earliest(Timestamp::MAX, &zone), Timestamp::MAX);
+        assert_eq!(earliest(Timestamp::MIN, &zone), Timestamp::MIN);
     }
 
     #[test]

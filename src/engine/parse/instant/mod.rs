@@ -7,7 +7,7 @@ mod any_form;
 
 use jiff::tz::TimeZone;
 
-pub use any_form::any_form;
+pub use any_form::{any_form, earliest};
 
 use crate::engine::time::Timestamp;
 
