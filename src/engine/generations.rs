@@ -196,3 +196,58 @@ impl Generations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::credential::Fingerprint;
+    use crate::engine::time::Timestamp;
+    use crate::engine::usage::{Anchor, FileId};
+
+    fn record(number: u64, offset: u64, finished: bool) -> GenerationRecord {
+        GenerationRecord {
+            source: SourceName::new("edge"),
+            stream: StreamName::new("a.log"),
+            number: GenerationNumber(number),
+            file: FileId { device: 1, inode: 2, birth: 3, handle: None },
+            path: "a.log".to_owned(),
+            offset,
+            anchor: Anchor::default(),
+            last_event: None,
+            inside_overlong: false,
+            open_rejects: OpenRejects::default(),
+            finished,
+        }
+    }
+
+    #[test]
+    fn an_offset_never_goes_back() {
+        let mut all = Generations::default();
+        let place = (StreamName::new("a.log"), GenerationNumber(1));
+        all.restore(record(1, 100, false));
+        let tail = Anchor { tail_len: 7, ..Anchor::default() };
+        all.take(GenerationRecord { anchor: tail, ..record(1, 40, false) });
+        assert_eq!(all.offset(&place), 100);
+        all.take(GenerationRecord { anchor: tail, ..record(1, 140, true) });
+        assert_eq!(all.offset(&place), 140, "a copy was passed over");
+    }
+
+    #[test]
+    fn only_a_finished_generation_without_open_rejects_is_forgotten() {
+        let mut rejected = record(2, 10, true);
+        rejected.open_rejects.count = 1;
+        let key = Fingerprint::from_bytes([1; 16]);
+        rejected.open_rejects.find(key, Timestamp::from_seconds(1));
+        let mut all = Generations::default();
+        for one in [record(1, 10, false), rejected, record(3, 10, true)] {
+            all.restore(one);
+        }
+        let stream = StreamName::new("a.log");
+        for number in 1..=3 {
+            all.forget(&stream, GenerationNumber(number));
+        }
+        let left: Vec<u64> = all.of(&stream).iter().map(|(record, _)| record.number.0).collect();
+        assert_eq!(left, [1, 2]);
+        assert_eq!(all.forgotten(&stream).unwrap().read, 10);
+    }
+}

@@ -307,6 +307,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::credential::ConsumerName;
     use crate::engine::usage::Tally;
 
     #[test]
@@ -326,5 +327,24 @@ mod tests {
         assert_eq!(uses.latest(&[Outcome::Accepted]), None);
         assert_eq!(uses.last_denied_second(), Some(Timestamp::from_seconds(61)));
         assert_eq!(uses.denied(), 1);
+    }
+
+    #[test]
+    fn consumers_beyond_the_limit_are_kept_as_one_cell_and_all_others_as_they_are() {
+        let at = Timestamp::from_seconds(61);
+        let cell = |name: &str| UsageCell {
+            key: Fingerprint::from_bytes([1; 16]),
+            consumer: Consumer::Named(ConsumerName::new(name)),
+            minute: at.minute(),
+            late: false,
+            tally: Tally::one(Outcome::Accepted, at, at),
+        };
+        let mut cells: Vec<_> = ["a", "b", "c", "d"].map(cell).into();
+        Ledger::new(2).take(&mut cells);
+        let kept: Vec<_> = cells
+            .iter()
+            .map(|cell| (cell.consumer.as_str(), cell.tally.counts.iter().sum::<u64>()))
+            .collect();
+        assert_eq!(kept, [("a", 1), ("b", 1), (Consumer::Others.as_str(), 2)]);
     }
 }

@@ -151,6 +151,16 @@ mod tests {
         assert_eq!(month.since(at(0)), [1, 0, 0, 0], "what is older than a month is forgotten");
     }
 
+    #[test]
+    fn windows_that_reach_further_than_a_level_keeps_are_refused() {
+        let counts = [1, 0, 0, 0];
+        for (level, (_, kept)) in LEVELS.into_iter().enumerate() {
+            let both = |last| Recent::restore([(level, 0, counts), (level, last, counts)]);
+            assert!(both(kept - 1).is_some());
+            assert_eq!(both(kept), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn the_order_of_presentations_changes_nothing_and_none_is_missed(

@@ -1,9 +1,11 @@
 //! Rows about sources that are behind, gone, unreadable, silent or blind.
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
-use keydrain::engine::coverage::{Basis, SourceState};
+use keydrain::engine::coverage::{Basis, SourceState, SourceStatus, StreamStatus};
 use keydrain::engine::credential::{SourceName, StreamName};
+use keydrain::engine::evidence::Source;
 use keydrain::engine::rotation::JournalEvent;
+use keydrain::engine::time::Timestamp;
 
 use crate::story::{
     INSTANT, Story, at, blocker, check, minutes, moved_over, plain_policy, says, standing,
@@ -402,4 +404,41 @@ fn an_old_key_that_nobody_ever_presented_needs_one_line_or_an_attestation() {
     check(&story.busy("10:30:00"), Unknown, [("old_key_unseen", OLD)]);
     let probed = story.line("10:05:00", OLD, "checkout", 403).uses(NEW, "checkout", ["10:06:00"]);
     assert!(!standing(&probed.busy("10:30:00")).contains(&("old_key_unseen", OLD)));
+}
+
+/// What the reader finds at second `at`.
+fn found(at: i64, unreadable: &[&str], absent: &[&str], streams: &[&str]) -> SourceStatus {
+    let stream = |name: &&str| StreamStatus {
+        stream: StreamName::new(*name),
+        live: true,
+        unreadable: None,
+        backlog: 0,
+        open_generations: 1,
+        ends: Vec::new(),
+    };
+    SourceStatus {
+        source: SourceName::new("edge"),
+        looked_at: Timestamp::from_seconds(at),
+        absent: absent.iter().map(|path| (*path).to_owned()).collect(),
+        unreadable: unreadable.iter().map(|path| ((*path).to_owned(), "why".to_owned())).collect(),
+        refused: Vec::new(),
+        weak: Vec::new(),
+        streams: streams.iter().map(stream).collect(),
+        masked: None,
+        caught_up: true,
+    }
+}
+
+#[test]
+fn a_file_that_appears_is_covered_since_the_first_look_at_which_nothing_was_hidden() {
+    let since = |unreadable: &[&str], absent: &[&str]| {
+        let mut source = Source::new(SourceName::new("edge"));
+        source.look(found(10, unreadable, absent, &[]));
+        source.look(found(20, unreadable, absent, &["a.log"]));
+        source.streams[&StreamName::new("a.log")].record.observing_since
+    };
+    assert_eq!(since(&[], &[]), Some(Timestamp::from_seconds(10)));
+    assert_eq!(since(&["b.log"], &[]), None);
+    assert_eq!(since(&[], &["*.log"]), None);
+    assert_eq!(since(&["b.log"], &["*.log"]), None);
 }
