@@ -10,8 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod absence;
 mod apache;
 mod check;
+mod counted;
 mod nginx;
+mod renamed;
 mod requests;
 mod truth;
+mod writer;
