@@ -13,6 +13,7 @@ mod support;
 mod absence;
 mod apache;
 mod check;
+mod copied;
 mod counted;
 mod nginx;
 mod renamed;
