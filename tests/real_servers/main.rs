@@ -16,6 +16,7 @@ mod check;
 mod copied;
 mod counted;
 mod nginx;
+mod packed;
 mod renamed;
 mod requests;
 mod truth;
