@@ -15,26 +15,27 @@ pub const CREDENTIAL: &str = "payments-api";
 /// A span of evidence that was lost.
 pub type Gap = (Timestamp, Timestamp);
 
+/// The format of the logs of the writer, and of nginx.
+pub const FORMAT: &str = r#"format = { nginx = '$msec $remote_addr "$http_x_client" $key_name "$request" $status' }
+credential = "field:key_name"
+"#;
+
 /// Returns a config that reads `logs/access.log*`; a use of the old key blocks for three seconds.
 pub fn config() -> String {
-    config_of(
-        r#"{ nginx = '$msec $remote_addr "$http_x_client" $key_name "$request" $status' }"#,
-        "5s",
-    )
+    config_of(FORMAT, "1s", "5s")
 }
 
-/// Returns the config for logs of `format`, whose source is silent after `idle_after`.
-pub fn config_of(format: &str, idle_after: &str) -> String {
+/// Returns the config for logs of `format`, in which a line may be late by `lateness`, and whose
+/// source is silent after `idle_after`.
+pub fn config_of(format: &str, lateness: &str, idle_after: &str) -> String {
     format!(
         r#"{SERVER}[[source]]
 name = "edge"
 paths = ["logs/access.log*"]
-format = {format}
-credential = "field:key_name"
 consumer = "field:http_x_client"
-allowed_lateness = "1s"
+allowed_lateness = "{lateness}"
 idle_after = "{idle_after}"
-[[credential]]
+{format}[[credential]]
 name = "{CREDENTIAL}"
 sources = ["edge"]
 keys = [{{ name = "2025-q4", id = "2025-q4" }}, {{ name = "2026-q1", id = "2026-q1" }}]
@@ -84,7 +85,8 @@ fn gaps_of(source: &Value) -> Vec<Gap> {
     gaps.map(|gap| (time(&gap["from"]), time(&gap["to"]))).collect()
 }
 
-fn time(value: &Value) -> Timestamp {
+/// Reads a time of an answer.
+pub fn time(value: &Value) -> Timestamp {
     value.as_str().unwrap_or_else(|| panic!("{value} is no time")).parse().unwrap()
 }
 
@@ -109,6 +111,14 @@ pub fn assert_all_counted(daemon: &Daemon<'_>, written: &[Line], what: &str) {
     let source = wait_until_read(daemon, written.len(), what);
     assert_eq!(source["bytes_read"], bytes_of(written), "{what}: {source}");
     assert_same(&counted(daemon), &counts_of(written), what);
+}
+
+/// Asserts that the daemon comes to count each request of `sent` once, without a gap.
+#[track_caller]
+pub fn assert_requests_counted(daemon: &Daemon<'_>, sent: &Counts, what: &str) {
+    let lines = sent.values().sum::<u64>();
+    wait_until_read(daemon, usize::try_from(lines).expect("a few"), what);
+    assert_same(&counted(daemon), sent, what);
 }
 
 /// Asserts that the daemon counted none of `written` twice, and that each that it did not count
