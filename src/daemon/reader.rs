@@ -62,7 +62,11 @@ impl Reader {
             }
             let progress = self.tailer.poll(now, &mut reports);
             if !reports.is_empty() {
-                let batch = std::mem::take(&mut reports);
+                let mut batch = std::mem::take(&mut reports);
+                let read_at = clock::now();
+                for report in &mut batch {
+                    report.extend(read_at);
+                }
                 if self.credits.recv().is_err() || self.inputs.send(Input::Reports(batch)).is_err()
                 {
                     return;

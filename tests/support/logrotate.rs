@@ -1,10 +1,10 @@
-//! The real logrotate, forced to rotate now or when it is due.
+//! The real logrotate, forced to rotate now, or left to decide.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Makes logrotate rotate with `config` now; its own files stay in `folder`.
+/// Runs logrotate once with `config`, and rotates now; its own files stay in `folder`.
 ///
 /// # Panics
 /// If logrotate is missing or reports an error.
@@ -12,22 +12,22 @@ pub fn logrotate(folder: &Path, config: &str) {
     run(folder, config, &["--force"]);
 }
 
-/// Runs logrotate once with `config`: it rotates what is due.
+/// Runs logrotate once with `config`, as its timer does: it rotates what is due.
 ///
 /// # Panics
 /// If logrotate is missing or reports an error.
-pub fn logrotate_when_due(folder: &Path, config: &str) {
+pub fn logrotate_if_due(folder: &Path, config: &str) {
     run(folder, config, &[]);
 }
 
-fn run(folder: &Path, config: &str, flags: &[&str]) {
+fn run(folder: &Path, config: &str, options: &[&str]) {
     let config_file = folder.join("logrotate.conf");
     fs::write(&config_file, config).unwrap();
     // Debian keeps it where the PATH of an ordinary user does not look.
     let program = "/usr/sbin/logrotate";
     let program = if Path::new(program).is_file() { program } else { "logrotate" };
     let output = Command::new(program)
-        .args(flags)
+        .args(options)
         .arg("--state")
         .args([&folder.join("logrotate.state"), &config_file])
         .output()

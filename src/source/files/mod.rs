@@ -92,6 +92,16 @@ pub enum Report {
     Status(SourceStatus),
 }
 
+impl Report {
+    /// Extends a gap to `now`, the end of the poll that found it: what was lost may have been
+    /// written while the poll was reading. Leaves other reports as they are.
+    pub fn extend(&mut self, now: Timestamp) {
+        if let Self::Gap(gap) = self {
+            gap.span.to = gap.span.to.max(now);
+        }
+    }
+}
+
 /// Bounds of a [`Tailer`].
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -165,6 +175,8 @@ impl Tailer {
     }
 
     /// Looks at what has changed and reads on, up to a budget; appends to `out` what it found.
+    ///
+    /// A gap ends at `now`. Where time passes meanwhile, [`Report::extend`] it.
     pub fn poll(&mut self, now: Timestamp, out: &mut Vec<Report>) -> Progress {
         let Self { sources, limits, buffer, open_files, first } = self;
         for follower in sources.iter_mut() {
