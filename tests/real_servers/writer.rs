@@ -96,6 +96,12 @@ impl Writer {
         self.wait_for_lines(self.shared.wanted.load(Ordering::Relaxed));
     }
 
+    /// Writes a line to the log that has the name now, so that it is not empty.
+    pub fn begin_log(&self) {
+        wait_until("the writer has opened the log again", || !self.shared.reopen.exists());
+        self.write(1);
+    }
+
     /// Waits until `count` lines are written since the start.
     pub fn wait_for_lines(&self, count: usize) {
         wait_until("lines are written", || self.ledger().len() >= count);
