@@ -23,6 +23,8 @@ pub fn mounted(mount: &str, test: &str) -> Option<PathBuf> {
     std::fs::create_dir(&path).unwrap();
     let ran = place.path().join("ran");
     let script = format!("{{ {mount}; }} && touch ran && exec \"$0\" --exact \"$1\" --nocapture");
+    // The inner run has another current directory.
+    let binary = std::env::var_os("KEYDRAIN_BIN").map(|path| std::path::absolute(path).unwrap());
     let output = Command::new("unshare")
         // What the mount started, such as a program that serves it, ends with the test.
         .args(["--mount", "--map-root-user", "--pid", "--fork", "sh", "-c", &script])
@@ -30,6 +32,7 @@ pub fn mounted(mount: &str, test: &str) -> Option<PathBuf> {
         .arg(test)
         .current_dir(place.path())
         .env(MOUNTED, &path)
+        .envs(binary.map(|path| ("KEYDRAIN_BIN", path)))
         .output();
     let said = format!("{output:?}");
     if ran.exists() {
