@@ -83,6 +83,8 @@ pub struct History {
     pub outages: Vec<(usize, i64, i64)>,
     pub people: Vec<Person>,
     pub look: i64,
+    /// The first source covers the other one.
+    covered: bool,
 }
 
 /// Changes what is declared as the configuration that is loaded does.
@@ -111,6 +113,7 @@ impl History {
             outages: Vec::new(),
             people,
             look: sketch.look,
+            covered: sketch.hosts == Hosts::Covered,
         };
         let mut noise = Noise(u64::from(sketch.seed) << 8 | 255);
         for source in 0..sources {
@@ -214,8 +217,12 @@ impl History {
                 }
             }
             (What::Garbled, Some(name)) => {
-                let garbled = entry(at, 0, source, OLD, name);
-                self.logs[source].push(Entry { garbled: true, ..garbled });
+                // What a source shows that another one covers, that one shows, too.
+                let covering = self.covered.then_some(0).filter(|covering| *covering != source);
+                for source in covering.into_iter().chain([source]) {
+                    let garbled = entry(at, 0, source, OLD, name);
+                    self.logs[source].push(Entry { garbled: true, ..garbled });
+                }
             }
             (What::Late(by), Some(name)) => {
                 let late = entry(at, LATENESS + BEAT + i64::from(by), source, OLD, name);
