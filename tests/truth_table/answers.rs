@@ -3,6 +3,7 @@
 use keydrain::engine::answer::Epoch;
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 use keydrain::engine::drain::Refused;
+use keydrain::engine::reason::Code;
 use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::view::Event;
@@ -23,6 +24,24 @@ fn intent(world: &mut World, epoch: &Epoch, now: Timestamp) -> Result<(u64, Time
 fn an_answer_is_a_lease() {
     let answer = moved_over().policy(|policy| policy.lease = minutes(2)).busy("10:30:00");
     assert_eq!((answer.evaluated_at, answer.valid_until), (at("10:30:00"), at("10:32:00")));
+}
+
+#[test]
+fn while_the_daemon_cannot_vouch_for_an_answer_a_proof_stays_one_and_all_else_is_unknown() {
+    let story = moved_over();
+    let used = story.clone().uses(OLD, "checkout", ["10:29:00"]);
+    for (answer, verdict, doubted) in [
+        (story.busy("10:30:00"), Ready, Unknown),
+        (story.lost("10:29:00").busy("10:30:00"), Unknown, Unknown),
+        (used.busy("10:30:00"), NotReady, NotReady),
+    ] {
+        assert_eq!(answer.verdict, verdict);
+        let shown = answer.doubted(Code::StateUnwritable, "no room", at("10:29:59"));
+        assert_eq!(shown.verdict, doubted, "{verdict:?}");
+        assert_eq!(shown.blockers.len(), answer.blockers.len() + 1);
+        assert_ne!(shown.epoch, answer.epoch);
+        assert_eq!(shown.earliest_ready_at, None);
+    }
 }
 
 #[test]
