@@ -13,7 +13,7 @@ use crate::engine::scan::records::{Framer, Framing, Record, boundary};
 use crate::engine::scan::tally::ScanTally;
 
 /// Bytes after which a piece is closed.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Bytes of a block in which a boundary is looked for.
 const MAX_BLOCK_BYTES: usize = 4 << 20;

@@ -1,3 +1,5 @@
+//! Cadences: what bursts keep, what joining them costs, and which gaps count.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -26,6 +26,8 @@ mod apache;
 
 mod template;
 
+mod quick;
+
 mod group;
 
 mod variables;

@@ -16,12 +16,19 @@ pub fn target(request: &[u8]) -> Option<&[u8]> {
     if method.is_empty() || rest.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
         return None;
     }
-    if let Some(end) = memmem::rfind(rest, b" HTTP/") {
+    if let Some(end) = last_version(rest) {
         let version = &rest[end + b" HTTP/".len()..];
         return is_version(version).then(|| without_spaces(&rest[..end]));
     }
     let old = method == b"GET" && memchr(b' ', rest).is_none() && !rest.starts_with(b"HTTP/");
     old.then_some(rest)
+}
+
+/// Returns where the last ` HTTP/` begins: nearly always nine bytes before the end.
+fn last_version(text: &[u8]) -> Option<usize> {
+    const MARK: &[u8; 6] = b" HTTP/";
+    let usual = text.len().checked_sub(MARK.len() + 3);
+    usual.filter(|&at| text[at..].first_chunk() == Some(MARK)).or_else(|| memmem::rfind(text, MARK))
 }
 
 /// Tells whether `text` is a number, or two with a point between.
@@ -41,7 +48,8 @@ fn without_spaces(text: &[u8]) -> &[u8] {
 
 /// Characters of a method (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9')
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Returns the query of a target: after the first `?`, without a fragment.
@@ -59,7 +67,15 @@ pub fn without_fragment(text: &[u8]) -> &[u8] {
 ///
 /// A parameter without `=` has the empty value.
 pub fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    query.split(|&byte| byte == b'&').find_map(|part| value_of(part, name))
+    let mut rest = query;
+    loop {
+        let end = memchr(b'&', rest);
+        let value = value_of(&rest[..end.unwrap_or(rest.len())], name);
+        if value.is_some() {
+            return value;
+        }
+        rest = &rest[end? + 1..];
+    }
 }
 
 /// Returns the value of a part of a query, between two `&`, if it is the parameter `name`.

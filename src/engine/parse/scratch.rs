@@ -8,6 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::event::{AccessEvent, Keys};
+use super::instant::Clock;
 use super::json::Found;
 use super::layout::MAX_PLACES;
 use super::template::FieldSpan;
@@ -30,6 +31,8 @@ const ROOM: usize = 16 << 10;
 pub(super) struct Work {
     /// Fields of a template.
     pub spans: Vec<FieldSpan>,
+    /// Reads the times of a template.
+    pub clock: Clock,
     /// Values of a JSON record.
     pub found: Found,
     /// A value between two steps of decoding.
@@ -41,7 +44,13 @@ pub(super) struct Work {
 impl Default for Work {
     fn default() -> Self {
         let room = || Zeroizing::new(Vec::with_capacity(ROOM));
-        Self { spans: Vec::new(), found: Found::default(), unescaped: room(), decoded: room() }
+        Self {
+            spans: Vec::new(),
+            clock: Clock::default(),
+            found: Found::default(),
+            unescaped: room(),
+            decoded: room(),
+        }
     }
 }
 

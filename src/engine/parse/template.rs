@@ -15,10 +15,8 @@ use memchr::{memchr, memchr2};
 use super::escape::Escapes;
 pub use super::group::FieldSpan;
 use super::group::Group;
-use super::instant::{self, TimeForm};
 use super::layout::LayoutError;
 use super::variables::Shape;
-use crate::engine::time::Timestamp;
 
 /// A compiled format string.
 #[derive(Debug)]
@@ -138,9 +136,9 @@ impl Template {
         self.escapes == Escapes::NginxOrApache && self.variables[variable].name == "request_uri"
     }
 
-    /// Reads a time of this format.
-    pub fn time(&self, form: TimeForm, text: &[u8]) -> Option<Timestamp> {
-        instant::read(form, text, self.zone.as_ref())
+    /// Returns the zone of times that carry none.
+    pub fn zone(&self) -> Option<&TimeZone> {
+        self.zone.as_ref()
     }
 
     /// Returns what every line begins with, and the variable that follows.

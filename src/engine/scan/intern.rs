@@ -20,23 +20,43 @@ impl Symbol {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// Returns the number, below 2^32 - 1: as many texts take more memory than there is.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Returns the symbol with a number that [`number`](Self::number) returned.
+    pub(super) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// The texts seen so far.
 #[derive(Default)]
 pub struct Interner {
-    table: HashTable<Symbol>,
+    table: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     texts: Vec<Text>,
     blocks: Vec<Zeroizing<Vec<u8>>>,
     bytes: usize,
 }
 
+/// All that a look-up needs but the text itself, so that it touches two places in memory, no more.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The upper half of the hash: other texts are told apart without looking at them.
+    hash: u32,
+    symbol: Symbol,
+    text: Text,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy)]
 struct Text {
-    hash: u64,
-    block: usize,
-    from: usize,
-    to: usize,
+    block: u32,
+    from: u32,
+    len: u32,
 }
 
 impl Interner {
@@ -52,12 +72,12 @@ impl Interner {
 
     /// Returns a text.
     pub fn get(&self, symbol: Symbol) -> &[u8] {
-        slice(&self.texts, &self.blocks, symbol)
+        self.texts[symbol.index()].bytes(&self.blocks)
     }
 
     /// Iterates over the texts in order of first sight.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.texts.iter().map(|text| &self.blocks[text.block][text.from..text.to])
+        self.texts.iter().map(|text| text.bytes(&self.blocks))
     }
 
     /// Iterates over the symbols in order of first sight.
@@ -67,20 +87,31 @@ impl Interner {
 
     /// Returns the symbol of `text` if it was seen.
     pub fn find(&self, text: &[u8]) -> Option<Symbol> {
-        let hash = self.hasher.hash_one(text);
-        let equal = |&symbol: &Symbol| slice(&self.texts, &self.blocks, symbol) == text;
-        self.table.find(hash, equal).copied()
+        self.find_hashed(self.hasher.hash_one(text), text)
+    }
+
+    fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<Symbol> {
+        let equal = |slot: &Slot| {
+            slot.hash == upper(hash) && are_equal(slot.text.bytes(&self.blocks), text)
+        };
+        self.table.find(hash, equal).map(|slot| slot.symbol)
     }
 
     /// Returns the symbol of `text`; a new one has the number [`len`](Self::len) had before.
+    #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Symbol {
         let hash = self.hasher.hash_one(text);
-        let equal = |&symbol: &Symbol| slice(&self.texts, &self.blocks, symbol) == text;
-        if let Some(&symbol) = self.table.find(hash, equal) {
-            return symbol;
+        match self.find_hashed(hash, text) {
+            Some(symbol) => symbol,
+            None => self.add(hash, text),
         }
-        let number = u32::try_from(self.texts.len()).expect("memory ends before 2^32 texts do");
-        let symbol = Symbol(number);
+    }
+
+    #[cold]
+    fn add(&mut self, hash: u64, text: &[u8]) -> Symbol {
+        const LIMIT: &str = "memory ends before 2^32 texts do";
+        let number = u32::try_from(self.texts.len()).ok().filter(|number| *number < u32::MAX);
+        let symbol = Symbol(number.expect(LIMIT));
         let full = |block: &Zeroizing<Vec<u8>>| block.capacity() - block.len() < text.len();
         if self.blocks.last().is_none_or(full) {
             let block = Vec::with_capacity(BLOCK_BYTES.max(text.len()));
@@ -88,12 +119,17 @@ impl Interner {
         }
         let index = self.blocks.len() - 1;
         let block = &mut self.blocks[index];
-        let from = block.len();
+        let place = Text {
+            block: u32::try_from(index).expect(LIMIT),
+            from: u32::try_from(block.len()).expect("a block of many texts is small"),
+            len: u32::try_from(text.len()).expect("texts come from lines of bounded length"),
+        };
         block.extend_from_slice(text);
         self.bytes += text.len();
-        self.texts.push(Text { hash, block: index, from, to: block.len() });
-        let texts = &self.texts;
-        self.table.insert_unique(hash, symbol, |symbol| texts[symbol.index()].hash);
+        self.texts.push(place);
+        let Self { table, hasher, blocks, .. } = self;
+        let slot = Slot { hash: upper(hash), symbol, text: place };
+        table.insert_unique(hash, slot, |slot| hasher.hash_one(slot.text.bytes(blocks)));
         symbol
     }
 
@@ -106,9 +142,32 @@ impl Interner {
     }
 }
 
-fn slice<'a>(texts: &[Text], blocks: &'a [Zeroizing<Vec<u8>>], symbol: Symbol) -> &'a [u8] {
-    let text = &texts[symbol.index()];
-    &blocks[text.block][text.from..text.to]
+impl Text {
+    fn bytes(self, blocks: &[Zeroizing<Vec<u8>>]) -> &[u8] {
+        let from = self.from as usize;
+        &blocks[self.block as usize][from..from + self.len as usize]
+    }
+}
+
+fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// Compares texts as `==` does. Those that come again and again have up to 32 bytes: as whole words
+/// from both ends, which may overlap, they cost less than a call.
+fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        4..=8 => ends::<4>(a, b),
+        9..=16 => ends::<8>(a, b),
+        17..=32 => ends::<16>(a, b),
+        _ => a == b,
+    }
 }
 
 #[cfg(test)]
@@ -131,5 +190,19 @@ mod tests {
         interner.clear();
         assert_eq!(interner.find(&text(7)), None);
         assert_eq!(interner.intern(&text(8)).index(), 0);
+    }
+
+    #[test]
+    fn texts_of_any_length_are_equal_only_if_every_byte_is() {
+        for len in 0..70 {
+            let text: Vec<u8> = (0..len).collect();
+            assert!(are_equal(&text, &text.clone()), "{len}");
+            assert!(!are_equal(&text, &[&text[..], b"x"].concat()), "{len}");
+            for at in 0..text.len() {
+                let mut other = text.clone();
+                other[at] ^= 0x80;
+                assert!(!are_equal(&text, &other), "{len}: {at}");
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ mod parts;
 mod event_id;
 pub mod lineage;
 
+mod cells;
 mod chunk;
 mod intern;
 mod known;

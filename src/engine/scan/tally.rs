@@ -4,8 +4,11 @@
 //! Tallies of parts of a log merge to the tally of the whole: in any order, but for events with an
 //! id of their own, of which the first one merged counts and any other is a duplicate.
 
-use hashbrown::{HashMap, HashSet};
+use std::time::Duration;
 
+use hashbrown::HashSet;
+
+use super::cells::{Cells, Place};
 use super::event_id::EventId;
 use super::intern::Interner;
 pub use super::intern::Symbol;
@@ -33,6 +36,11 @@ impl WindowLength {
             Self::Hour => 3600,
             Self::Day => 86_400,
         }
+    }
+
+    /// Returns the length.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds().unsigned_abs())
     }
 
     /// Returns the start of the window that holds `at`, aligned to UTC.
@@ -139,8 +147,9 @@ pub struct ScanTally {
     /// Totals of each key; `None` while all that is known of it waits.
     key_totals: Vec<Option<KeyTotals>>,
     consumers: Interner,
+    /// Who presented which key; empty where the cells say it.
     pairs: HashSet<(Symbol, Symbol)>,
-    cells: HashMap<(Timestamp, Symbol, Option<Symbol>), Counts>,
+    cells: Cells,
     /// Ids of the events that were counted.
     ids: HashSet<EventId>,
     /// Events with an id, in their order: they count when this tally is merged into another.
@@ -160,7 +169,7 @@ struct Sighting {
 impl ScanTally {
     /// Makes an empty tally.
     pub fn new(options: TallyOptions) -> Self {
-        Self { options, ..Self::default() }
+        Self { options, cells: Cells::new(options.window), ..Self::default() }
     }
 
     /// Counts a well-formed line. The first key of its places is the one that counts.
@@ -214,12 +223,13 @@ impl ScanTally {
         self.totals.span = Some(widened(self.totals.span, at, at));
         let counts = Counts::one(outcome);
         self.add_totals(key, KeyTotals { first_seen: at, last_seen: at, counts });
-        if let Some(consumer) = consumer {
-            self.pairs.insert((key, consumer));
-        }
-        let consumer = consumer.filter(|_| !self.options.pool_consumers);
-        let window = self.options.window.start_of(at);
-        self.cells.entry((window, key, consumer)).or_default().add(counts);
+        let consumer = if self.options.pool_consumers {
+            self.pairs.extend(consumer.map(|consumer| (key, consumer)));
+            None
+        } else {
+            consumer
+        };
+        self.cells.add(at, key, consumer, counts);
     }
 
     /// Counts a line that was not understood.
@@ -242,9 +252,9 @@ impl ScanTally {
         for (key, consumer) in &other.pairs {
             self.pairs.insert((keys[key.index()], consumers[consumer.index()]));
         }
-        for ((window, key, consumer), counts) in &other.cells {
+        for ((window, key, consumer), counts) in other.cells.iter() {
             let consumer = consumer.map(|consumer| consumers[consumer.index()]);
-            self.cells.entry((*window, keys[key.index()], consumer)).or_default().add(*counts);
+            self.cells.add(window, keys[key.index()], consumer, counts);
         }
         self.lineage.merge(&other.lineage);
         self.ids.extend(&other.ids);
@@ -293,17 +303,17 @@ impl ScanTally {
         self.key_totals[key.index()]
     }
 
-    /// Iterates over the distinct pairs of key and consumer, in no order.
+    /// Iterates over the pairs of key and consumer, in no order; a pair may come more than once.
     pub fn pair_symbols(&self) -> impl Iterator<Item = (Symbol, Symbol)> {
-        self.pairs.iter().copied()
+        let of_cells =
+            self.cells.iter().filter_map(|((_, key, consumer), _)| Some((key, consumer?)));
+        self.pairs.iter().copied().chain(of_cells)
     }
 
     /// Iterates over the cells that are not empty, with their windows, keys and consumers, in no
     /// order.
-    pub fn cell_symbols(
-        &self,
-    ) -> impl Iterator<Item = ((Timestamp, Symbol, Option<Symbol>), Counts)> {
-        self.cells.iter().map(|(&cell, &counts)| (cell, counts))
+    pub fn cell_symbols(&self) -> impl Iterator<Item = (Place, Counts)> {
+        self.cells.iter()
     }
 
     /// Returns which keys were issued to which.
@@ -311,14 +321,15 @@ impl ScanTally {
         &self.lineage
     }
 
-    /// Iterates over the distinct pairs of raw key and consumer, in no order.
+    /// Iterates over the pairs of raw key and consumer, in no order; a pair may come more than once.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.pairs.iter().map(|&(key, consumer)| (self.keys.get(key), self.consumers.get(consumer)))
+        self.pair_symbols()
+            .map(|(key, consumer)| (self.keys.get(key), self.consumers.get(consumer)))
     }
 
     /// Iterates over the cells that are not empty, in no order.
     pub fn cells(&self) -> impl Iterator<Item = (Cell<'_>, Counts)> {
-        self.cells.iter().map(|(&(window, key, consumer), &counts)| {
+        self.cells.iter().map(|((window, key, consumer), counts)| {
             let consumer = consumer.map(|consumer| self.consumers.get(consumer));
             (Cell { window, key: self.keys.get(key), consumer }, counts)
         })

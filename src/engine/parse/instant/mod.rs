@@ -5,9 +5,12 @@
 
 mod any_form;
 
+mod clock;
+
 use jiff::tz::TimeZone;
 
 pub use any_form::{any_form, earliest};
+pub use clock::Clock;
 
 use crate::engine::time::Timestamp;
 
