@@ -45,6 +45,13 @@ fn a_run_begins_after_the_instant_that_is_asked_for_and_never_at_it() {
 }
 
 #[test]
+fn schedules_are_the_same_if_they_are_written_alike_for_one_zone() {
+    assert_eq!(utc("0 3 * * *"), utc("0  3 * * *"));
+    assert_ne!(utc("0 3 * * *"), utc("0 4 * * *"));
+    assert_ne!(utc("0 3 * * *"), berlin("0 3 * * *"));
+}
+
+#[test]
 fn both_day_fields_restricted_mean_either_and_a_star_means_both() {
     let either = starts(&utc("0 0 13 * fri"), "2026-03-05T12:00:00Z", "2026-03-20T12:00:00Z");
     assert_eq!(either, ["2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z", "2026-03-20T00:00:00Z"]);

@@ -349,3 +349,17 @@ fn bounded(mut reasons: Vec<String>) -> Vec<String> {
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_beyond_the_bound_are_counted() {
+        let told = |count: usize| bounded((0..count).map(|n| n.to_string()).collect());
+        assert_eq!(told(MAX_REASONS).len(), MAX_REASONS);
+        assert_eq!(told(MAX_REASONS).last(), Some(&(MAX_REASONS - 1).to_string()));
+        assert_eq!(told(MAX_REASONS + 2).len(), MAX_REASONS + 1);
+        assert_eq!(told(MAX_REASONS + 2).last().map(String::as_str), Some("and 2 more"));
+    }
+}

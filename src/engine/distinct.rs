@@ -36,11 +36,6 @@ impl Distinct {
         other.least.iter().fold(false, |changed, hash| self.insert(*hash) | changed)
     }
 
-    /// Tells whether nothing was seen.
-    pub fn is_empty(&self) -> bool {
-        self.least.is_empty()
-    }
-
     /// Tells whether [`count`](Self::count) is exact.
     pub fn is_exact(&self) -> bool {
         self.least.len() < MAX_HASHES

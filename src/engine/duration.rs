@@ -40,6 +40,14 @@ pub fn show(duration: Duration) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_longest_duration_is_ten_years_and_nothing_is_no_day() {
+        assert_eq!(parse("3650d"), Ok(MAX));
+        assert_eq!(parse("3650d 1ns"), Err("is longer than 3650 days"));
+        assert_eq!(show(MAX), "3650d");
+        assert_eq!(show(Duration::ZERO), "0s");
+    }
+
     fn seconds(text: &str) -> Result<u64, &'static str> {
         parse(text).map(|duration| duration.as_secs())
     }

@@ -60,3 +60,19 @@ impl OpenRejects {
         if self.at.is_some_and(|at| at.minute() >= from.minute()) { self.count } else { 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_rejects_count_in_the_minute_they_came_in_and_in_none_after_it() {
+        let at = Timestamp::from_seconds;
+        let mut rejects = OpenRejects::default();
+        assert_eq!(rejects.since(at(0)), 0);
+        rejects.add(at(119));
+        rejects.add(at(61));
+        let counted = [0, 60, 119, 120].map(|from| rejects.since(at(from)));
+        assert_eq!(counted, [2, 2, 2, 0], "the minute counts as a whole");
+    }
+}

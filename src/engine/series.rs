@@ -117,6 +117,20 @@ mod tests {
         assert_eq!(series.between(at(4), at(8)), [4, 0, 0, 0]);
     }
 
+    #[test]
+    fn as_many_windows_as_there_may_be_are_kept_and_taken_back() {
+        let last = i64::try_from(MAX_WINDOWS).unwrap() - 1;
+        assert_eq!(series(&[0, last]).width(), Duration::from_mins(1));
+        assert_eq!(series(&[0, last + 1]).width(), Duration::from_mins(2));
+        let restored =
+            |width, last| Series::restore(width, [(0, [1; 4]), (last, [1; 4])]).is_some();
+        assert!(restored(4, last) && !restored(4, last + 1), "one too many");
+        assert!(
+            !restored(0, 1) && !restored(-4, 1) && !restored(3, 1),
+            "no width that doubling makes"
+        );
+    }
+
     proptest! {
         #[test]
         fn the_order_of_minutes_changes_nothing(mut minutes in prop::collection::vec(-9000_i64..9000, 0..60)) {

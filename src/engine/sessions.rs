@@ -124,6 +124,18 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_is_forgotten_is_new_when_it_comes_again() {
+        let at = Timestamp::from_seconds(1_000_000);
+        let mut children = Children::default();
+        assert!(children.is_empty());
+        assert_eq!(forgotten(&mut children, 1, at), (Kept::New, 0));
+        assert!(!children.is_empty());
+        children.remove(&child(1));
+        assert!(children.is_empty());
+        assert_eq!(forgotten(&mut children, 1, at), (Kept::New, 0));
+    }
+
+    #[test]
     fn one_child_too_many_is_told_and_the_others_are_kept() {
         let at = Timestamp::from_seconds(1_000_000);
         let mut children = Children::default();

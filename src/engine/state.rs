@@ -252,7 +252,7 @@ pub struct PublishedVerdict {
 ///
 /// Cells and line counts of the deltas are added to what is stored, of rejected keys the latest
 /// stays; every other record replaces the one with the same key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
     /// New usage: cells, line counts and issued keys are taken from here.
     pub deltas: Vec<UsageDelta>,
@@ -303,28 +303,7 @@ pub struct Commit {
 impl Commit {
     /// Tells whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.deltas.is_empty()
-            && self.pools.is_empty()
-            && self.uses.is_empty()
-            && self.keys.is_empty()
-            && self.sources.is_empty()
-            && self.streams.is_empty()
-            && self.generations.is_empty()
-            && self.bytes.is_empty()
-            && self.forgotten.is_empty()
-            && self.tracked.is_empty()
-            && self.probes.is_empty()
-            && self.gaps.is_empty()
-            && self.rotations.is_empty()
-            && self.journal.is_empty()
-            && self.violations.is_empty()
-            && self.clock_suspects.is_empty()
-            && self.checkpoints.is_empty()
-            && self.incidents.is_empty()
-            && self.summaries.is_empty()
-            && self.verdicts.is_empty()
-            && self.sequence == 0
-            && self.now.is_none()
+        *self == Self::default()
     }
 }
 
@@ -379,4 +358,22 @@ pub struct State {
     pub last_commit_at: Option<Timestamp>,
     /// Whether it is an older copy that was put back: what was recorded after it is lost.
     pub restored: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_is_kept_by_minute_ninety_days_by_hour_and_two_years_by_day() {
+        let Retention { minutes, hours, days } = Retention::default();
+        let in_days = |period: Duration| period.as_secs() / 86_400;
+        assert_eq!([minutes, hours, days].map(in_days), [7, 90, 730]);
+    }
+
+    #[test]
+    fn a_commit_of_anything_is_written() {
+        assert!(Commit::default().is_empty());
+        assert!(!Commit { sequence: 1, ..Commit::default() }.is_empty());
+    }
 }

@@ -363,6 +363,15 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_has_sixty_seconds_whatever_was_stored() {
+        assert_eq!(
+            Seconds::from_bits(u64::MAX).iter().collect::<Vec<_>>(),
+            (0..60).collect::<Vec<_>>()
+        );
+        assert_eq!(Seconds::from_bits(1 << 59).bits(), 1 << 59);
+    }
+
+    #[test]
     fn status_401_is_told_from_403() {
         assert_eq!(Outcome::of_status(401), Outcome::Unauthenticated);
         assert_eq!(Outcome::of_status(403), Outcome::Forbidden);

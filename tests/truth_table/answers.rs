@@ -174,6 +174,14 @@ fn late_lines_are_recorded_once_a_minute_over_a_restart_too() {
 }
 
 #[test]
+fn late_lines_of_another_key_are_no_record_of_the_rotation() {
+    let late = |key| moved_over().line_read("10:02:00", "10:25:00", key, "checkout", 200);
+    let records =
+        |story: Story| story.asked("10:26:00").world(at("10:26:00")).model.state().violations.len();
+    assert_eq!((records(late(NEW)), records(late(OLD))), (0, 1));
+}
+
+#[test]
 fn the_more_late_lines_were_recorded_the_rarer_another_one_is() {
     let mut world = moved_over().world(at("10:25:00"));
     for minute in 0..403 {

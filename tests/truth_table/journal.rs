@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
-use keydrain::engine::credential::{CredentialName, SourceName};
-use keydrain::engine::drain::Opening;
+use keydrain::engine::credential::SourceName;
+use keydrain::engine::drain::{Opening, Refused};
 use keydrain::engine::rotation::{Attestation, JournalEvent, RosterEntry};
 
 use crate::log::key_ref;
 use crate::story::{
     INSTANT, Story, at, check, minutes, moved_over, on_roster, says, standing, stands_until,
 };
-use crate::world::{CREDENTIAL, EDGE, NEW, OLD, World};
+use crate::world::{EDGE, NEW, OLD, World, an_opening};
 
 #[test]
 fn both_keys_stay_valid_for_the_minimum_overlap_after_dual_accept() {
@@ -286,15 +286,8 @@ fn a_move_of_an_earlier_rotation_that_was_rolled_back_is_none_of_the_next_one() 
 #[test]
 fn a_rotation_that_is_dated_back_begins_after_the_one_before_it_all_the_same() {
     let story = moved_over().told("10:20:00", JournalEvent::RolledBack).then("10:25:00", |world| {
-        let opening = Opening {
-            credential: CredentialName::new(CREDENTIAL),
-            old_key: key_ref(OLD),
-            new_key: key_ref(NEW),
-            started_at: Some(at("09:30:00")),
-            overlap: None,
-            by: "ops".to_owned(),
-            note: None,
-        };
+        let opening = an_opening(key_ref(OLD), key_ref(NEW));
+        let opening = Opening { started_at: Some(at("09:30:00")), ..opening };
         world.drain.start(opening, at("10:25:00")).expect("no other rotation is open");
     });
     assert!(standing(&story.busy("10:30:00")).contains(&("consumer_not_moved", "checkout")));
@@ -376,6 +369,40 @@ fn an_event_may_lie_a_minute_ahead_of_our_clock_and_no_more() {
     assert_eq!(refusal(&mut world, JournalEvent::Hold, Some("10:31:00")), None);
     let refused = refusal(&mut world, JournalEvent::Release, Some("10:31:00.000000001"));
     assert!(refused.expect("it is in the future").contains("future"));
+}
+
+#[test]
+fn history_is_kept_of_the_keys_of_open_rotations_alone() {
+    let keys = |story: &Story| {
+        let mut keys = story.world(at("10:30:00")).drain.keys_in_rotation();
+        keys.sort_unstable();
+        keys
+    };
+    let sorted = |names: [&str; 2]| {
+        let mut keys = names.map(|name| key_ref(name).fingerprint);
+        keys.sort_unstable();
+        keys.to_vec()
+    };
+    assert_eq!(keys(&moved_over()), sorted([OLD, NEW]));
+    let revoked = moved_over().told("10:20:00", JournalEvent::Revoked);
+    assert_eq!(keys(&revoked), []);
+    let next = revoked.then("10:25:00", |world| {
+        world.start(key_ref(NEW), key_ref("2026-q3"), at("10:25:00"));
+    });
+    assert_eq!(keys(&next), sorted([NEW, "2026-q3"]));
+}
+
+#[test]
+fn a_rotation_may_begin_a_minute_ahead_of_our_clock_and_no_more() {
+    let begin = |when: &str| {
+        let mut world = moved_over().told("10:20:00", JournalEvent::Revoked).world(at("10:30:00"));
+        let (old_key, new_key) = (key_ref(NEW), key_ref("2026-q3"));
+        let opening = Opening { started_at: Some(at(when)), ..an_opening(old_key, new_key) };
+        world.drain.start(opening, at("10:30:00")).map(drop)
+    };
+    assert_eq!(begin("10:31:00"), Ok(()));
+    assert_eq!(begin("10:31:00.000000001"), Err(Refused::StartsInTheFuture));
+    assert_eq!(begin("10:40:00"), Err(Refused::StartsInTheFuture));
 }
 
 #[test]

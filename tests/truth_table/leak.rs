@@ -197,9 +197,48 @@ fn a_key_that_a_later_rotation_uses_again_leaks_no_more() {
     assert_eq!(checkpoint.status, CheckpointStatus::Pending);
     let before = again.clone().line("10:39:00", OLD, "billing", 200);
     assert_eq!(who(&shown(&before, "10:46:00").0), ["billing"]);
+    let at_once = again.clone().line("10:40:00", OLD, "billing", 200);
+    assert!(who(&shown(&at_once, "10:46:00").0).is_empty(), "in the second of its beginning");
     // Nor does a denial that the later one saw prove the earlier revocation.
-    let denied = again.line("10:45:00", OLD, "probe", 401);
-    assert_eq!(shown(&denied, "10:46:00").1.status, CheckpointStatus::Pending);
+    for (when, status) in [
+        ("10:39:59", CheckpointStatus::Pass),
+        ("10:40:00", CheckpointStatus::Pending),
+        ("10:45:00", CheckpointStatus::Pending),
+    ] {
+        let denied = again.clone().line(when, OLD, "probe", 401);
+        assert_eq!(shown(&denied, "10:46:00").1.status, status, "{when}");
+    }
+}
+
+#[test]
+fn a_key_may_be_used_again_from_the_instant_of_its_revocation_on() {
+    let again = revoked().then("10:20:00", |world| {
+        world.start(key_ref(NEW), key_ref(OLD), at("10:20:00"));
+    });
+    let used = again.line("10:35:00", OLD, "billing", 200);
+    assert!(who(&shown(&used, "10:40:00").0).is_empty());
+}
+
+#[test]
+fn a_later_rotation_of_other_keys_excuses_no_leak() {
+    let other = revoked().then("10:25:00", |world| {
+        world.start(key_ref(NEW), key_ref("2026-q3"), at("10:25:00"));
+    });
+    let used = other.line("10:35:00", OLD, "billing", 200);
+    assert_eq!(who(&shown(&used, "10:40:00").0), ["billing"]);
+}
+
+#[test]
+fn an_attestation_before_the_last_leaked_use_does_not_outweigh_it() {
+    let attested = JournalEvent::Attested(Attestation::PostRevoke);
+    let story = revoked()
+        .line("10:35:00", OLD, "billing", 200)
+        .told("10:36:00", attested)
+        .line("10:38:00", OLD, "billing", 200)
+        .then("10:40:00", |world| {
+            world.start(key_ref(NEW), key_ref(OLD), at("10:40:00"));
+        });
+    assert_eq!(shown(&story, "10:46:00").1.status, CheckpointStatus::Fail);
 }
 
 #[test]
@@ -241,6 +280,8 @@ fn an_attested_revocation_passes_until_the_key_is_accepted_again() {
     assert_eq!((passed.status, passed.reasons), (CheckpointStatus::Pass, vec!["attested".into()]));
     let leaked = story.line("10:35:00", OLD, "billing", 200);
     assert_eq!(shown(&leaked, "10:40:00").1.status, CheckpointStatus::Fail);
+    let at_once = leaked.clone().told("10:35:00", attested());
+    assert_eq!(shown(&at_once, "10:40:00").1.status, CheckpointStatus::Fail);
     let mended = leaked.told("10:35:00.000000001", attested());
     assert_eq!(shown(&mended, "10:40:00").1.status, CheckpointStatus::Pass);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 use keydrain::engine::credential::SourceName;
-use keydrain::engine::drain::{Declared, Opening, Refused};
+use keydrain::engine::drain::{Declared, Refused};
 use keydrain::engine::probe::Probe;
 use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::story::{
     INSTANT, Story, at, blocker, check, minutes, moved_over, moved_over_by, says, standing,
     stands_until,
 };
-use crate::world::{ACCESS_LOG, CREDENTIAL, EDGE, NEW, OLD, fingerprint, key_ref};
+use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, an_opening, fingerprint, key_ref};
 
 const PROBE: &str = "front-door-key";
 const SUBJECT: &str = "front-door@edge";
@@ -187,15 +187,7 @@ fn a_line_with_a_probes_key_and_the_old_one_is_a_use_of_the_old_one() {
 fn a_rotation_with_a_probes_key_is_refused() {
     let mut world = declared(moved_over()).world(at("08:59:59"));
     for (old, new) in [(PROBE, NEW), (OLD, PROBE)] {
-        let opening = Opening {
-            credential: keydrain::engine::credential::CredentialName::new(CREDENTIAL),
-            old_key: key_ref(old),
-            new_key: key_ref(new),
-            started_at: None,
-            overlap: None,
-            by: "ops".to_owned(),
-            note: None,
-        };
+        let opening = an_opening(key_ref(old), key_ref(new));
         let refused = world.drain.start(opening, at("09:00:00")).unwrap_err();
         assert_eq!(refused, Refused::ProbeKey("front-door".into()));
         assert!(refused.to_string().contains("a key of its own"), "{refused}");

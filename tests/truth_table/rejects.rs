@@ -57,6 +57,18 @@ fn a_rejected_line_with_the_old_key_is_unknown_until_the_window_begins_after_it(
 }
 
 #[test]
+fn a_rejected_line_with_another_key_hides_none_with_the_old_one() {
+    for (first, second) in [(OLD, NEW), (NEW, OLD)] {
+        let answer = moved_over()
+            .policy(|policy| policy.max_reject_ratio = 0.5)
+            .garbled("10:29:00.500", first)
+            .garbled("10:30:00.500", second)
+            .busy("10:31:00");
+        check(&answer, Unknown, [("rejects", OLD)]);
+    }
+}
+
+#[test]
 fn rejects_after_the_last_line_that_was_understood_stand_although_that_was_long_ago() {
     // What happened at 10:25 is not known to be older than what was understood at 10:00.
     let story = |key| {

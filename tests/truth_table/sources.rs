@@ -8,7 +8,8 @@ use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::time::Timestamp;
 
 use crate::story::{
-    INSTANT, Story, at, blocker, check, minutes, moved_over, plain_policy, says, standing,
+    INSTANT, Story, at, blocker, check, minutes, moved_over, moved_over_by, plain_policy, says,
+    standing,
 };
 use crate::world::{ACCESS_LOG, EDGE, NEW, OLD, World, a_source, key_ref, live, one_host};
 
@@ -247,6 +248,16 @@ fn what_a_retired_stream_holds_that_is_no_access_log_blocks_no_more() {
     let retired = story.told("10:29:00", retire);
     check(&retired.busy("10:30:00"), Ready, []);
     check(&retired.restarted("10:29:30").busy("10:30:00"), Ready, []);
+}
+
+#[test]
+fn an_end_of_file_in_the_instant_of_a_line_takes_nothing_from_what_the_line_proves() {
+    let story = moved_over_by("10:30:00");
+    let to_end = story.clone().then("10:30:00", |world| {
+        world.read_to_end((EDGE, ACCESS_LOG), at("10:30:00"));
+    });
+    let basis = |story: &Story| story.answer("10:30:00").sources[0].basis;
+    assert_eq!((basis(&story), basis(&to_end)), (Basis::Proved, Basis::Proved));
 }
 
 #[test]

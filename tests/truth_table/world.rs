@@ -230,16 +230,7 @@ impl World {
 
     /// Opens the rotation of the story.
     pub fn start(&mut self, old_key: KeyRef, new_key: KeyRef, now: Timestamp) -> RotationId {
-        let opening = Opening {
-            credential: CredentialName::new(CREDENTIAL),
-            old_key,
-            new_key,
-            started_at: None,
-            overlap: None,
-            by: "ops".to_owned(),
-            note: None,
-        };
-        self.drain.start(opening, now).expect("no other rotation is open")
+        self.drain.start(an_opening(old_key, new_key), now).expect("no other rotation is open")
     }
 
     /// Tells the rotation's journal something.
@@ -435,5 +426,18 @@ fn a_delta(source: &str, stream: &str, range: ByteRange, now: Timestamp) -> Usag
         masked_at: None,
         late_by: None,
         future_event: false,
+    }
+}
+
+/// Opens a rotation of the credential, now.
+pub fn an_opening(old_key: KeyRef, new_key: KeyRef) -> Opening {
+    Opening {
+        credential: CredentialName::new(CREDENTIAL),
+        old_key,
+        new_key,
+        started_at: None,
+        overlap: None,
+        by: "ops".to_owned(),
+        note: None,
     }
 }

@@ -287,3 +287,28 @@ fn last_until(uses: &Bursts, instant: Timestamp) -> Option<Timestamp> {
     let inside = uses.first().filter(|first| *first <= instant).map(|_| instant);
     break_after.map_or(inside, |(before, _)| inside.map(|instant| before.min(instant)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::Minute;
+    use crate::engine::usage::Seconds;
+
+    #[test]
+    fn the_last_use_until_an_instant_is_that_before_it() {
+        let mut uses = Bursts::default();
+        assert_eq!(last_until(&uses, Timestamp::MAX), None);
+        for minute in [1, 2, 5] {
+            uses.insert(Minute::from_number(minute), Seconds::from_bits(0b111));
+        }
+        let last =
+            |second| last_until(&uses, Timestamp::from_seconds(second)).map(Timestamp::as_seconds);
+        // In the third second of each minute, of the last one and beyond.
+        assert_eq!([302, 303, 9_999].map(last), [Some(302); 3]);
+        // Between two bursts, and where the next one begins.
+        assert_eq!([123, 299].map(last), [Some(122); 2]);
+        // Inside a burst, and in its first second.
+        assert_eq!([301, 300, 60].map(last), [Some(301), Some(300), Some(60)]);
+        assert_eq!([59, 0].map(last), [None; 2]);
+    }
+}
