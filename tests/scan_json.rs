@@ -110,7 +110,9 @@ fn a_line_that_is_no_object_or_no_json_is_a_reject() {
 fn bytes_that_are_no_utf_8_hide_no_key() {
     let parser = parser("field:key", &["agent"]);
     let said = read(&parser, b"\xef\xbb\xbf{\"ts\":1,\"agent\":\"a\xff\",\"key\":\"k\"}");
-    assert_eq!(said.expect("an event").0.as_deref(), Some("k"));
+    let (key, consumer, _) = said.expect("an event");
+    assert_eq!(key.as_deref(), Some("k"));
+    assert_eq!(consumer.map(|(name, _)| name).as_deref(), Some("a\u{fffd}"), "behind the mark");
 }
 
 #[test]

@@ -10,7 +10,9 @@ use keydrain::config::Config;
 use keydrain::engine::credential::{FingerprintSecret, RawKey};
 use keydrain::engine::parse::consumer_map::{ConsumerMap, Pattern, PatternKind, Rule};
 use keydrain::engine::parse::wrap::{Wrapper, Wrapping};
-use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
+use keydrain::engine::parse::{
+    FormatSpec, JsonSpec, Layout, LayoutError, LineParser, MAX_FORMATS, MAX_PLACES, Place,
+};
 use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::rejects::OpenRejects;
 use keydrain::engine::scan::matcher::{ChunkContext, ChunkUsage, Matcher, TrackedKey};
@@ -90,6 +92,45 @@ fn the_parts_of_a_declared_layout_are_what_they_say() {
         Some("Europe/Berlin".into())
     );
     assert_eq!(from_config("credential = \"query:k\"").wrapping, Wrapping::Detect);
+}
+
+/// What Apache's manual says of each directive, in the words that nginx has for it.
+#[test]
+fn every_directive_of_apache_has_a_name_that_a_place_can_be_declared_by() {
+    let format = "%t %h %a %{c}a %A %l %u %m %U %q %H %s %<s %>s %b %B %O %I %S %D %T %{ms}T %f %k %L %p \
+                  %{remote}p %{local}p %P %R %v %V %X %{Sid}C %{User}e %{X-Key}i %{Note}n %{Etag}o \
+                  %{Via}^ti %{Sum}^to %^FB %{SSL_PROTOCOL}x %{cipher}c";
+    let names = "time_local remote_addr remote_addr realip_remote_addr server_addr remote_logname \
+                 remote_user request_method uri query server_protocol status original_status status \
+                 body_bytes_sent body_bytes_sent bytes_sent bytes_received bytes_both request_time_us \
+                 request_time request_time request_filename connection_requests log_id server_port \
+                 remote_port server_port pid handler server_name host connection_status cookie_sid \
+                 env_user http_x_key note_note sent_http_etag trailer_via sent_trailer_sum \
+                 first_byte_time ssl_protocol ssl_cipher";
+    let layout = Layout::new(FormatSpec::Apache(format.into()), Vec::new(), Vec::new());
+    let parser = LineParser::without_key(&layout).expect("all of them are known");
+    assert_eq!(parser.field_names().collect::<Vec<_>>(), names.split(' ').collect::<Vec<_>>());
+}
+
+#[test]
+fn a_backslash_at_the_end_of_a_format_of_apache_does_not_escape_its_quote() {
+    let format = r#"LogFormat "%t %>s %h \\" mine"#;
+    let layout = Layout::new(FormatSpec::Apache(format.into()), Vec::new(), Vec::new());
+    let parser = LineParser::without_key(&layout).expect("it ends before its name");
+    assert_eq!(parser.field_names().collect::<Vec<_>>(), ["time_local", "status", "remote_addr"]);
+}
+
+#[test]
+fn as_many_formats_and_places_as_may_be_are_taken_and_one_more_is_refused() {
+    let layout = |formats: usize, places: usize| {
+        let places = (0..places).map(|n| Place::Query(format!("k{n}"))).collect();
+        let layout = Layout::new(FormatSpec::Combined, places, Vec::new());
+        LineParser::compile(&Layout { formats: vec![FormatSpec::Combined; formats], ..layout })
+    };
+    assert!(layout(MAX_FORMATS, MAX_PLACES).is_ok());
+    assert_eq!(layout(MAX_FORMATS + 1, 1).err(), Some(LayoutError::Formats(MAX_FORMATS + 1)));
+    assert_eq!(layout(0, 1).err(), Some(LayoutError::Formats(0)));
+    assert_eq!(layout(1, MAX_PLACES + 1).err(), Some(LayoutError::TooManyPlaces(MAX_PLACES + 1)));
 }
 
 #[test]

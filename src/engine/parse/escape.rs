@@ -104,15 +104,16 @@ mod tests {
     #[test]
     fn apache_short_escapes_are_undone_once() {
         assert_eq!(unescaped(Escapes::NginxOrApache, r#"\"\\x41\n\t\x41\"#), b"\"\\x41\n\tA\\");
+        assert_eq!(unescaped(Escapes::NginxOrApache, r"\r\b\v"), b"\r\x08\x0b");
     }
 
     #[test]
     fn percent_decoding_keeps_plus_and_broken_sequences() {
         let mut out = Vec::new();
-        percent_decode(b"a%2Bb+c%zz%4%", &mut out);
-        assert_eq!(out, b"a+b+c%zz%4%");
-        let mut within = b"k=a%2Bb+c%zz%4%".to_vec();
-        percent_decode_within(&mut within, 2, 15);
-        assert_eq!(within[15..], out);
+        percent_decode(b"a%2Bb+c%zz%4%%41", &mut out);
+        assert_eq!(out, b"a+b+c%zz%4%A");
+        let mut within = b"k=a%2Bb+c%zz%4%%41&l=%4".to_vec();
+        percent_decode_within(&mut within, 2, 18);
+        assert_eq!(within[23..], out);
     }
 }

@@ -179,7 +179,16 @@ mod tests {
 
     #[test]
     fn garbage_has_no_target() {
-        for garbage in ["", "-", "\u{16}\u{3}?k=1 HTTP/1.1", "GET", "GET ", " /?k=1 HTTP/1.1"] {
+        for garbage in [
+            "G(T /?k=1 HTTP/1.1",
+            "GET\u{7f} /?k=1 HTTP/1.1",
+            "",
+            "-",
+            "\u{16}\u{3}?k=1 HTTP/1.1",
+            "GET",
+            "GET ",
+            " /?k=1 HTTP/1.1",
+        ] {
             check(garbage, None);
         }
         for version in ["HTTP/1.1.1", "HTTP/x.y", "HTTP/1.", "HTTP/"] {

@@ -214,6 +214,19 @@ mod tests {
         check("1.693840791e9", Some("2023-09-04T15:19:51Z"));
         check("1693840791.00000000000000000000000000000000001", Some("2023-09-04T15:19:51Z"));
         check("0", Some("1970-01-01T00:00:00Z"));
+        for same in [
+            "169384079100e-2",
+            "16938407.91E2",
+            "16938407.91e+002",
+            "0001693840791.0",
+            "0.001693840791e12",
+            "0.1693840791e010",
+        ] {
+            check(same, Some("2023-09-04T15:19:51Z"));
+        }
+        check("1693840791e0000", None);
+        // Of the digits beyond what can matter none is read, and each still counts for the unit.
+        check(&format!("1693840791{}e-40", "0".repeat(40)), Some("2023-09-04T15:19:51Z"));
         for bad in ["", "-1", "1.", ".5", "1e", "1x", "99999999999999999999", "1e99", "NaN", "0x10"]
         {
             check(bad, None);

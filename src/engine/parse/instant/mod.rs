@@ -208,7 +208,12 @@ mod tests {
     #[test]
     fn a_day_that_the_month_lacks_is_no_time() {
         assert!(read(TimeForm::Local, b"29/Feb/2016:00:00:00 +0000", None).is_some());
-        for bad in ["29/Feb/2015:00:00:00 +0000", "31/Apr/2015:00:00:00 +0000"] {
+        assert!(read(TimeForm::Local, b"29/Feb/2000:00:00:00 +0000", None).is_some());
+        for bad in [
+            "29/Feb/2015:00:00:00 +0000",
+            "29/Feb/2100:00:00:00 +0000",
+            "31/Apr/2015:00:00:00 +0000",
+        ] {
             assert_eq!(read(TimeForm::Local, bad.as_bytes(), None), None, "{bad}");
         }
     }
