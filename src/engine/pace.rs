@@ -208,6 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_one_is_waited_for_as_the_closed_form_says_however_many_moved() {
+        // An exponential wait at a rate that is gamma distributed: (1 - p)^(-1/m) - 1.
+        for moves in [2_u64, 30, 10_000] {
+            for chance in [0.05, 0.5, 0.95_f64] {
+                let expected = (1.0 - chance).powf(-1.0 / number(moves)) - 1.0;
+                let found = last_wait_ratio(1, moves, chance);
+                assert!((found / expected - 1.0).abs() < 1e-3, "{moves}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn the_pace_is_that_of_the_last_half_and_the_wait_since_counts() {
         // Four moves: the last two of them took from 10:00 to 14:00, two hours each.
         let moves = [at(1), at(10), at(11), at(12)];

@@ -25,8 +25,8 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// Declared consumers.
     pub roster: &'a [RosterEntry],
-    /// Declared jobs, each with the longest time between two of its runs, where that is known.
-    pub jobs: Vec<(&'a Job, Option<Duration>)>,
+    /// Declared jobs, each with the longest time between two of its runs.
+    pub jobs: Vec<(&'a Job, Duration)>,
     /// The key that would be retired, and everything seen of it.
     pub key: Option<(&'a str, &'a KeyUse)>,
     /// Time until 90 % of the consumers had moved, of each earlier rotation that came so far.
@@ -227,12 +227,8 @@ fn required_quiet(facts: &Facts<'_>, quiet: Duration, consumers: &[ConsumerPlan]
         cadence,
     ];
     for (job, period) in &facts.jobs {
-        let value = period.map(|period| period.saturating_add(job.max_runtime));
-        let reason = match value {
-            Some(_) => format!("`{}` of {}, with its longest run", job.schedule, job.consumer),
-            None => format!("nobody knows when `{}` of {} runs", job.schedule, job.consumer),
-        };
-        terms.push(Term { name: "jobs", value, reason });
+        let reason = format!("`{}` of {}, with its longest run", job.schedule, job.consumer);
+        terms.push(term("jobs", period.saturating_add(job.max_runtime), reason));
     }
     let issued = facts.key.and_then(|(_, used)| used.issues).map(|issues| issues.lifetime);
     let (sessions, why) = match issued.filter(|issued| *issued > policy.max_session_lifetime) {
@@ -356,11 +352,6 @@ fn notes(facts: &Facts<'_>, consumers: &[ConsumerPlan], overlap: Duration) -> Ve
              or waived",
             several(&unknown)
         ));
-    }
-    let unknown = facts.jobs.iter().filter(|(_, period)| period.is_none());
-    let unknown: Vec<&str> = unknown.map(|(job, _)| &*job.consumer).collect();
-    if !unknown.is_empty() {
-        notes.push(format!("the schedules of {} are not in these figures", several(&unknown)));
     }
     if facts.earlier_t90.is_empty() {
         notes.push(

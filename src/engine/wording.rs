@@ -82,3 +82,32 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_a_second_is_said_in_milliseconds() {
+        let said = [0, 999_999, 1_000_000, 999_999_999].map(|n| humane(Duration::from_nanos(n)));
+        assert_eq!(said, ["0 s", "0 s", "1 ms", "999 ms"]);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Said {
+        text: &'static str,
+        source: Option<Box<Said>>,
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = |text| Some(Box::new(Said { text, source: None }));
+        let said = |text, source| chain(&Said { text, source });
+        assert_eq!(said("cannot open", cause("no such file")), "cannot open: no such file");
+        assert_eq!(
+            said("cannot open: no such file", cause("no such file")),
+            "cannot open: no such file"
+        );
+    }
+}

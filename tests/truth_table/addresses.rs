@@ -11,7 +11,9 @@ use keydrain::engine::rotation::{Declaration, JournalEvent, Rotation, RotationId
 use keydrain::engine::usage::{Consumer, ConsumerKind, Outcome, Tally, UsageCell};
 use keydrain::engine::view::ConsumerState;
 
-use crate::story::{Story, at, check, minutes, moved_over_by, on_roster, standing, stands_until};
+use crate::story::{
+    Story, at, check, minutes, moved_over, moved_over_by, on_roster, standing, stands_until,
+};
 use crate::world::{NEW, OLD, fingerprint, key_ref};
 
 fn each() -> Story {
@@ -41,6 +43,12 @@ fn warns(answer: &Answer, subject: &str, fragment: &str) {
         .collect();
     let message = found.get(subject).unwrap_or_else(|| panic!("{subject} is not in {found:?}"));
     assert!(message.contains(fragment), "{fragment:?} is not in {message:?}");
+}
+
+#[test]
+fn nobody_is_called_unidentified_where_everybody_is_named() {
+    let answer = moved_over().busy("10:30:00");
+    assert!(answer.warnings.iter().all(|it| it.code.as_str() != "consumers_unidentified"));
 }
 
 #[test]

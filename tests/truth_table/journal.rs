@@ -38,6 +38,9 @@ fn dual_accept_that_nobody_recorded_is_taken_from_the_first_accepted_new_key() {
     let inferred = |w: &&keydrain::engine::answer::Warning| w.code.as_str() == "inferred_fact";
     let warning = answer.warnings.iter().find(inferred).expect("it is marked");
     assert_eq!(warning.subject, "dual_accept_enabled");
+    let told = moved_over().told("09:30:00", JournalEvent::DualAcceptEnabled).busy("10:51:00");
+    let is_it = |w: &keydrain::engine::answer::Warning| w.subject == "dual_accept_enabled";
+    assert!(!told.warnings.iter().any(is_it), "it is known");
 }
 
 #[test]

@@ -117,6 +117,20 @@ fn health_checks_and_jobs_do_not_make_the_quiet_period() {
     let synthetic = plan(&hourly(before(), 6).roster([synthetic]));
     assert_eq!(synthetic.quiet_period.value, minutes(15));
     assert!(synthetic.consumers.is_empty());
+    // One of the roster that is none of them is planned for, beside one that is.
+    let probe = RosterEntry { synthetic: true, ..RosterEntry::new("probe") };
+    let both = plan(&hourly(before(), 6).roster([probe, RosterEntry::new("batch")]));
+    assert_eq!(both.consumers[0].consumer, "batch");
+}
+
+#[test]
+fn a_cycle_of_monitoring_that_is_longer_than_the_quiet_makes_the_quiet_period() {
+    let story = before().policy(|policy| policy.monitoring_cycle = minutes(30));
+    let quiet = plan(&story).quiet_period;
+    assert_eq!((quiet.value, &*quiet.dominated_by), (minutes(30), "monitoring_cycle"));
+    let story = before().policy(|policy| policy.monitoring_cycle = minutes(15));
+    let quiet = plan(&story).quiet_period;
+    assert_eq!((quiet.value, &*quiet.dominated_by), (minutes(15), "quiet_period"));
 }
 
 #[test]
@@ -153,6 +167,21 @@ fn another_organisation_takes_72_hours_unless_set() {
 fn an_overlap_beyond_the_largest_allowed_is_noted() {
     let story = before().policy(|policy| policy.notice_period = Duration::from_hours(31 * 24));
     assert!(plan(&story).notes.iter().any(|note| note.contains("longer than max_overlap 30 d")));
+    let overlap = plan(&story).overlap.value;
+    let as_long = story.policy(move |policy| policy.max_overlap = overlap);
+    assert!(plan(&as_long).notes.iter().all(|note| !note.contains("longer than max_overlap")));
+}
+
+#[test]
+fn a_credential_of_another_organisation_takes_72_hours_too() {
+    let own = |third_party| {
+        let story = before().policy(move |policy| {
+            (policy.third_party, policy.min_overlap) = (third_party, None);
+        });
+        plan(&story).overlap_terms.into_iter().find(|term| term.name == "min_overlap").unwrap()
+    };
+    assert!(own(true).reason.contains("another organisation's"), "{:?}", own(true));
+    assert_eq!((own(false).value, &*own(false).reason), (Some(minutes(60)), "1 h unless set"));
 }
 
 #[test]
@@ -171,6 +200,8 @@ fn earlier_rotations_tell_how_long_moving_takes() {
     let done = plan_of(&story, None, "12:00:10").unwrap();
     assert_eq!(done.key.as_deref(), Some(NEW), "the key that was used last");
     assert_eq!(value_of(&done, "moving"), Some(minutes(90)));
+    let moving = done.overlap_terms.iter().find(|term| term.name == "moving").unwrap();
+    assert!(moving.reason.ends_with("in the slowest of 1 rotation"), "{moving:?}");
     assert_eq!(done.overlap.value, minutes(90) + done.required);
     assert_eq!(plan_of(&story, Some(OLD), "12:00:10").unwrap().key.as_deref(), Some(OLD));
     assert_eq!(plan_of(&story, Some("typo"), "12:00:10"), Err(Unknown::Key));

@@ -98,7 +98,7 @@ impl Drain {
         let facts = plan::Facts {
             policy: &decl.policy,
             roster: &decl.roster,
-            jobs: jobs.iter().map(|job| (&job.job, Some(job.longest_interval))).collect(),
+            jobs: jobs.iter().map(|job| (&job.job, job.longest_interval)).collect(),
             key: used,
             earlier_t90: own().filter_map(|told| told.summary?.velocity.t90).collect(),
             earlier_overlap: health::recommended_overlap(own(), &decl.policy, &decl.roster),

@@ -31,7 +31,7 @@ fn end_of(facts: &Facts<'_>, migrant: &Migrant<'_>, watermark: Timestamp) -> End
         return next_run.map_or(End::None, End::Known);
     }
     let first_new = migrant.new.and_then(|uses| uses.accepted.first());
-    let came_over = first_new.is_some() && first_new > migrant.last_old();
+    let came_over = first_new > migrant.last_old();
     if let Some(silent_until) = migrant.moves_by_silence_after(facts.policy).filter(|_| came_over) {
         return End::Known(clears_at(&needs_of(facts, migrant)).unwrap_or(silent_until));
     }
