@@ -191,3 +191,52 @@ fn requests(windows: Vec<Counted>, width: i64, gaps: &[Span], window: Span) -> V
     };
     numbers(width, window).map(point).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Minute::from_number(minute).start()
+    }
+
+    fn moved(steps: &[Step]) -> Vec<(Timestamp, u64)> {
+        steps.iter().map(|step| (step.at, step.moved)).collect()
+    }
+
+    #[test]
+    fn moves_at_or_before_the_beginning_are_its_first_step_and_those_of_one_instant_are_one() {
+        let moves = [1, 5, 7, 7, 9].map(at);
+        let expected = [(at(5), 2), (at(7), 4), (at(9), 5)];
+        assert_eq!(moved(&steps(&moves, 5, at(5))), expected);
+        assert_eq!(moved(&steps(&[], 5, at(5))), [(at(5), 0)]);
+    }
+
+    #[test]
+    fn of_too_many_steps_the_first_and_the_last_are_kept() {
+        for count in [2, 255, 256, 257, 510, 511, 5_000] {
+            let moves: Vec<Timestamp> = (1..count).map(at).collect();
+            let kept = steps(&moves, 1, at(0));
+            assert!(kept.len() <= MAX_POINTS, "{count}: {}", kept.len());
+            assert!(kept.len() >= usize::try_from(count).unwrap().min(MAX_POINTS / 2), "{count}");
+            assert_eq!((kept[0].at, kept[kept.len() - 1].at), (at(0), at(count - 1)), "{count}");
+        }
+    }
+
+    #[test]
+    fn as_many_windows_as_there_may_be_are_drawn() {
+        let points = i64::try_from(MAX_POINTS).unwrap();
+        let width = |last| wide_enough(1, Span { from: at(0), to: at(last) });
+        assert_eq!((width(points - 1), width(points)), (1, 2));
+    }
+
+    #[test]
+    fn a_gap_shows_in_each_window_that_it_meets_and_in_no_other() {
+        let gap = Span { from: at(1), to: at(2) };
+        let drawn = requests(Vec::new(), 1, &[gap], Span { from: at(0), to: at(3) });
+        assert_eq!(drawn.iter().map(|it| it.gap).collect::<Vec<_>>(), [false, true, true, false]);
+        let instant = Span { from: at(1), to: at(1) };
+        let drawn = requests(Vec::new(), 1, &[instant], Span { from: at(0), to: at(2) });
+        assert_eq!(drawn.iter().map(|it| it.gap).collect::<Vec<_>>(), [false, true, false]);
+    }
+}

@@ -97,6 +97,16 @@ mod tests {
     }
 
     #[test]
+    fn the_estimate_is_one_less_than_are_kept_over_the_part_of_all_hashes_that_they_fill() {
+        // The 256th of them lies at a quarter of all: 255 in a quarter are 1020 in all.
+        let quarter = (1 << 62) - 1;
+        let seen: Distinct = (0..255).chain([quarter]).collect();
+        assert_eq!(seen.count(), 1020);
+        // Where they fill next to nothing there are about as many as can be told apart.
+        assert_eq!((0..256).collect::<Distinct>().count(), 255 << 56);
+    }
+
+    #[test]
     fn the_standard_error_is_the_one_of_theory() {
         let squares = (0..60).map(|install| error(install, 2000).powi(2));
         let measured = (squares.sum::<f64>() / 60.0).sqrt();

@@ -306,3 +306,20 @@ fn straggler(facts: &Facts<'_>, migrant: &Migrant<'_>) -> Straggler {
         clears_at: clears_at(&blockers),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_counts_the_moves_since_the_origin_over_the_time_that_they_took() {
+        let hour = |hour: i64| Timestamp::from_seconds(3_600 * hour);
+        let moves = [1, 2, 3, 4].map(hour);
+        let pace = |total, from| per_hour(&moves, total, hour(from), hour(6));
+        assert_eq!(pace(9, 0), Some(4.0 / 6.0));
+        assert_eq!(pace(9, 2), Some(3.0 / 4.0), "one at the origin counts, one before does not");
+        assert_eq!(pace(4, 2), Some(3.0 / 2.0), "and once all have moved, no time after the last");
+        assert_eq!(pace(4, 4), None, "in no time");
+        assert_eq!(pace(9, 5), None, "nobody moved since");
+    }
+}

@@ -61,6 +61,8 @@ fn a_401_counts_as_a_403_and_an_error_of_the_service_does_not() {
     let with = |status| requests(with_denied(17, 0), "10:12", "checkout", 1, status);
     assert!(fails(&with(401), "10:30:00", NEW));
     assert!(!fails(&with(500), "10:30:00", NEW));
+    let both = requests(with(401), "10:13", "checkout", 1, 403);
+    assert!(fails(&both, "10:30:00", NEW));
 }
 
 #[test]
