@@ -52,6 +52,15 @@ fn schedules_are_the_same_if_they_are_written_alike_for_one_zone() {
 }
 
 #[test]
+fn a_field_that_is_none_is_told_with_where_it_stands() {
+    let refused = Schedule::parse("0  25 * * *", None).expect_err("no day has that hour");
+    assert!(
+        matches!(refused, NotASchedule::Field { at: 3, ref text, .. } if text == "25"),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn both_day_fields_restricted_mean_either_and_a_star_means_both() {
     let either = starts(&utc("0 0 13 * fri"), "2026-03-05T12:00:00Z", "2026-03-20T12:00:00Z");
     assert_eq!(either, ["2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z", "2026-03-20T00:00:00Z"]);

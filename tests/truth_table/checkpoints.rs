@@ -164,6 +164,12 @@ fn a_share_is_judged_by_twenty_requests_and_not_by_the_first() {
 }
 
 #[test]
+fn too_large_a_share_fails_from_twenty_requests_on() {
+    let of = |old| status(&canary(15, old), Checkpoint::Canary, "10:07:00");
+    assert_eq!((of(4), of(5)), (Pending, Fail));
+}
+
+#[test]
 fn a_canary_that_is_denied_more_often_than_the_old_key_fails_at_once() {
     let with = |accepted, denied| {
         let story = canary(accepted, 200);
