@@ -95,6 +95,8 @@ mod tests {
     fn an_hour_that_the_question_cuts_counts_with_its_rejects_alone() {
         let mut counts = counted(&[(59, 1, 0), (60, 10, 1), (119, 20, 2), (120, 40, 0)]);
         let week = 7 * 24 * 60;
+        counts.roll_up(at(119 + week));
+        assert_eq!(counts.since(at(61)), (62, 2), "an instant less than a week is kept by minute");
         counts.roll_up(at(120 + week));
         assert_eq!(counts.since(at(60)), (73, 3));
         assert_eq!(counts.since(at(61)), (43, 3));

@@ -156,6 +156,9 @@ fn a_large_compressed_file_is_resumed_in_its_middle() {
             .unwrap();
         for _ in 0..3 {
             assert!(world.poll().more);
+            let status = world.stream_status("access.log");
+            assert!(status.backlog > 1, "packed bytes are left: {}", status.backlog);
+            assert_eq!(status.ends, [], "its end is not known yet");
             world.stop();
         }
         world.drain();

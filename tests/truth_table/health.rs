@@ -238,6 +238,19 @@ fn an_overdue_overlap_is_one_incident_that_ends_with_the_rotation() {
 }
 
 #[test]
+fn a_ready_that_was_taken_back_is_an_incident_and_a_late_line_is_none() {
+    let retractions = |story: Story| {
+        let mut world = story.told("10:50:00", JournalEvent::Revoked).world(at("10:51:00"));
+        world.answer(at("10:51:00"));
+        world.drain.snapshot("test", 0, at("10:51:00")).health.incidents.retractions
+    };
+    let late = moved_over().line_read("10:02:00", "10:25:00", OLD, "checkout", 200);
+    assert_eq!(retractions(late), 0);
+    let used = moved_over().asked("10:30:00").line("10:31:00", OLD, "checkout", 200);
+    assert_eq!(retractions(used.asked("10:31:01")), 1);
+}
+
+#[test]
 fn the_figures_of_a_program_are_those_of_the_rotations_that_ended() {
     let story = moved_over()
         .policy(|policy| policy.max_overlap = minutes(60))

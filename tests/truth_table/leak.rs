@@ -251,6 +251,23 @@ fn a_denied_line_after_the_bound_passes_post_revoke() {
 }
 
 #[test]
+fn that_a_revocation_is_verified_is_told_once() {
+    let told = |story: Story| {
+        let mut world = story.line("10:31:00", OLD, "probe", 401).world(at("10:50:00"));
+        for now in ["10:50:00", "10:52:00", "11:00:00"] {
+            world.answer(at(now));
+        }
+        let verified = world.events.iter().filter_map(|event| match event {
+            Event::RevocationVerified(_, at) => Some(*at),
+            _ => None,
+        });
+        verified.collect::<Vec<_>>()
+    };
+    assert_eq!(told(revoked()), [at("10:31:00")]);
+    assert_eq!(told(revoked().asked("10:30:00").restarted("10:30:30")), [at("10:31:00")]);
+}
+
+#[test]
 fn a_denial_by_one_server_does_not_outweigh_a_use_that_another_accepts() {
     let story = revoked()
         .line("10:31:00", OLD, "probe", 401)

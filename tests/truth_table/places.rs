@@ -70,6 +70,8 @@ fn a_key_that_nobody_looks_for_proves_no_place() {
 fn the_only_place_is_the_streams_own_and_is_not_told_apart() {
     let answer = moved_over().busy("10:30:00");
     assert_eq!(unproved(&answer), [""; 0]);
+    let unused = Story::new().heartbeats("09:00:00", "11:00:00").busy("10:30:00");
+    assert_eq!(unproved(&unused), [""; 0], "also where it never showed a key");
     let answer = moved_over().lost("10:05:00").heartbeats("10:05:01", "10:05:01").busy("10:30:00");
     check(&answer, Unknown, [("source_blind", ACCESS_LOG)]);
 }
