@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keydrain::engine::answer::Verdict::{NotReady, Ready};
-use keydrain::engine::credential::SourceName;
-use keydrain::engine::drain::{Opening, Refused};
+use keydrain::engine::credential::{CredentialName, SourceName};
+use keydrain::engine::drain::{CredentialDecl, Opening, Refused};
 use keydrain::engine::rotation::{Attestation, JournalEvent, RosterEntry};
 
 use crate::log::key_ref;
@@ -372,6 +372,32 @@ fn an_event_may_lie_a_minute_ahead_of_our_clock_and_no_more() {
     assert_eq!(refusal(&mut world, JournalEvent::Hold, Some("10:31:00")), None);
     let refused = refusal(&mut world, JournalEvent::Release, Some("10:31:00.000000001"));
     assert!(refused.expect("it is in the future").contains("future"));
+}
+
+#[test]
+fn what_is_published_lists_each_configured_credential_and_what_became_of_its_rotations() {
+    let story = moved_over()
+        .declared(|declared| {
+            let other = CredentialName::new("search-api");
+            declared
+                .credentials
+                .push(CredentialDecl { name: other, ..declared.credentials[0].clone() });
+        })
+        .told("10:20:00", JournalEvent::Revoked);
+    let mut world = story.world(at("10:30:00"));
+    world.answer(at("10:30:00"));
+    let names = ["payments-api", "search-api"].map(CredentialName::new);
+    let keys = |name| world.drain.keys_of(name).map(|keys| keys.len());
+    assert_eq!(names.each_ref().map(keys), [Some(2); 2]);
+    assert_eq!(keys(&CredentialName::new("other")), None);
+    let shown = world.drain.snapshot("test", 0, at("10:30:00"));
+    assert!(shown.caught_up);
+    assert_eq!(shown.credentials.iter().map(|it| it.name.clone()).collect::<Vec<_>>(), names);
+    assert_eq!(shown.credentials[0].keys, [OLD, NEW]);
+    let finished =
+        shown.credential_health.iter().map(|it| (it.credential.clone(), it.health.finished));
+    let [payments, search] = names;
+    assert_eq!(finished.collect::<Vec<_>>(), [(payments, 1), (search, 0)]);
 }
 
 #[test]
