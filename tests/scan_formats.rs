@@ -290,6 +290,30 @@ fn a_list_of_upstreams_does_not_shift_the_key_behind_it() {
 }
 
 #[test]
+fn known_values_behind_free_text_are_told_apart_from_either_side() {
+    // A number cannot hold the slash, what is behind it can.
+    let both = parser("$msec $http_k $body_bytes_sent/$request_id", &["field:http_k"], &[]);
+    let both = both.expect("it can be told apart");
+    assert_eq!(read(&both, "1.000 a b/c 512/x/y").expect("well-formed").keys, ["a b/c"]);
+    assert_eq!(read(&both, "1.000 a 5x/y"), Err(RejectReason::Form));
+    // A port is a number or nothing.
+    let port = parser("$msec $http_k $server_port", &["field:http_k"], &[]).expect("so can it");
+    for (value, is_port) in [("443", true), ("-", true), ("44x", false), ("--", false)] {
+        assert_eq!(read(&port, format!("1.000 k {value}")).is_ok(), is_port, "{value}");
+    }
+}
+
+#[test]
+fn a_list_of_upstreams_ends_where_no_value_of_it_follows() {
+    let list = parser("$msec $upstream_response_time $http_k", &["field:http_k"], &[]);
+    let list = list.expect("it can be told apart");
+    for times in ["0.1", "-", "0.1, 0.2", "0.1,0.2", "0.3,0.4, 0.5"] {
+        let said = read(&list, format!("1.000 {times} key one")).expect(times);
+        assert_eq!(said.keys, ["key one"], "{times}");
+    }
+}
+
+#[test]
 fn free_text_before_a_time_ends_where_a_time_can_be_read() {
     let template = "$http_x_user [$time_local] $http_x_key";
     let parser = parser(template, &["field:http_x_key"], &["http_x_user"]).expect("valid");

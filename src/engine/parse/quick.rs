@@ -88,6 +88,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_nearly_usual_is_left_to_the_template() {
+        let without = |part: &str| USUAL.replacen(part, "", 1);
+        for line in [
+            without("192.0.2.1"),
+            without("512"),
+            without("200 512"),
+            without("- - "),
+            without("+0000"),
+            USUAL.replace("512", "-"),
+            USUAL.replace("- -", "- ann"),
+            USUAL.replace("192.0.2.1", "192.0.2.1 x"),
+            USUAL.replace("GET /", r"GET /\x22"),
+            format!("{USUAL}x"),
+        ] {
+            assert_eq!(combined(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
     fn no_cut_of_a_line_is_read_in_another_way() {
         for to in 0..USUAL.len() {
             for from in 0..to {

@@ -50,5 +50,8 @@ mod tests {
             assert_ne!(EventId::of(other), EventId::of(id));
             assert_eq!(EventId::of(other), EventId::of(other));
         }
+        for other in [&[b'0'; 36][..], b"0f0e0d0c-0b0a-0908-0706a050403020100", &[b'-'; 36]] {
+            assert_eq!(uuid(other), None, "a digit in the place of a hyphen, or the other way");
+        }
     }
 }

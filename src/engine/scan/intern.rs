@@ -187,6 +187,12 @@ mod tests {
         assert_eq!(interner.find(&text(7)).map(Symbol::index), Some(7));
         assert_eq!(interner.get(last), long);
         assert_eq!(interner.find(b"never seen"), None);
+        let bytes = interner.iter().map(<[u8]>::len).sum::<usize>();
+        assert_eq!(interner.bytes(), bytes);
+        // A block that grew would have left its texts behind.
+        let mut rooms = interner.blocks.iter().map(|block| block.capacity()).collect::<Vec<_>>();
+        assert_eq!(rooms.pop(), Some(long.len()));
+        assert_eq!(rooms, vec![BLOCK_BYTES; (bytes - long.len()).div_ceil(BLOCK_BYTES)]);
         interner.clear();
         assert_eq!(interner.find(&text(7)), None);
         assert_eq!(interner.intern(&text(8)).index(), 0);

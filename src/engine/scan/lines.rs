@@ -120,6 +120,16 @@ mod tests {
         assert_eq!(assembled(&[&text]), expected);
         let pieces: Vec<&[u8]> = text.chunks(4093).collect();
         assert_eq!(assembled(&pieces), expected);
+        // Cut where only the end of the line tells whether it is too long.
+        let whole = [Some(vec![b'a'; MAX_LINE_BYTES])];
+        for end in 0..3 {
+            let text = [&vec![b'a'; MAX_LINE_BYTES][..], b"\r\n"].concat();
+            let (first, second) = text.split_at(MAX_LINE_BYTES + end);
+            assert_eq!(assembled(&[first, second]), whole, "{end}");
+        }
+        let longer = vec![b'a'; MAX_LINE_BYTES + 1];
+        assert_eq!(assembled(&[&longer, b"\r\n"]), [None]);
+        assert_eq!(assembled(&[&longer, b"a", b"\nx"]), [None, Some(b"x".to_vec())]);
     }
 
     proptest! {

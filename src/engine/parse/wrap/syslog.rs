@@ -176,6 +176,19 @@ mod tests {
     const AT: Option<&str> = Some("2024-05-01T12:00:00.5Z");
 
     #[test]
+    fn the_last_day_of_each_month_is_one_and_the_day_behind_it_is_none() {
+        let months = "Jan31 Feb29 Mar31 Apr30 May31 Jun30 Jul31 Aug31 Sep30 Oct31 Nov30 Dec31";
+        for last in months.split(' ') {
+            let (month, day) = last.split_at(3);
+            let day: u8 = day.parse().expect("a number");
+            let is_time = |day: u8| {
+                behind_month_and_clock(format!("{month} {day:02} 12:00:00 h").as_bytes()).is_some()
+            };
+            assert!(is_time(1) && is_time(day) && !is_time(day + 1) && !is_time(0), "{last}");
+        }
+    }
+
+    #[test]
     fn rfc_5424_has_a_time_and_structured_data() {
         for (rest, text) in [
             ("host app 1 id - a [b]", "a [b]"),
