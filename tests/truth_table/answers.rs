@@ -1,5 +1,7 @@
 //! Rows about the answer itself: lease, epoch, revoke-intent, retraction and when it will be ready.
 
+use std::time::Duration;
+
 use keydrain::engine::answer::Epoch;
 use keydrain::engine::answer::Verdict::{NotReady, Ready, Unknown};
 use keydrain::engine::drain::Refused;
@@ -8,7 +10,8 @@ use keydrain::engine::rotation::JournalEvent;
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::view::Event;
 
-use crate::story::{Story, at, check, minutes, moved_over, moved_over_by};
+use crate::log::key_ref;
+use crate::story::{INSTANT, Story, at, check, minutes, moved_over, moved_over_by};
 use crate::world::{ACCESS_LOG, EDGE, Line, NEW, NO_KEY, OLD, World};
 
 fn epoch(story: &Story, now: &str) -> Epoch {
@@ -42,6 +45,33 @@ fn while_the_daemon_cannot_vouch_for_an_answer_a_proof_stays_one_and_all_else_is
         assert_ne!(shown.epoch, answer.epoch);
         assert_eq!(shown.earliest_ready_at, None);
     }
+}
+
+#[test]
+fn of_many_rotations_that_ended_no_answer_expires_unrenewed() {
+    let mut now = at("10:21:00");
+    let mut world = moved_over().told("10:20:00", JournalEvent::Revoked).world(now);
+    for n in 0..70 {
+        world.start(key_ref(NEW), key_ref(&format!("next-{n}")), now);
+        world.tell(JournalEvent::Revoked, None, now);
+        now = now.plus(INSTANT);
+    }
+    for _ in 0..30 {
+        now = now.plus(Duration::from_secs(5));
+        world.look(now);
+        world.settle(now);
+        let shown = world.drain.snapshot("test", 0, now).rotations;
+        assert_eq!(shown.len(), 71);
+        assert!(
+            shown.iter().all(|it| now < it.answer.valid_until && it.answer.evaluated_at <= now)
+        );
+    }
+    // A clock that was set back has answers of the future: none of them is kept.
+    let back = at("10:22:00");
+    world.look(back);
+    world.settle(back);
+    let shown = world.drain.snapshot("test", 0, back).rotations;
+    assert!(shown.iter().all(|it| it.answer.evaluated_at <= back));
 }
 
 #[test]

@@ -203,6 +203,14 @@ fn a_canary_is_judged_by_its_period_alone_and_for_good() {
 }
 
 #[test]
+fn what_comes_in_the_minute_in_which_the_period_ends_is_none_of_the_canary() {
+    let story = requests(canary(10, 90), "10:15", NEW, 300, 200);
+    let passed = record(&story, Checkpoint::Canary, "10:20:00");
+    assert_eq!(passed.status, Pass);
+    assert!(passed.reasons[0].starts_with("share: 10 of 100 requests"), "{:?}", passed.reasons);
+}
+
+#[test]
 fn both_keys_made_valid_anew_begin_another_canary() {
     let failed = canary(26, 74).asked("10:08:00");
     let anew = failed.told("10:10:00", JournalEvent::DualAcceptEnabled);

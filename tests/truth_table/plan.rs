@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keydrain::engine::credential::CredentialName;
-use keydrain::engine::drain::Unknown;
+use keydrain::engine::drain::{CredentialDecl, Unknown};
 use keydrain::engine::plan::Plan;
 use keydrain::engine::rotation::{Job, JournalEvent, RosterEntry};
 
@@ -150,6 +150,21 @@ fn the_overlap_is_the_sum_of_notice_moving_quiet_and_exposure() {
 }
 
 #[test]
+fn who_asks_for_less_than_the_policy_shortens_no_term_of_the_overlap() {
+    let partner = RosterEntry {
+        notice_period: Some(minutes(10)),
+        max_cache_ttl: minutes(1),
+        ..RosterEntry::new("partner")
+    };
+    let plan = plan(&before().roster([partner]).policy(|policy| {
+        policy.notice_period = minutes(60);
+        policy.max_cache_ttl = minutes(5);
+    }));
+    assert_eq!(value_of(&plan, "notice"), Some(minutes(60)));
+    assert_eq!(value_of(&plan, "exposure"), Some(minutes(5)));
+}
+
+#[test]
 fn another_organisation_takes_72_hours_unless_set() {
     let partner = RosterEntry { third_party: true, ..RosterEntry::new("partner") };
     let story = before().roster([partner]);
@@ -204,6 +219,16 @@ fn earlier_rotations_tell_how_long_moving_takes() {
     assert!(moving.reason.ends_with("in the slowest of 1 rotation"), "{moving:?}");
     assert_eq!(done.overlap.value, minutes(90) + done.required);
     assert_eq!(plan_of(&story, Some(OLD), "12:00:10").unwrap().key.as_deref(), Some(OLD));
+    // Nor does a rotation of another credential.
+    let beside = story.clone().declared(|declared| {
+        let other = CredentialName::new("search-api");
+        declared
+            .credentials
+            .push(CredentialDecl { name: other, ..declared.credentials[0].clone() });
+    });
+    let world = beside.world(at("12:00:10"));
+    let other = world.drain.plan(&CredentialName::new("search-api"), None, at("12:00:10")).unwrap();
+    assert_eq!(value_of(&other, "moving"), None);
     assert_eq!(plan_of(&story, Some("typo"), "12:00:10"), Err(Unknown::Key));
 }
 

@@ -144,6 +144,13 @@ fn stragglers_come_with_the_latest_user_first_and_what_each_needs() {
     let e = &told.stragglers[2];
     assert_eq!((e.state, e.owner.as_deref()), (ConsumerState::Silent, Some("pay-team")));
     assert!(e.needs.contains("on the roster"), "{}", e.needs);
+    // Each needs its own: no use of one is another's.
+    let others = |needs: &str, of: &str| {
+        names.iter().any(|name| *name != of && needs.contains(&format!("{name} was only seen")))
+    };
+    for one in &told.stragglers {
+        assert!(!others(&one.needs, &one.consumer), "{}: {}", one.consumer, one.needs);
+    }
 }
 
 #[test]
