@@ -368,3 +368,27 @@ fn find(text: &[u8], separator: &[u8]) -> Option<usize> {
 fn rfind(text: &[u8], separator: &[u8]) -> Option<usize> {
     places(text, separator).next_back()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_tells_a_value_from_its_neighbour_only_if_no_value_can_hold_it() {
+        let (iso, seconds) = (Shape::Time(TimeForm::Iso8601), Shape::Time(TimeForm::Seconds));
+        for (shape, apart, held) in [
+            (Shape::Count, &[" ", "/", "1x"][..], &["1", "-"][..]),
+            (Shape::Word, &[" ", "|", "\"", ", "], &["a", ".", "/", "\\x"]),
+            (Shape::ClientToken, &[" ", "\"", ","], &["|", "a"]),
+            (seconds, &[" ", "x", ".x"], &[".", "1"]),
+            (iso, &[" ", "\"", "T "], &["T", ":", ".", "+", "1-"]),
+            (Shape::List, &[" ", " x", " :x", "|", "\"", ",|"], &[" :", " : ", " : x", ",", "x"]),
+            (Shape::Free, &[], &[" ", "\""]),
+        ] {
+            for literal in apart.iter().chain(held) {
+                let never = shape.never_holds(literal.as_bytes());
+                assert_eq!(never, apart.contains(literal), "{shape:?} {literal:?}");
+            }
+        }
+    }
+}

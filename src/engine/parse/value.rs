@@ -192,6 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_basic_header_is_read_and_a_longer_one_is_no_key() {
+        let header = |pair: usize| {
+            use base64::prelude::{BASE64_STANDARD, Engine as _};
+            format!("Basic {}", BASE64_STANDARD.encode(format!("u:{}", "p".repeat(pair - 2))))
+        };
+        let longest = LONGEST_BASIC / 4 * 3;
+        check(Holding::Authorization, &header(longest), Some("u"));
+        check(Holding::Authorization, &header(longest + 1), None);
+    }
+
+    #[test]
+    fn the_key_of_a_signature_stands_where_its_name_does_and_a_scheme_alone_is_a_key() {
+        let signed =
+            "AWS4-HMAC-SHA256 SignedHeaders=host, Credential=AKIA1/20240501/x, Signature=0";
+        check(Holding::Authorization, signed, Some("AKIA1"));
+        check(Holding::Authorization, "AWS", Some("AWS"));
+        check(Holding::Authorization, "AWS AKIA2:0", Some("AKIA2"));
+    }
+
+    #[test]
     fn a_redacted_value_is_no_key() {
         for value in [
             "",
