@@ -376,28 +376,43 @@ fn an_event_may_lie_a_minute_ahead_of_our_clock_and_no_more() {
 
 #[test]
 fn what_is_published_lists_each_configured_credential_and_what_became_of_its_rotations() {
-    let story = moved_over()
-        .declared(|declared| {
-            let other = CredentialName::new("search-api");
-            declared
-                .credentials
-                .push(CredentialDecl { name: other, ..declared.credentials[0].clone() });
+    let revoked = || {
+        moved_over()
+            .policy(|policy| policy.cadence_min_samples = 1)
+            .told_of("10:05:00", "09:55:00", JournalEvent::DualAcceptEnabled)
+            .told_of("10:05:30", "09:56:00", JournalEvent::ConsumersNotified)
+            .told("10:35:00", JournalEvent::Revoked)
+    };
+    let snapshot = |story: Story| {
+        let mut world = story.world(at("10:36:00"));
+        world.answer(at("10:36:00"));
+        world.drain.snapshot("test", 0, at("10:36:00"))
+    };
+    let beside = || {
+        revoked().declared(|declared| {
+            let name = CredentialName::new("search-api");
+            let mut other = CredentialDecl { name, ..declared.credentials[0].clone() };
+            other.policy.min_overlap = Some(Duration::from_hours(100));
+            declared.credentials.push(other);
         })
-        .told("10:20:00", JournalEvent::Revoked);
-    let mut world = story.world(at("10:30:00"));
-    world.answer(at("10:30:00"));
+    };
+    let shown = snapshot(beside());
     let names = ["payments-api", "search-api"].map(CredentialName::new);
-    let keys = |name| world.drain.keys_of(name).map(|keys| keys.len());
-    assert_eq!(names.each_ref().map(keys), [Some(2); 2]);
-    assert_eq!(keys(&CredentialName::new("other")), None);
-    let shown = world.drain.snapshot("test", 0, at("10:30:00"));
     assert!(shown.caught_up);
     assert_eq!(shown.credentials.iter().map(|it| it.name.clone()).collect::<Vec<_>>(), names);
     assert_eq!(shown.credentials[0].keys, [OLD, NEW]);
-    let finished =
-        shown.credential_health.iter().map(|it| (it.credential.clone(), it.health.finished));
-    let [payments, search] = names;
-    assert_eq!(finished.collect::<Vec<_>>(), [(payments, 1), (search, 0)]);
+    let health = shown.credential_health;
+    assert!(health[0].recommended_overlap.is_some());
+    assert_eq!(health[..1], snapshot(revoked()).credential_health, "the other one changes nothing");
+    let finished = health.iter().map(|it| (it.credential.clone(), it.health.finished));
+    assert_eq!(
+        finished.collect::<Vec<_>>(),
+        names.clone().into_iter().zip([1, 0]).collect::<Vec<_>>()
+    );
+    let drain = beside().world(at("10:30:00")).drain;
+    let keys = |name| drain.keys_of(name).map(|keys| keys.len());
+    assert_eq!(names.each_ref().map(keys), [Some(2); 2]);
+    assert_eq!(keys(&CredentialName::new("other")), None);
 }
 
 #[test]
