@@ -78,6 +78,16 @@ pub enum Ending {
     Damaged,
 }
 
+/// What has become of the bytes of an open file.
+pub enum Seen {
+    /// What was read is still there.
+    Same,
+    /// It became shorter, but not by anything that was read.
+    CutInRest,
+    /// What was read is not there any more.
+    Replaced,
+}
+
 impl Generation {
     /// Makes a generation of `record`, whose file was found as `found`.
     pub fn new(record: GenerationRecord, found: &Found, quiet_since: Timestamp) -> Self {
@@ -130,6 +140,44 @@ impl Generation {
             }
             _ => Ok(Opened::Changed),
         }
+    }
+
+    /// Asks the system what has changed of the open file.
+    pub fn observe(&mut self, now: Timestamp) -> io::Result<Seen> {
+        let Some(body) = &mut self.body else { return Ok(Seen::Same) };
+        let before = body.observe()?;
+        let plain = match body {
+            Body::Plain(plain) => plain,
+            Body::Packed(packed) => {
+                let (now, then) = (packed.facts, before);
+                if (now.size, now.modified_at) != (then.size, then.modified_at) && packed.drained {
+                    packed.retry(self.record.offset)?;
+                }
+                return Ok(Seen::Same);
+            }
+        };
+        let facts = plain.facts;
+        if !facts.touched_since(&before) {
+            return Ok(Seen::Same);
+        }
+        if (facts.size, facts.modified_at) != (before.size, before.modified_at) {
+            self.quiet_since = now;
+            self.ends_seen = 0;
+        }
+        let offset = self.record.offset;
+        if facts.size < offset || offset > 0 && !self.window.stands_in(&plain.file)? {
+            return Ok(Seen::Replaced);
+        }
+        // An empty file whose time of change moves was cut, and perhaps written to before.
+        let touched =
+            facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
+        let cut_empty = touched && plain.wait_for_write()? == 0;
+        if facts.size < before.size || cut_empty {
+            plain.look_again(offset);
+            self.held_since = None;
+            return Ok(Seen::CutInRest);
+        }
+        Ok(Seen::Same)
     }
 
     /// Tells whether its bytes were looked for and are in no file that is known.
