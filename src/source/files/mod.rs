@@ -9,6 +9,7 @@
 //! Nothing here reads a clock, decides anything or writes to a file.
 
 mod body;
+mod copied;
 mod cut;
 mod discover;
 mod filesystem;

@@ -5,6 +5,7 @@
 //! looked), and a copy of the live file (`copytruncate`) is never read a second time. Only what is
 //! neither is new. A generation whose bytes are nowhere is a gap.
 
+use super::Report;
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
@@ -31,17 +32,23 @@ impl Stream {
         }
         self.live_exists =
             family.live_elsewhere || family.files.last().is_some_and(|file| file.age == Age::Live);
+        let (last_live, told) = (self.last_live(), round.out.len());
         let unclaimed = self.claim(family, round);
         self.observe(round);
+        let is_told = round.out[told..].iter().any(|report| matches!(report, Report::Gap(_)));
+        self.suspect_copies(last_live, is_told, family, round);
         for file in &unclaimed {
-            if let Some(reason) = &file.unreadable {
-                self.trouble.get_or_insert_with(|| reason.clone());
+            let trouble = match &file.unreadable {
+                Some(reason) => Some(reason.clone()),
+                None => self.place(file, family, round).err().map(|error| reason(&error)),
+            };
+            if let Some(trouble) = trouble {
+                self.trouble.get_or_insert(trouble);
                 self.unclear = true;
-            } else if let Err(error) = self.place(file, family, round) {
-                self.trouble.get_or_insert_with(|| reason(&error));
-                self.unclear = true;
+                self.let_wait(file, round);
             }
         }
+        self.note_live(family);
         self.observe(round);
         if family.hidden.is_none() {
             self.give_up_lost(round);
@@ -101,18 +108,26 @@ impl Stream {
         }
         // Not even a packer writes nothing: whatever it is, it is not written yet.
         if file.facts.size == 0 {
+            self.let_wait(file, round);
             return Ok(());
         }
         match self.role(file, None, family, round)? {
-            Role::New => self.begin(file, round),
+            Role::New => {
+                self.tell_copy(file, round);
+                self.begin(file, round);
+            }
             Role::Copy => self.add_copy(file, round)?,
             Role::Continues { home: Home::Open(index), .. }
                 if !self.may_take_over(index, file, family) =>
             {
                 self.unclear = true;
+                self.let_wait(file, round);
             }
             Role::Continues { home, more } => self.go_on(home, file, more, round)?,
-            Role::Unclear => self.unclear = true,
+            Role::Unclear => {
+                self.unclear = true;
+                self.let_wait(file, round);
+            }
         }
         Ok(())
     }

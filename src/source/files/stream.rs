@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::body::Body;
+use super::copied::Copies;
 use super::follow::{Cursor, Round, Turn, break_off, finish, follow, prove_idle};
 use super::generation::{Ending, Generation, Opened, Seen};
 use super::identity::FileFacts;
@@ -53,6 +54,8 @@ pub struct Stream {
     pub trouble: Option<String>,
     /// Whether a file could not be told from the known ones yet.
     pub unclear: bool,
+    /// What is remembered to know a copy of a log that was cut behind it.
+    pub copies: Copies,
     idle_at: Option<Timestamp>,
 }
 
@@ -69,6 +72,7 @@ impl Stream {
             live_exists: false,
             trouble: None,
             unclear: false,
+            copies: Copies::default(),
             idle_at: None,
         }
     }
