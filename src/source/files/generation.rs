@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 
-use super::body::{Body, PackedBody, PlainBody, ReadOutcome};
+use super::body::{Body, ReadOutcome};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
 use super::identity::{FileFacts, HEAD_BYTES, Window};
@@ -32,8 +32,8 @@ pub struct Generation {
     pub age: Option<Age>,
     /// Path to open.
     pub target: PathBuf,
-    /// How the file at that path is packed, if it is.
-    pub packed: Option<Codec>,
+    /// How the name of its file says that it is packed, if it does.
+    pub named: Option<Codec>,
     /// The open file.
     pub body: Option<Body>,
     /// The bytes before the offset, as far as the anchor covers them.
@@ -94,7 +94,7 @@ impl Generation {
         Self {
             target: found.target.clone(),
             age: Some(found.age.clone()),
-            packed: found.packed,
+            named: found.named,
             ..Self::lost(record, quiet_since)
         }
     }
@@ -104,7 +104,7 @@ impl Generation {
         Self {
             target: PathBuf::from(&record.path),
             age: None,
-            packed: codec_of(&record.path),
+            named: codec_of(&record.path),
             body: None,
             window: Window::default(),
             trouble: None,
@@ -126,13 +126,15 @@ impl Generation {
         let (file, facts) = open_log(&self.target, self.record.file)?;
         self.held_since = None;
         let offset = self.record.offset;
-        if let Some(codec) = self.packed {
-            let packed = PackedBody::new(codec, file, facts, offset)?;
-            self.body = Some(Body::Packed(Box::new(packed)));
-            return Ok(Opened::Same);
-        }
-        let window = Window::of_file(&file, offset)?;
-        self.body = Some(Body::Plain(PlainBody::new(file, facts, offset)));
+        let body = Body::of(file, facts, offset, self.named)?;
+        let window = match &body {
+            Body::Plain(plain) => Window::of_file(&plain.file, offset)?,
+            Body::Packed(_) => {
+                self.body = Some(body);
+                return Ok(Opened::Same);
+            }
+        };
+        self.body = Some(body);
         match window {
             Some(window) if offset == 0 || window.anchor() == self.record.anchor => {
                 self.window = window;
@@ -277,8 +279,21 @@ impl Generation {
     pub fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<ReadOutcome> {
         buffer.clear();
         let place = (self.record.offset, self.record.anchor);
-        match self.body.as_mut().expect("only an open generation is read") {
-            Body::Plain(plain) => plain.read(&self.window, buffer, wanted),
+        let body = self.body.as_mut().expect("only an open generation is read");
+        if let Body::Plain(plain) = body {
+            let outcome = plain.read(&self.window, buffer, wanted)?;
+            if self.record.offset > 0 || Codec::of(buffer).is_none() {
+                return Ok(outcome);
+            }
+            if plain.has_lost_rest() {
+                return Ok(ReadOutcome::Changed);
+            }
+            // It was empty when it was opened.
+            *body = body.anew(self.named)?;
+            buffer.clear();
+        }
+        match body {
+            Body::Plain(_) => Ok(ReadOutcome::Bytes { more: true, last: false }),
             Body::Packed(packed) => Ok(packed.read(place, &mut self.window, buffer, wanted)),
         }
     }

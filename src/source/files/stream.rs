@@ -173,11 +173,10 @@ impl Stream {
         old.reached_end = false;
         match &mut old.body {
             Some(Body::Plain(plain)) => plain.look_again(0),
-            Some(Body::Packed(packed)) => {
-                if let Err(error) = packed.retry(0) {
-                    old.trouble = Some(super::discover::reason(&error));
-                }
-            }
+            Some(body @ Body::Packed(_)) => match body.anew(old.named) {
+                Ok(anew) => *body = anew,
+                Err(error) => old.trouble = Some(super::discover::reason(&error)),
+            },
             None => {}
         }
         round.record(&ended);
