@@ -223,6 +223,32 @@ fn what_cannot_be_compared_is_told() {
     assert!(ran.err.contains("nothing is stored"), "{ran:?}");
 }
 
+/// Nobody goes by the name alone: neither the daemon, nor `scan`, nor `verify`.
+#[test]
+fn row_12_a_packed_file_under_any_name_is_the_same_to_daemon_scan_and_verify() {
+    let read = Read::new();
+    let logs =
+        [LOGS[0], LOGS[1], "web/logs/access.log.2", "web/logs/access.log.1.gz-20261125.backup"];
+    // One that was read before it was packed, and one that was never read.
+    fs::rename(read.site.path(LOGS[2]), read.site.path(logs[2])).unwrap();
+    let fresh = read.site.path("fresh");
+    let lines = read.lines + write(&fresh, clock::now().as_seconds() - 30_000);
+    assert!(std::process::Command::new("gzip").arg(&fresh).status().unwrap().success());
+    fs::rename(read.site.path("fresh.gz"), read.site.path(logs[3])).unwrap();
+    let daemon = read.site.start();
+    wait_until("all lines are read", || daemon.source()["lines"] == lines);
+    let source = daemon.source();
+    assert_eq!((&source["rejects"], &source["gaps"]), (&4.into(), &serde_json::json!([])));
+    assert_eq!(daemon.stop(), Some(0));
+    let said = equal(&read.verify(&logs));
+    assert_eq!(said["files"].as_array().unwrap().len(), 4, "{said}");
+    let format =
+        r#"{ nginx = '$msec $remote_addr "$http_x_client" $key_name "$request" $status' }"#;
+    let scan = ["scan", "--output", "json", "--credential", "field:key_name", "--format", format];
+    let scanned = read.site.run(&[&scan[..], &logs].concat()).json();
+    assert_eq!((&scanned["lines"], &scanned["rejects"]["total"]), (&lines.into(), &4.into()));
+}
+
 #[test]
 fn usage_that_became_hours_is_compared_by_hour() {
     let read = Read::new();

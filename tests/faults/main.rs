@@ -17,4 +17,5 @@ mod process;
 mod sizes;
 mod spray;
 mod state_errors;
+mod verify;
 mod writer;

@@ -196,3 +196,103 @@ fn row_12_what_is_written_to_a_file_that_is_packed_already_is_counted_and_the_re
         world.assert_gaps(&[]);
     }
 }
+
+/// A name may say nothing, or what is not so.
+#[test]
+fn row_12_a_packed_file_is_known_by_its_first_bytes_whatever_it_is_called() {
+    let names = [
+        "access.log.1",
+        "access.log-20991125",
+        "access.log.2.gz",
+        "access.log.1.gz-20991125.backup",
+    ];
+    for packer in Packer::ALL {
+        for name in names {
+            let mut world = World::new(&["access.log*"]);
+            let packed = packer.pack(world.lines(300).as_bytes());
+            std::fs::write(world.path(name), &packed).unwrap();
+            world.write("access.log", 4);
+            world.drain();
+            world.assert_ledger();
+            assert_eq!(world.rejects, 0, "{packer:?} as {name}");
+            world.stop();
+            world.rename(name, "access.log.7");
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+        }
+    }
+}
+
+#[test]
+fn row_12_a_file_that_was_packed_under_a_plain_name_goes_on_at_its_offset() {
+    for packer in Packer::ALL {
+        for restart in [false, true] {
+            let mut world = World::new(&["access.log*"]);
+            world.write("access.log", 200);
+            world.drain();
+            if restart {
+                world.stop();
+            }
+            world.write("access.log", 100);
+            world.rotate("access.log", 9);
+            world.pack("access.log.1", packer);
+            world.rename(&packer.name("access.log.1"), "access.log.1");
+            world.write("access.log", 5);
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+            assert_eq!(world.rejects, 0);
+        }
+    }
+}
+
+/// What was empty when it was opened may turn out to be packed, and to be plain again.
+#[test]
+fn row_12_a_log_whose_content_turns_packed_and_plain_again_is_read_as_what_it_is() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        append(&world.path("access.log"), b"");
+        world.drain();
+        let packed = packer.pack(world.lines(300).as_bytes());
+        for byte in &packed[..4] {
+            append(&world.path("access.log"), &[*byte]);
+            world.poll();
+        }
+        append(&world.path("access.log"), &packed[4..]);
+        world.drain();
+        world.assert_ledger();
+        // A second member, as a server writes that packs its log itself.
+        let member = packer.pack(world.lines(2).as_bytes());
+        append(&world.path("access.log"), &member);
+        world.drain();
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+        world.stop();
+        let text = world.lines(500);
+        std::fs::write(world.path("access.log"), text).unwrap();
+        world.drain();
+        world.assert_ledger();
+        assert_eq!(world.rejects, 0);
+        world.assert_gaps(&[GapReason::Truncated]);
+    }
+}
+
+/// Neither is text, whatever the name: what they hold is unknown.
+#[test]
+fn row_14_a_file_that_is_packed_in_an_unknown_way_or_damaged_at_its_beginning_is_a_gap() {
+    let xz = b"\xfd7zXZ\0whatever\n".to_vec();
+    for (name, content) in [("access.log.1", xz), ("access.log.1.gz", b"no gzip\n".to_vec())] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 3);
+        std::fs::write(world.path(name), content).unwrap();
+        world.drain();
+        world.pass(70);
+        world.assert_ledger();
+        assert_eq!((world.lines, world.rejects), (3, 0), "{name}");
+        world.assert_gaps(&[GapReason::Damaged]);
+        assert_eq!(world.stream_status("access.log").unreadable, None);
+    }
+}

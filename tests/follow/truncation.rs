@@ -2,7 +2,8 @@
 
 use std::fs::OpenOptions;
 
-use keydrain::engine::coverage::GapReason;
+use keydrain::engine::coverage::{Gap, GapReason};
+use keydrain::engine::time::Timestamp;
 use keydrain::source::files::Report;
 
 use crate::world::{World, append};
@@ -249,6 +250,242 @@ fn row_03_a_copy_of_an_empty_log_hides_no_line_that_was_cut_off() {
     world.pass(70);
     world.assert_ledger_without(&[lost]);
     world.assert_gaps(&[GapReason::Truncated]);
+}
+
+/// Does what logrotate does with `copytruncate`; `count` lines come between copy and truncation.
+/// Returns the numbers of these.
+fn copy_truncate(world: &mut World, count: usize) -> Vec<u64> {
+    world.make_room("access.log", 9);
+    std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+    let first = world.written;
+    world.write("access.log", count);
+    truncate(world, 0);
+    (first..world.written).collect()
+}
+
+/// Checks that the lines are lost and that a gap says so of all of them, to the second.
+#[track_caller]
+fn assert_lost_in_a_gap(world: &World, lost: &[u64], written_at: Timestamp) {
+    world.assert_ledger_without(lost);
+    let holds = |gap: &Gap| gap.span.from <= written_at && written_at <= gap.span.to;
+    assert!(world.gaps.iter().any(holds), "{:?}, written at {written_at:?}", world.gaps);
+}
+
+/// A log of which nothing was read shows nothing of having been cut: the copy does.
+#[test]
+fn row_03_a_fresh_log_that_is_copied_and_cut_between_two_looks_leaves_a_gap() {
+    for (times, restart, packed) in
+        [(1, false, false), (2, false, false), (2, true, false), (1, false, true), (2, true, true)]
+    {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 3);
+        world.drain();
+        copy_truncate(&mut world, 0);
+        world.drain();
+        world.assert_gaps(&[GapReason::Truncated]);
+        world.gaps.clear();
+        if restart {
+            world.stop();
+        }
+        let written_at = world.now;
+        let mut lost = Vec::new();
+        for _ in 0..times {
+            world.write("access.log", 2);
+            lost.extend(copy_truncate(&mut world, 1));
+            if packed {
+                world.gzip("access.log.1");
+            }
+        }
+        world.write("access.log", 9);
+        world.drain();
+        world.pass(70);
+        assert_lost_in_a_gap(&world, &lost, written_at);
+        world.assert_gaps(&[GapReason::Truncated]);
+        world.stop();
+        world.drain();
+        world.assert_gaps(&[GapReason::Truncated]);
+    }
+}
+
+/// What is left of the first copy was replaced by the second one.
+#[test]
+fn row_03_a_copy_that_the_next_copy_replaces_leaves_a_gap() {
+    for in_place in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 3);
+        world.drain();
+        copy_truncate(&mut world, 0);
+        world.pass(70);
+        world.gaps.clear();
+        let (written_at, first) = (world.now, world.written);
+        world.write("access.log", 2);
+        for _ in 0..2 {
+            if !in_place {
+                world.remove("access.log.1");
+            }
+            std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+            truncate(&world, 0);
+            world.write("access.log", 4);
+        }
+        world.drain();
+        world.pass(70);
+        assert_lost_in_a_gap(&world, &[first, first + 1], written_at);
+    }
+}
+
+/// Nothing of the stream was read yet, so no line says when the loss began.
+#[test]
+fn row_03_the_first_log_of_all_that_is_copied_and_cut_leaves_a_gap() {
+    let mut world = World::new(&["access.log*"]);
+    append(&world.path("access.log"), b"");
+    world.drain();
+    let written_at = world.now;
+    world.write("access.log", 2);
+    let lost = copy_truncate(&mut world, 2);
+    world.write("access.log", 9);
+    world.drain();
+    assert_lost_in_a_gap(&world, &lost, written_at);
+}
+
+/// File events let the log be read more often than the directory is looked at.
+#[test]
+fn row_03_a_cut_log_that_is_read_before_its_copy_is_seen_leaves_a_gap() {
+    // Between any two looks.
+    for (phase, read_before) in (0..5).flat_map(|phase| [(phase, false), (phase, true)]) {
+        let mut world = World::new(&["access.log*"]);
+        world.limits.rescan = std::time::Duration::from_secs(5);
+        world.write("access.log", 1);
+        world.drain();
+        copy_truncate(&mut world, 0);
+        world.pass(20 + phase);
+        if read_before {
+            world.write("access.log", 1);
+            world.poll();
+            copy_truncate(&mut world, 0);
+            world.poll();
+        }
+        world.gaps.clear();
+        let written_at = world.now;
+        world.write("access.log", 2);
+        let lost = copy_truncate(&mut world, 1);
+        world.write("access.log", 1);
+        world.poll();
+        world.pass(80);
+        assert_lost_in_a_gap(&world, &lost, written_at);
+    }
+}
+
+/// An empty log leaves an empty copy, and lines that come then are lost all the same.
+#[test]
+fn row_03_an_empty_copy_of_a_log_that_is_written_to_again_leaves_a_gap() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 1);
+    world.drain();
+    world.rotate("access.log", 9);
+    world.drain();
+    let written_at = world.now;
+    let lost = copy_truncate(&mut world, 2);
+    world.write("access.log", 9);
+    world.drain();
+    world.pass(70);
+    assert_lost_in_a_gap(&world, &lost, written_at);
+    world.assert_gaps(&[GapReason::Truncated]);
+}
+
+/// Renamed behind its copy before anybody looks, the log is still younger than the copy.
+#[test]
+fn row_03_a_fresh_log_that_is_copied_cut_and_renamed_between_two_looks_leaves_a_gap() {
+    for restart in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 1);
+        world.drain();
+        world.rotate("access.log", 9);
+        world.drain();
+        if restart {
+            world.stop();
+        }
+        let written_at = world.now;
+        world.write("access.log", 2);
+        let lost = copy_truncate(&mut world, 1);
+        world.write("access.log", 2);
+        world.rotate("access.log", 9);
+        world.write("access.log", 2);
+        world.drain();
+        world.pass(70);
+        assert_lost_in_a_gap(&world, &lost, written_at);
+    }
+}
+
+/// Everything that turns up beside a log without its having been cut.
+#[test]
+fn row_03_what_is_no_copy_of_a_cut_log_leaves_no_gap() {
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 9] = [
+        ("a copy that is no rotated name", |world| {
+            std::fs::copy(world.path("access.log"), world.path("access.log.bak")).unwrap();
+            world.remove("access.log.bak");
+            std::fs::copy(world.path("access.log"), world.path("copy")).unwrap();
+        }),
+        ("a copy of a log that goes on", |world| {
+            std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
+            world.write("access.log", 1);
+        }),
+        ("a rename", |world| world.rotate("access.log", 9)),
+        ("two renames", |world| {
+            world.rotate("access.log", 9);
+            world.write("access.log", 2);
+            world.rotate("access.log", 9);
+            world.write("access.log", 2);
+        }),
+        ("two renames, the first one packed", |world| {
+            world.rotate("access.log", 9);
+            world.write("access.log", 2);
+            world.rotate("access.log", 9);
+            world.gzip("access.log.2");
+        }),
+        ("a name with a date", |world| {
+            world.rename("access.log", "access.log-20991231");
+            world.write("access.log", 2);
+        }),
+        ("two names with dates", |world| {
+            world.rename("access.log", "access.log-20991231");
+            world.write("access.log", 2);
+            world.rename("access.log", "access.log-21000101");
+            world.write("access.log", 2);
+        }),
+        ("a hard link", |world| {
+            std::fs::hard_link(world.path("access.log"), world.path("access.log.1")).unwrap();
+            world.write("access.log", 1);
+        }),
+        ("a file of which nobody knew an empty twin", |world| {
+            world.rename("access.log.5", "access.log.6");
+            world.write("access.log.6", 2);
+        }),
+    ];
+    for (what, act) in acts {
+        for (first, restart) in [(0, false), (0, true), (2, false), (2, true)] {
+            // What was empty when we stopped was not written down: it cannot be told from others.
+            if first == 0 && restart && (what.ends_with("packed") || what.ends_with("twin")) {
+                continue;
+            }
+            let mut world = World::new(&["access.log*"]);
+            append(&world.path("access.log.5"), b"");
+            world.write("access.log.9", 1);
+            append(&world.path("access.log"), b"");
+            world.write("access.log", first);
+            world.drain();
+            if restart {
+                world.stop();
+            }
+            println!("{what}, {first} lines, restart {restart}");
+            world.write("access.log", 1);
+            act(&mut world);
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+        }
+    }
 }
 
 /// The time of change moves before the size: that is seen by who looks in between.

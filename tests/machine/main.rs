@@ -61,8 +61,8 @@ enum Step {
     WriteOld(Key),
     /// `compress`: the newest rotated file is packed.
     Pack,
-    /// `copytruncate`, with so many lines written between copy and truncation.
-    CopyTruncate(u64),
+    /// `copytruncate`, once or twice, with so many lines written between copy and truncation.
+    CopyTruncate { lost: u64, twice: bool },
     /// Somebody empties the log; so many lines follow before anybody looks.
     Truncate(u64),
     /// The log is truncated and filled beyond its former size.
@@ -112,7 +112,8 @@ impl ReferenceStateMachine for Plan {
             2 => Just(Step::Reopen),
             1 => any_key().prop_map(Step::WriteOld),
             3 => Just(Step::Pack),
-            1 => (0..3_u64).prop_map(Step::CopyTruncate),
+            2 => (0..3_u64, any::<bool>())
+                .prop_map(|(lost, twice)| Step::CopyTruncate { lost, twice }),
             1 => (0..3_u64).prop_map(Step::Truncate),
             1 => Just(Step::Regrow),
             1 => Just(Step::Remove),
@@ -150,7 +151,7 @@ impl ReferenceStateMachine for Plan {
             Step::Pass { .. } | Step::Down(_) => {
                 site.old.iter_mut().for_each(|old| old.stale = true);
             }
-            Step::CopyTruncate(_) => site.rotated += 1,
+            Step::CopyTruncate { twice, .. } => site.rotated += 1 + usize::from(*twice),
             Step::Truncate(_) | Step::Regrow | Step::Look | Step::Crash | Step::Restart => {}
         }
         site
@@ -172,7 +173,7 @@ impl ReferenceStateMachine for Plan {
                 site.rotated > 0 && site.old.as_ref().is_none_or(|old| !old.stale)
             }
             Step::Rotate { .. }
-            | Step::CopyTruncate(_)
+            | Step::CopyTruncate { .. }
             | Step::Truncate(_)
             | Step::Regrow
             | Step::Remove
@@ -260,13 +261,16 @@ impl StateMachineTest for Machine {
                 }
                 machine.writer.pack();
             }
-            Step::CopyTruncate(lines) => {
+            Step::CopyTruncate { lost, twice } => {
                 machine.look_first();
                 let was_empty = machine.writer.is_empty();
-                machine.writer.copy_truncate(lines);
+                machine.writer.copy_truncate(lost);
                 machine.copied = true;
-                // Nothing was read of it: refilled before a look, it is like one never written to.
-                if was_empty {
+                if twice {
+                    machine.writer.write(Key::New(0));
+                    machine.writer.copy_truncate(lost);
+                } else if was_empty {
+                    // An empty copy tells nothing to who starts only then.
                     machine.look_first();
                 }
             }

@@ -183,6 +183,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Returns its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Returns the most bytes of memory that it ever held at a time. `None` when it has ended.
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(Pid::from_child(&self.child))

@@ -10,6 +10,7 @@ use flate2::bufread::GzDecoder;
 use indicatif::ProgressBar;
 
 use super::CHUNK_BYTES;
+use crate::source::files::{Codec, unread};
 
 /// Bytes that any file may unpack to, however small it is. A second's work.
 const FREE_BYTES: u64 = 256 << 20;
@@ -21,9 +22,6 @@ const MAX_RATIO: u64 = 500;
 /// Largest window of a zstd frame, as a power of two: 128 MiB, where the `zstd` tool stops too
 /// unless it is told.
 const MAX_WINDOW_LOG: u32 = 27;
-
-/// Enough of the first bytes to tell how a file is packed.
-const HEAD_BYTES: u64 = 10;
 
 /// The unpacked bytes of a file.
 pub struct Unpacked {
@@ -77,51 +75,20 @@ impl Stream {
     /// Reads the first bytes and chooses.
     fn of(mut file: Metered) -> io::Result<Self> {
         let mut head = Vec::new();
-        file.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
-        let packing = Packing::of(&head)?;
+        file.by_ref().take(Codec::HEAD_BYTES as u64).read_to_end(&mut head)?;
+        let codec = Codec::of(&head);
         let raw = Cursor::new(head).chain(file);
         let packed = |raw| BufReader::with_capacity(CHUNK_BYTES, raw);
-        Ok(match packing {
-            Packing::None => Self::Plain(raw),
-            Packing::Gzip => Self::Gzip(GzipMembers::new(packed(raw))),
-            Packing::Zstd => {
+        Ok(match codec {
+            None => Self::Plain(raw),
+            Some(Codec::Unread(tool)) => return Err(io::Error::other(unread(tool))),
+            Some(Codec::Gzip) => Self::Gzip(GzipMembers::new(packed(raw))),
+            Some(Codec::Zstd) => {
                 let mut decoder = zstd::Decoder::with_buffer(packed(raw))?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
                 Self::Zstd(decoder)
             }
         })
-    }
-}
-
-/// How a file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// Tells it by the first bytes, which may be fewer when the file is cut.
-    fn of(head: &[u8]) -> io::Result<Self> {
-        let tool = match head {
-            // RFC 1952, 2.3.1. The first byte stands in no text.
-            [0x1f, 0x8b, ..] | [0x1f] => return Ok(Self::Gzip),
-            // RFC 8878, 3.1.1 and 3.1.2: a frame, or one to skip.
-            [0x28, 0xb5, 0x2f, 0xfd, ..]
-            | [0x28, 0xb5]
-            | [0x28, 0xb5, 0x2f]
-            | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Ok(Self::Zstd),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xzcat",
-            // With the first block's number: the beginning alone may be text.
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => "bzcat",
-            [0x04, 0x22, 0x4d, 0x18, ..] => "lz4cat",
-            [b'P', b'K', 3, 4, ..] => "unzip -p",
-            _ => return Ok(Self::None),
-        };
-        Err(io::Error::other(format!(
-            "is packed in a way that is not read: `{tool} FILE | keydrain scan -` reads it"
-        )))
     }
 }
 

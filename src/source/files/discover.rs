@@ -4,6 +4,7 @@
 //! found, everything else is refused with a reason. What cannot be looked at is said, never
 //! taken for absent.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::identity::FileFacts;
 use super::listing::{Roots, list_families};
 use super::names::{Age, FamilyName, Packing};
+use super::open::open_log;
 use super::packed::Codec;
 use crate::engine::coverage::WeakFileSystem;
 
@@ -25,12 +27,31 @@ pub struct Found {
     pub linked: bool,
     /// Age within the family.
     pub age: Age,
-    /// How it is packed, if it is.
-    pub packed: Option<Codec>,
+    /// How its name says that it is packed, if it does.
+    pub named: Option<Codec>,
+    /// How its content says that it is packed, once that was looked at.
+    pub content: OnceCell<Option<Codec>>,
     /// What `stat` says of it.
     pub facts: FileFacts,
     /// Why it cannot be read, if so.
     pub unreadable: Option<String>,
+}
+
+impl Found {
+    /// Returns how it is packed, if it is. Reads its first bytes at the first call.
+    pub fn packed(&self) -> io::Result<Option<Codec>> {
+        if let Some(codec) = self.content.get() {
+            return Ok(*codec);
+        }
+        let (log, _) = open_log(&self.target, self.facts.id)?;
+        let codec = Codec::of_file(&log, self.named)?;
+        Ok(*self.content.get_or_init(|| codec))
+    }
+
+    /// Tells whether it is packed, as far as is known without looking into it.
+    pub fn is_packed(&self) -> bool {
+        self.content.get().copied().unwrap_or(self.named).is_some()
+    }
 }
 
 /// The files of one family, the oldest first.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 
-use super::body::{Body, PackedBody, PlainBody, ReadOutcome};
+use super::body::{Body, ReadOutcome};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
 use super::identity::{FileFacts, HEAD_BYTES, Window};
@@ -32,8 +32,8 @@ pub struct Generation {
     pub age: Option<Age>,
     /// Path to open.
     pub target: PathBuf,
-    /// How the file at that path is packed, if it is.
-    pub packed: Option<Codec>,
+    /// How the name of its file says that it is packed, if it does.
+    pub named: Option<Codec>,
     /// The open file.
     pub body: Option<Body>,
     /// The bytes before the offset, as far as the anchor covers them.
@@ -78,13 +78,23 @@ pub enum Ending {
     Damaged,
 }
 
+/// What has become of the bytes of an open file.
+pub enum Seen {
+    /// What was read is still there.
+    Same,
+    /// It became shorter, but not by anything that was read.
+    CutInRest,
+    /// What was read is not there any more.
+    Replaced,
+}
+
 impl Generation {
     /// Makes a generation of `record`, whose file was found as `found`.
     pub fn new(record: GenerationRecord, found: &Found, quiet_since: Timestamp) -> Self {
         Self {
             target: found.target.clone(),
             age: Some(found.age.clone()),
-            packed: found.packed,
+            named: found.named,
             ..Self::lost(record, quiet_since)
         }
     }
@@ -94,7 +104,7 @@ impl Generation {
         Self {
             target: PathBuf::from(&record.path),
             age: None,
-            packed: codec_of(&record.path),
+            named: codec_of(&record.path),
             body: None,
             window: Window::default(),
             trouble: None,
@@ -116,13 +126,15 @@ impl Generation {
         let (file, facts) = open_log(&self.target, self.record.file)?;
         self.held_since = None;
         let offset = self.record.offset;
-        if let Some(codec) = self.packed {
-            let packed = PackedBody::new(codec, file, facts, offset)?;
-            self.body = Some(Body::Packed(Box::new(packed)));
-            return Ok(Opened::Same);
-        }
-        let window = Window::of_file(&file, offset)?;
-        self.body = Some(Body::Plain(PlainBody::new(file, facts, offset)));
+        let body = Body::of(file, facts, offset, self.named)?;
+        let window = match &body {
+            Body::Plain(plain) => Window::of_file(&plain.file, offset)?,
+            Body::Packed(_) => {
+                self.body = Some(body);
+                return Ok(Opened::Same);
+            }
+        };
+        self.body = Some(body);
         match window {
             Some(window) if offset == 0 || window.anchor() == self.record.anchor => {
                 self.window = window;
@@ -130,6 +142,44 @@ impl Generation {
             }
             _ => Ok(Opened::Changed),
         }
+    }
+
+    /// Asks the system what has changed of the open file.
+    pub fn observe(&mut self, now: Timestamp) -> io::Result<Seen> {
+        let Some(body) = &mut self.body else { return Ok(Seen::Same) };
+        let before = body.observe()?;
+        let plain = match body {
+            Body::Plain(plain) => plain,
+            Body::Packed(packed) => {
+                let (now, then) = (packed.facts, before);
+                if (now.size, now.modified_at) != (then.size, then.modified_at) && packed.drained {
+                    packed.retry(self.record.offset)?;
+                }
+                return Ok(Seen::Same);
+            }
+        };
+        let facts = plain.facts;
+        if !facts.touched_since(&before) {
+            return Ok(Seen::Same);
+        }
+        if (facts.size, facts.modified_at) != (before.size, before.modified_at) {
+            self.quiet_since = now;
+            self.ends_seen = 0;
+        }
+        let offset = self.record.offset;
+        if facts.size < offset || offset > 0 && !self.window.stands_in(&plain.file)? {
+            return Ok(Seen::Replaced);
+        }
+        // An empty file whose time of change moves was cut, and perhaps written to before.
+        let touched =
+            facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
+        let cut_empty = touched && plain.wait_for_write()? == 0;
+        if facts.size < before.size || cut_empty {
+            plain.look_again(offset);
+            self.held_since = None;
+            return Ok(Seen::CutInRest);
+        }
+        Ok(Seen::Same)
     }
 
     /// Tells whether its bytes were looked for and are in no file that is known.
@@ -229,8 +279,21 @@ impl Generation {
     pub fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<ReadOutcome> {
         buffer.clear();
         let place = (self.record.offset, self.record.anchor);
-        match self.body.as_mut().expect("only an open generation is read") {
-            Body::Plain(plain) => plain.read(&self.window, buffer, wanted),
+        let body = self.body.as_mut().expect("only an open generation is read");
+        if let Body::Plain(plain) = body {
+            let outcome = plain.read(&self.window, buffer, wanted)?;
+            if self.record.offset > 0 || Codec::of(buffer).is_none() {
+                return Ok(outcome);
+            }
+            if plain.has_lost_rest() {
+                return Ok(ReadOutcome::Changed);
+            }
+            // It was empty when it was opened.
+            *body = body.anew(self.named)?;
+            buffer.clear();
+        }
+        match body {
+            Body::Plain(_) => Ok(ReadOutcome::Bytes { more: true, last: false }),
             Body::Packed(packed) => Ok(packed.read(place, &mut self.window, buffer, wanted)),
         }
     }

@@ -1,5 +1,6 @@
 //! The files of families: what their directories hold, looked at without opening a log.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -165,12 +166,13 @@ fn add(
             if let Some(reason) = &unreadable {
                 findings.unreadable.insert(shown, reason.clone());
             }
-            let packed = name.packing.codec();
-            let age = name.age.clone();
+            let named = name.packing.codec();
+            let (age, content) = (name.age.clone(), OnceCell::new());
             // What is found through a link may have a family of its own, which comes first.
             let linked = linked || path.parent() != live.parent();
             let family = findings.families.entry(live.to_owned()).or_default();
-            family.files.push(Found { path, target, linked, age, packed, facts, unreadable });
+            let found = Found { path, target, linked, age, named, content, facts, unreadable };
+            family.files.push(found);
         }
         Ok(Examined::Refused(reason)) => {
             findings.refused.insert(shown, reason);
@@ -243,6 +245,6 @@ fn sort_family(family: &mut Family) {
     // A packer writes the packed twin while the plain file is still there: it is not looked at
     // before the plain one is gone.
     let plain: BTreeSet<PathBuf> =
-        files.iter().filter(|file| file.packed.is_none()).map(|file| file.path.clone()).collect();
-    files.retain(|file| file.packed.is_none() || !plain.contains(&file.path.with_extension("")));
+        files.iter().filter(|file| file.named.is_none()).map(|file| file.path.clone()).collect();
+    files.retain(|file| file.named.is_none() || !plain.contains(&file.path.with_extension("")));
 }

@@ -9,6 +9,7 @@
 //! Nothing here reads a clock, decides anything or writes to a file.
 
 mod body;
+mod copied;
 mod cut;
 mod discover;
 mod filesystem;
@@ -40,6 +41,7 @@ use crate::engine::time::Timestamp;
 use crate::engine::usage::{GenerationNumber, UsageDelta};
 pub use identity::{FileFacts, same_file};
 pub use listing::LINK_LEAVES;
+pub use packed::{Codec, unread};
 pub use recount::{Recount, anchors, recount};
 use source::Follower;
 

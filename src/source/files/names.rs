@@ -7,7 +7,8 @@
 //!                                             access.log.4.xz   packed in a way that is not read
 //! ```
 //!
-//! A name is read for its form alone: nothing here looks at a file.
+//! A name is read for its form alone: nothing here looks at a file, whose first bytes may say
+//! something else of how it is packed (`packed.rs`).
 
 use std::cmp::Reverse;
 

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read as _, Seek as _};
 
 use flate2::read::MultiGzDecoder;
 
-use super::identity::{HEAD_BYTES, Window};
+use super::identity::{HEAD_BYTES, Window, read_at};
 use crate::engine::usage::Anchor;
 
 /// Bytes unpacked at a time while skipping.
@@ -26,6 +26,49 @@ pub enum Codec {
     Gzip,
     /// RFC 8878.
     Zstd,
+    /// Some other way, which is not read: the tool that unpacks it.
+    Unread(&'static str),
+}
+
+impl Codec {
+    /// As many of the first bytes of a file as [`of`](Self::of) may need.
+    pub const HEAD_BYTES: usize = 10;
+
+    /// Tells by the first bytes of a file, fewer if it is cut, how it is packed; `None`: not at all.
+    ///
+    /// ```
+    /// use keydrain::source::files::Codec;
+    ///
+    /// assert_eq!(Codec::of(b"\x1f\x8b\x08\x00"), Some(Codec::Gzip));
+    /// assert_eq!(Codec::of(b"192.0.2.1 - - ["), None);
+    /// ```
+    pub fn of(head: &[u8]) -> Option<Self> {
+        Some(match head {
+            // RFC 1952, 2.3.1. The first byte stands in no text.
+            [0x1f, 0x8b, ..] | [0x1f] => Self::Gzip,
+            // RFC 8878, 3.1.1 and 3.1.2: a frame, or one to skip.
+            [0x28, 0xb5, 0x2f, 0xfd, ..]
+            | [0x28, 0xb5]
+            | [0x28, 0xb5, 0x2f]
+            | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Unread("xzcat"),
+            // With the first block's number: the beginning alone may be text.
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => {
+                Self::Unread("bzcat")
+            }
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Unread("lz4cat"),
+            [b'P', b'K', 3, 4, ..] => Self::Unread("unzip -p"),
+            _ => return None,
+        })
+    }
+
+    /// Tells how `file` is packed: by its content, else by its name. What is damaged at its
+    /// beginning, or was only begun to be written, is no text for that.
+    pub fn of_file(file: &File, named: Option<Self>) -> io::Result<Option<Self>> {
+        let mut head = Vec::new();
+        read_at(file, &mut head, Self::HEAD_BYTES, 0)?;
+        Ok(Self::of(&head).or(named))
+    }
 }
 
 /// A packed file that is being read.
@@ -40,6 +83,7 @@ pub struct PackedReader {
 enum Decoder {
     Gzip(Box<MultiGzDecoder<BufReader<File>>>),
     Zstd(zstd::Decoder<'static, BufReader<File>>),
+    Unread(&'static str),
 }
 
 /// Why no more bytes come out of a packed file.
@@ -61,6 +105,7 @@ impl Decoder {
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
                 Self::Zstd(decoder)
             }
+            Codec::Unread(tool) => Self::Unread(tool),
         })
     }
 
@@ -68,8 +113,14 @@ impl Decoder {
         match self {
             Self::Gzip(decoder) => decoder.read(into),
             Self::Zstd(decoder) => decoder.read(into),
+            Self::Unread(tool) => Err(io::Error::other(unread(tool))),
         }
     }
+}
+
+/// Says what to do with a file that is packed in a way that is not read.
+pub fn unread(tool: &str) -> String {
+    format!("is packed in a way that is not read: `{tool} FILE | keydrain scan -` reads it")
 }
 
 impl PackedReader {
@@ -209,6 +260,7 @@ mod tests {
                     encoder.finish().unwrap();
                 }
                 Codec::Zstd => zstd::stream::copy_encode(&mut member, &mut out, 1).unwrap(),
+                Codec::Unread(_) => unreachable!("nothing packs it"),
             }
         }
         out

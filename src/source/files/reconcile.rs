@@ -5,6 +5,7 @@
 //! looked), and a copy of the live file (`copytruncate`) is never read a second time. Only what is
 //! neither is new. A generation whose bytes are nowhere is a gap.
 
+use super::Report;
 use super::discover::{Family, Found, reason};
 use super::follow::Round;
 use super::generation::Generation;
@@ -31,17 +32,23 @@ impl Stream {
         }
         self.live_exists =
             family.live_elsewhere || family.files.last().is_some_and(|file| file.age == Age::Live);
+        let (last_live, told) = (self.last_live(), round.out.len());
         let unclaimed = self.claim(family, round);
         self.observe(round);
+        let is_told = round.out[told..].iter().any(|report| matches!(report, Report::Gap(_)));
+        self.suspect_copies(last_live, is_told, family, round);
         for file in &unclaimed {
-            if let Some(reason) = &file.unreadable {
-                self.trouble.get_or_insert_with(|| reason.clone());
+            let trouble = match &file.unreadable {
+                Some(reason) => Some(reason.clone()),
+                None => self.place(file, family, round).err().map(|error| reason(&error)),
+            };
+            if let Some(trouble) = trouble {
+                self.trouble.get_or_insert(trouble);
                 self.unclear = true;
-            } else if let Err(error) = self.place(file, family, round) {
-                self.trouble.get_or_insert_with(|| reason(&error));
-                self.unclear = true;
+                self.let_wait(file, round);
             }
         }
+        self.note_live(family);
         self.observe(round);
         if family.hidden.is_none() {
             self.give_up_lost(round);
@@ -101,18 +108,26 @@ impl Stream {
         }
         // Not even a packer writes nothing: whatever it is, it is not written yet.
         if file.facts.size == 0 {
+            self.let_wait(file, round);
             return Ok(());
         }
         match self.role(file, None, family, round)? {
-            Role::New => self.begin(file, round),
+            Role::New => {
+                self.tell_copy(file, round);
+                self.begin(file, round);
+            }
             Role::Copy => self.add_copy(file, round)?,
             Role::Continues { home: Home::Open(index), .. }
                 if !self.may_take_over(index, file, family) =>
             {
                 self.unclear = true;
+                self.let_wait(file, round);
             }
             Role::Continues { home, more } => self.go_on(home, file, more, round)?,
-            Role::Unclear => self.unclear = true,
+            Role::Unclear => {
+                self.unclear = true;
+                self.let_wait(file, round);
+            }
         }
         Ok(())
     }
@@ -156,7 +171,7 @@ impl Stream {
     /// beside a file that one look has missed.
     fn may_take_over(&self, index: usize, file: &Found, family: &Family) -> bool {
         let generation = &self.generations[index];
-        let missed = file.packed.is_some() || generation.missed_since.is_some();
+        let missed = file.is_packed() || generation.missed_since.is_some();
         generation.body.is_some() || missed && family.hidden.is_none()
     }
 
@@ -219,16 +234,15 @@ impl Stream {
         let (log, _) = open_log(&file.target, file.facts.id)?;
         let record = &self.finished[index];
         let offset = record.offset;
-        let same = match file.packed {
+        let same = match file.packed()? {
             Some(codec) => begins_like(codec, &log, &record.anchor)?,
             None => Window::of_file(&log, offset)?.is_some_and(|it| it.anchor() == record.anchor),
         };
         if !same {
-            return Ok(file.packed.is_none() && offset == 0 && file.facts.size == 0);
+            return Ok(!file.is_packed() && offset == 0 && file.facts.size == 0);
         }
         // A packed file of a former run is as long as it was.
-        let longer =
-            if file.packed.is_some() { settled.is_some() } else { file.facts.size > offset };
+        let longer = if file.is_packed() { settled.is_some() } else { file.facts.size > offset };
         if longer {
             // A copy that was not complete, or a writer that came back.
             match self.role(file, Some(index), family, round)? {
@@ -294,9 +308,7 @@ impl Stream {
     ) -> std::io::Result<()> {
         match home {
             // What is open is read to its end there: a writer may have gone on after the packing.
-            Home::Open(index)
-                if file.packed.is_some() && self.generations[index].body.is_some() =>
-            {
+            Home::Open(index) if file.is_packed() && self.generations[index].body.is_some() => {
                 self.add_copy(file, round)?;
             }
             Home::Open(index) => {
@@ -305,13 +317,13 @@ impl Stream {
                 // they are that file, where a file may get another identity.
                 let renamed =
                     self.generations[index].record.path != file.path.display().to_string();
-                if file.packed.is_none() && (renamed || file.facts.weakness.is_none()) {
+                if !file.is_packed() && (renamed || file.facts.weakness.is_none()) {
                     round.gap(&self.cursor, GapReason::Truncated);
                 }
                 let generation = &mut self.generations[index];
                 generation.record.file = file.facts.id;
                 generation.age = Some(file.age.clone());
-                generation.packed = file.packed;
+                generation.named = file.named;
                 generation.first_look = round.first_look;
                 if generation.quiet_since == Timestamp::MAX {
                     generation.quiet_since = round.now.min(file.facts.touched_at());

@@ -70,7 +70,7 @@ impl Stream {
         }
         let prefixes = self.prefixes(skip, family);
         let (log, facts) = open_log(&file.target, file.facts.id)?;
-        if let Some(codec) = file.packed {
+        if let Some(codec) = file.packed()? {
             let young = is_young(&facts, round);
             packed_role((codec, &log), &prefixes, young, || self.is_held_packed(codec, &log, skip))
         } else {
@@ -210,7 +210,7 @@ fn is_still(file: &Found, record: &GenerationRecord) -> bool {
 
 /// Returns where the plain content of a copy ends; `None` if it is still being written.
 pub fn content_of(file: &Found, log: &File, round: &Round<'_>) -> std::io::Result<Option<Window>> {
-    let Some(codec) = file.packed else { return Window::of_file(log, log.metadata()?.len()) };
+    let Some(codec) = file.packed()? else { return Window::of_file(log, log.metadata()?.len()) };
     let mut reader = PackedReader::rewound(codec, log)?;
     let content = reader.whole(round.limits.max_unpacked);
     let half = matches!(reader.end(), Some(PackedEnd::Broken(_))) && is_young(&file.facts, round);
@@ -237,7 +237,7 @@ pub fn is_open_in(file: &Found, record: &GenerationRecord, body: &Body) -> bool 
 pub fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
     let holds = || -> std::io::Result<bool> {
         let (log, _) = open_log(&file.target, file.facts.id)?;
-        if let Some(codec) = file.packed {
+        if let Some(codec) = file.packed()? {
             return begins_like(codec, &log, &record.anchor);
         }
         let window = Window::of_file(&log, record.offset)?;

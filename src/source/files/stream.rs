@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use super::Limits;
 use super::body::Body;
+use super::copied::Copies;
 use super::follow::{Cursor, Round, Turn, break_off, finish, follow, prove_idle};
-use super::generation::{Ending, Generation, Opened};
+use super::generation::{Ending, Generation, Opened, Seen};
 use super::identity::FileFacts;
 use super::names::Age;
 use super::packed::PackedEnd;
@@ -53,6 +54,8 @@ pub struct Stream {
     pub trouble: Option<String>,
     /// Whether a file could not be told from the known ones yet.
     pub unclear: bool,
+    /// What is remembered to know a copy of a log that was cut behind it.
+    pub copies: Copies,
     idle_at: Option<Timestamp>,
 }
 
@@ -69,6 +72,7 @@ impl Stream {
             live_exists: false,
             trouble: None,
             unclear: false,
+            copies: Copies::default(),
             idle_at: None,
         }
     }
@@ -117,7 +121,7 @@ impl Stream {
     pub fn observe(&mut self, round: &mut Round<'_>) {
         for index in 0..self.generations.len() {
             self.open(index, round);
-            match observe(&mut self.generations[index], round.now) {
+            match self.generations[index].observe(round.now) {
                 Ok(Seen::Same) => self.generations[index].clear_trouble(),
                 Ok(Seen::CutInRest) => round.gap(&self.cursor, GapReason::Truncated),
                 Ok(Seen::Replaced) => self.reset(index, round),
@@ -169,11 +173,10 @@ impl Stream {
         old.reached_end = false;
         match &mut old.body {
             Some(Body::Plain(plain)) => plain.look_again(0),
-            Some(Body::Packed(packed)) => {
-                if let Err(error) = packed.retry(0) {
-                    old.trouble = Some(super::discover::reason(&error));
-                }
-            }
+            Some(body @ Body::Packed(_)) => match body.anew(old.named) {
+                Ok(anew) => *body = anew,
+                Err(error) => old.trouble = Some(super::discover::reason(&error)),
+            },
             None => {}
         }
         round.record(&ended);
@@ -350,50 +353,4 @@ pub fn close(generation: &mut Generation, round: &mut Round<'_>) {
 /// Tells whether a compressed file has turned out larger than allowed.
 fn exceeds_bound(generation: &Generation, limits: &Limits) -> bool {
     matches!(&generation.body, Some(Body::Packed(packed)) if packed.unpacked() > limits.max_unpacked)
-}
-
-/// What has become of the bytes of an open file.
-enum Seen {
-    /// What was read is still there.
-    Same,
-    /// It became shorter, but not by anything that was read.
-    CutInRest,
-    /// What was read is not there any more.
-    Replaced,
-}
-
-fn observe(generation: &mut Generation, now: Timestamp) -> io::Result<Seen> {
-    let Some(body) = &mut generation.body else { return Ok(Seen::Same) };
-    let before = body.observe()?;
-    let plain = match body {
-        Body::Plain(plain) => plain,
-        Body::Packed(packed) => {
-            let (now, then) = (packed.facts, before);
-            if (now.size, now.modified_at) != (then.size, then.modified_at) && packed.drained {
-                packed.retry(generation.record.offset)?;
-            }
-            return Ok(Seen::Same);
-        }
-    };
-    let facts = plain.facts;
-    if !facts.touched_since(&before) {
-        return Ok(Seen::Same);
-    }
-    if (facts.size, facts.modified_at) != (before.size, before.modified_at) {
-        generation.quiet_since = now;
-        generation.ends_seen = 0;
-    }
-    let offset = generation.record.offset;
-    if facts.size < offset || offset > 0 && !generation.window.stands_in(&plain.file)? {
-        return Ok(Seen::Replaced);
-    }
-    // An empty file whose time of change moves was cut, and perhaps written to before.
-    let touched = facts.size == 0 && before.size == 0 && facts.modified_at != before.modified_at;
-    let cut_empty = touched && plain.wait_for_write()? == 0;
-    if facts.size < before.size || cut_empty {
-        plain.look_again(offset);
-        generation.held_since = None;
-        return Ok(Seen::CutInRest);
-    }
-    Ok(Seen::Same)
 }
