@@ -58,6 +58,7 @@ pub struct Drain {
     ledger: Ledger,
     rotations: BTreeMap<RotationId, Watched>,
     clock_suspects: Vec<Span>,
+    /// The wall clock and the steady one when the wall clock stepped last, or was read first.
     clock: Option<(Timestamp, Duration)>,
     last_commit_at: Option<Timestamp>,
     /// Whether the state was an older copy, until that is recorded.
