@@ -77,6 +77,7 @@ impl Drain {
             self.note_restored(now);
         }
         self.compare_clocks(now, steady);
+        self.steady = steady;
         for source in self.sources.values_mut() {
             source.advance(now);
         }
