@@ -128,6 +128,14 @@ impl Writer {
         self.line_of(clock::now(), consumer, key);
     }
 
+    /// Writes one line into a file that was the log once.
+    pub fn line_into(&mut self, file: &mut File, consumer: &str, key: &'static str) {
+        let line = line(clock::now(), consumer, key, self.written);
+        file.write_all(line.as_bytes()).unwrap();
+        self.written += 1;
+        *self.ledger.entry((consumer.to_owned(), key)).or_default() += 1;
+    }
+
     /// Writes one line of a request that ended at `event_at`.
     pub fn line_of(&mut self, event_at: Timestamp, consumer: &str, key: &'static str) {
         let line = line(event_at, consumer, key, self.written);
