@@ -144,7 +144,8 @@ impl Daemon {
             .map_err(DaemonError::Threads)?;
         let loopback = self.address().is_some_and(|address| address.ip().is_loopback());
         let desk = Desk { snapshot: self.core.snapshots(), requests: self.requests };
-        let options = HttpOptions { token: self.token, loopback, clock: clock::now };
+        let (token, steady) = (self.token, clock::steady);
+        let options = HttpOptions { token, loopback, clock: clock::now, steady };
         let (core, reader, inputs, mut queue) =
             (self.core, self.reader, self.inputs, self.request_queue);
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());

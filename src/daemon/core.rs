@@ -303,7 +303,7 @@ impl Core {
                     );
                 }
             }
-            last.taken_at = now;
+            (last.taken_at, last.steady) = (now, clock::steady());
             self.snapshots.send_replace(Arc::new(last));
             return;
         }

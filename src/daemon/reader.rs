@@ -12,7 +12,8 @@ use super::core::Input;
 use crate::clock;
 use crate::engine::credential::SourceName;
 use crate::engine::scan::matcher::TrackedKey;
-use crate::source::files::Tailer;
+use crate::engine::time::Timestamp;
+use crate::source::files::{ClockStep, Tailer};
 use crate::source::wake::Wake;
 
 /// Batches that may wait for their commit.
@@ -23,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Least time between two looks while lines keep coming: they are read and committed together.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// A wall clock that has moved by so much more or less than the steady clock was set.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
 
 /// An order of the core: look for this key in this source, too.
 pub type Order = (SourceName, TrackedKey);
@@ -50,8 +54,10 @@ impl Reader {
     pub fn run(mut self, shutdown: &CancellationToken) {
         let mut wake = Wake::new();
         let mut reports = Vec::new();
+        let mut clocks = (clock::now(), clock::steady());
         while !shutdown.is_cancelled() {
             let now = clock::now();
+            self.compare_clocks(&mut clocks, now);
             for (source, key) in self.orders.try_iter() {
                 let fingerprint = key.fingerprint;
                 self.tailer.track(&source, key);
@@ -78,6 +84,16 @@ impl Reader {
                     std::thread::park_timeout(PAUSE);
                 }
             }
+        }
+    }
+
+    /// Tells the tailer if the wall clock was set since both clocks were as `clocks` says.
+    fn compare_clocks(&mut self, clocks: &mut (Timestamp, Duration), now: Timestamp) {
+        let steady = clock::steady();
+        let from = clocks.0.plus(steady.saturating_sub(clocks.1));
+        if from.since(now).max(now.since(from)) >= CLOCK_STEP {
+            self.tailer.note_step(ClockStep { from, to: now });
+            *clocks = (now, steady);
         }
     }
 }

@@ -58,7 +58,10 @@ pub struct Drain {
     ledger: Ledger,
     rotations: BTreeMap<RotationId, Watched>,
     clock_suspects: Vec<Span>,
+    /// The wall clock and the steady one when the wall clock stepped last, or was read first.
     clock: Option<(Timestamp, Duration)>,
+    /// The steady clock at the last decision.
+    steady: Duration,
     last_commit_at: Option<Timestamp>,
     /// Whether the state was an older copy, until that is recorded.
     restored: bool,
@@ -83,6 +86,7 @@ impl Drain {
             rotations: BTreeMap::new(),
             clock_suspects: state.clock_suspects,
             clock: None,
+            steady: Duration::ZERO,
             last_commit_at: state.last_commit_at,
             restored: state.restored,
             journal_sequence: state.journal.iter().map(|entry| entry.sequence).max().unwrap_or(0),

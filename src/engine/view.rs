@@ -198,6 +198,8 @@ pub struct Snapshot {
     pub sequence: u64,
     /// Processing time.
     pub taken_at: Timestamp,
+    /// The same by a clock that never steps, whose origin means nothing.
+    pub steady: Duration,
     /// Whether the files that existed at start have been read once.
     pub caught_up: bool,
     /// All rotations, newest first.

@@ -97,7 +97,7 @@ async fn wait_until(
     tokio::pin!(deadline);
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        let now = (app.clock)();
+        let now = app.time_of(&snapshot);
         let view = subject.find(&snapshot)?;
         let answer = lease::at(&view.answer, now).into_owned();
         let lease = view.answer.valid_until.since(now);

@@ -50,6 +50,9 @@ pub struct HttpOptions {
     pub loopback: bool,
     /// Tells the time: an answer past its lease is not shown.
     pub clock: fn() -> Timestamp,
+    /// Tells the time that passes, as [`Snapshot::steady`] does: a clock that steps back lengthens
+    /// no lease.
+    pub steady: fn() -> Duration,
 }
 
 /// What every handler shares.
@@ -59,6 +62,7 @@ pub(super) struct App {
     pub(super) token: Option<Arc<Token>>,
     pub(super) loopback: bool,
     pub(super) clock: fn() -> Timestamp,
+    steady: fn() -> Duration,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -66,6 +70,13 @@ impl App {
     /// Returns the newest snapshot.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.desk.snapshot.borrow().clone()
+    }
+
+    /// Returns the time at which `snapshot` is shown: by the wall clock, but as much time after it as
+    /// has passed.
+    pub(super) fn time_of(&self, snapshot: &Snapshot) -> Timestamp {
+        let passed = (self.steady)().saturating_sub(snapshot.steady);
+        (self.clock)().max(snapshot.taken_at.plus(passed))
     }
 
     /// Puts a request on the desk and waits for the reply, both within [`DESK_TIMEOUT`].
@@ -91,9 +102,9 @@ pub async fn serve(
     options: HttpOptions,
     shutdown: CancellationToken,
 ) -> Result<(), PublishError> {
-    let HttpOptions { token, loopback, clock } = options;
+    let HttpOptions { token, loopback, clock, steady } = options;
     let token = token.map(Arc::new);
-    let app = routes(App { desk, token, loopback, clock, shutdown: shutdown.clone() });
+    let app = routes(App { desk, token, loopback, clock, steady, shutdown: shutdown.clone() });
     let connections = TaskTracker::new();
     let result = accept(&listener, &app, &connections, &shutdown).await;
     drop(listener);

@@ -42,7 +42,9 @@ const STATES: [SourceState; 7] = [
 ];
 
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let body = text(app.snapshot(), (app.clock)());
+    let snapshot = app.snapshot();
+    let now = app.time_of(&snapshot);
+    let body = text(snapshot, now);
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], body).into_response()
 }
 

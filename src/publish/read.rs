@@ -104,7 +104,8 @@ pub(super) async fn credential(
 }
 
 pub(super) async fn rotations(State(app): State<App>) -> Response {
-    let (snapshot, now) = (app.snapshot(), (app.clock)());
+    let snapshot = app.snapshot();
+    let now = app.time_of(&snapshot);
     let answers: Vec<_> =
         snapshot.rotations.iter().map(|view| lease::at(&view.answer, now)).collect();
     ok(json::rotations(snapshot.rotations.iter().zip(answers.iter().map(AsRef::as_ref))))
@@ -114,7 +115,8 @@ pub(super) async fn rotation(
     State(app): State<App>,
     subject: Subject,
 ) -> Result<Response, Problem> {
-    let (snapshot, now) = (app.snapshot(), (app.clock)());
+    let snapshot = app.snapshot();
+    let now = app.time_of(&snapshot);
     let view = subject.find(&snapshot)?;
     Ok(ok(json::rotation(view, &lease::at(&view.answer, now))))
 }
@@ -123,7 +125,8 @@ pub(super) async fn checkpoints(
     State(app): State<App>,
     subject: Subject,
 ) -> Result<Response, Problem> {
-    let (snapshot, now) = (app.snapshot(), (app.clock)());
+    let snapshot = app.snapshot();
+    let now = app.time_of(&snapshot);
     let view = subject.find(&snapshot)?;
     Ok(ok(json::checkpoints(view, &lease::at(&view.answer, now))))
 }
@@ -133,7 +136,8 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 }
 
 pub(super) async fn sources(State(app): State<App>) -> Response {
-    ok(json::sources(&app.snapshot(), (app.clock)()))
+    let snapshot = app.snapshot();
+    ok(json::sources(&snapshot, app.time_of(&snapshot)))
 }
 
 pub(super) async fn consumers(

@@ -7,7 +7,9 @@ use serde_json::json;
 use crate::support::daemon::{Daemon, Site, TOKEN};
 use crate::support::strace::Faults;
 use crate::support::wait::wait_until;
-use crate::writer::{CREDENTIAL, Writer, assert_not_ready, assert_whole, config, declare};
+use crate::writer::{
+    CREDENTIAL, RENAME, Writer, assert_not_ready, assert_whole, config, declare, secret_of,
+};
 
 /// Most entries of the journal before anything else happens in a life: they bring the thread that
 /// writes the state beyond the calls of the start, which another thread made.
@@ -40,7 +42,10 @@ fn row_37_a_kill_at_any_write_of_the_first_start_loses_and_doubles_nothing() {
 #[test]
 fn row_37_a_kill_at_any_sync_or_name_of_the_first_start_loses_and_doubles_nothing() {
     sweep_first_start("fsync", 8);
+    // The secret is the only file that is written by this call, and it is the first.
+    sweep_first_start("write", 1);
     sweep_first_start("linkat", 1);
+    sweep_first_start(RENAME, 0);
     sweep_first_start("unlink", 2);
     sweep_first_start("ftruncate", 1);
     sweep_first_start("mkdir", 1);
@@ -77,7 +82,9 @@ fn first_starts(call: &str, first: usize) -> usize {
         let survived = started.is_ok();
         drop(started);
         assert_whole(&site, &what);
+        let secret = secret_of(&site, &what);
         let daemon = site.start();
+        assert!(secret.is_none() || secret == secret_of(&site, &what), "{what}: another secret");
         declare(&daemon);
         writer.assert_counted(&daemon, 0, &what);
         assert_eq!(daemon.source()["gaps"], json!([]), "{what}");
@@ -105,6 +112,7 @@ fn row_37_a_kill_at_any_sync_or_name_of_a_life_loses_and_doubles_nothing() {
     sweep_life("fsync", Log::Rotated, 5);
     sweep_life("unlink", Log::Rotated, 1);
     sweep_life("ftruncate", Log::Rotated, 1);
+    sweep_life(RENAME, Log::Rotated, 0);
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! Writes and syncs of the state that fail: nothing counts before it is kept, and nothing is lost.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, Site, TOKEN};
 use crate::support::strace::{Faults, end_faults};
 use crate::support::wait::{wait_for, wait_until};
-use crate::writer::{CREDENTIAL, Writer, assert_not_ready, assert_whole, config, declare};
+use crate::writer::{
+    CREDENTIAL, RENAME, Writer, assert_not_ready, assert_whole, config, declare, secret_of,
+};
 
 /// Sweeps over the same calls that run side by side, each over a log of its own.
 const LANES: usize = 6;
@@ -101,6 +106,99 @@ fn row_39_a_single_failed_read_of_a_life_loses_and_doubles_nothing() {
 fn row_39_a_single_failed_name_or_size_of_a_life_loses_and_doubles_nothing() {
     sweep("unlink", "EIO", 1);
     sweep("ftruncate", "EIO", 1);
+    sweep(RENAME, "EIO", 0);
+}
+
+#[test]
+fn row_39_a_single_failed_call_of_the_first_start_leaves_no_half_secret_and_no_half_state() {
+    // Later writes by this call are lines of the daemon's own log, which nobody waits for.
+    let first_only = 1;
+    let calls = [
+        ("write", first_only, 1),
+        ("fsync", MOST_CALLS, 8),
+        ("linkat", MOST_CALLS, 1),
+        ("unlink", MOST_CALLS, 2),
+        ("mkdir", MOST_CALLS, 1),
+        (RENAME, MOST_CALLS, 0),
+    ];
+    std::thread::scope(|scope| {
+        for (call, most, least) in calls {
+            for error in ["EIO", "ENOSPC"] {
+                scope.spawn(move || {
+                    let calls = first_starts(call, error, most);
+                    println!("{error} at {calls} calls of {call}");
+                    assert!(calls >= least, "{error} at {call}: {calls}");
+                });
+            }
+        }
+    });
+}
+
+/// Fails each of the first `most` calls of a first start; returns how many there were.
+fn first_starts(call: &str, error: &str, most: usize) -> usize {
+    for number in 1..=most {
+        let what = format!("{error} at {call} number {number}");
+        let site = Site::new(&config("15m"));
+        let mut writer = Writer::new(&site);
+        writer.write(20);
+        let faults = Faults::new(site.path("trace"), call, &format!("error={error}:when={number}"));
+        let mut counted = false;
+        match site.try_spawn(faults.around(&site.keydrain(&["run"]))) {
+            Ok(daemon) => {
+                declare_at_last(&daemon);
+                writer.assert_counted(&daemon, 0, &what);
+                counted = true;
+                let code = daemon.stop();
+                assert!(matches!(code, Some(0 | 3)), "{what}: {code:?}: {}", site.log());
+            }
+            Err(ended) => {
+                assert!(matches!(ended.code(), Some(2 | 127)), "{what}: {ended}: {}", site.log());
+            }
+        }
+        let struck = faults.struck();
+        assert!(struck || counted, "{what}: {}", site.log());
+        assert_whole(&site, &what);
+        let secret = secret_of(&site, &what);
+        let daemon = site.start();
+        assert!(secret.is_none() || secret == secret_of(&site, &what), "{what}: another secret");
+        declare(&daemon);
+        writer.assert_counted(&daemon, 0, &what);
+        assert_eq!(daemon.source()["gaps"], json!([]), "{what}");
+        assert_eq!(daemon.stop(), Some(0), "{what}");
+        if !struck {
+            return number - 1;
+        }
+    }
+    most
+}
+
+/// Declares the rotation, once the state can be written.
+fn declare_at_last(daemon: &Daemon<'_>) {
+    wait_until("the state can be written", || {
+        let path = "/v1/rotations";
+        let body = json!({"credential": CREDENTIAL, "old_key": "2025-q4", "new_key": "2026-q1"});
+        [201, 409].contains(&daemon.post(path, &body).status)
+    });
+}
+
+#[test]
+fn row_41_no_part_of_a_secret_is_taken_for_one() {
+    let whole = "0123456789abcdef".repeat(4);
+    let site = Site::new(&config("15m"));
+    fs::create_dir(site.path("state")).unwrap();
+    let path = site.path("state/fingerprint.key");
+    for len in 0..whole.len() {
+        fs::write(&path, &whole[..len]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let ran = site.run(&["run"]);
+        assert_eq!(ran.code, Some(2), "{len} digits: {ran:?}");
+        assert!(ran.err.contains("fingerprint.key"), "{len} digits: {ran:?}");
+        assert!(len < 8 || !ran.err.contains(&whole[..8]), "{len} digits: {ran:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole[..len], "it is left as it is");
+        assert!(!site.path("state/keydrain.db").exists(), "{len} digits: no state for it");
+    }
+    fs::write(&path, format!("{whole}\n")).unwrap();
+    assert_eq!(site.start().stop(), Some(0), "the whole of it is one");
 }
 
 /// Fails each `call` of a life with `error`, one life after the other over the same log, until one

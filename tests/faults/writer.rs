@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use keydrain::clock;
@@ -19,6 +20,9 @@ use crate::support::wait::{wait_for, wait_until};
 pub const CREDENTIAL: &str = "payments-api";
 /// Bytes of a line.
 pub const LINE: u64 = 69;
+
+/// The calls that give a file another name. The state makes none; one that came would be met.
+pub const RENAME: &str = "rename,renameat,renameat2";
 
 /// Lines by consumer and key.
 pub type Counts = BTreeMap<(String, &'static str), u64>;
@@ -126,6 +130,14 @@ impl Writer {
     /// Writes one line.
     pub fn line(&mut self, consumer: &str, key: &'static str) {
         self.line_of(clock::now(), consumer, key);
+    }
+
+    /// Writes one line into a file that was the log once.
+    pub fn line_into(&mut self, file: &mut File, consumer: &str, key: &'static str) {
+        let line = line(clock::now(), consumer, key, self.written);
+        file.write_all(line.as_bytes()).unwrap();
+        self.written += 1;
+        *self.ledger.entry((consumer.to_owned(), key)).or_default() += 1;
     }
 
     /// Writes one line of a request that ended at `event_at`.
@@ -268,6 +280,17 @@ pub fn assert_whole(site: &Site, what: &str) {
     let uses: u64 = cells.iter().map(|(_, cell)| cell.tally.counts.iter().sum::<u64>()).sum();
     let expected = (offsets, offsets / LINE, offsets / LINE);
     assert_eq!((bytes, lines, uses), expected, "{what}: torn: {:?}", state.generations);
+}
+
+/// Returns the fingerprint secret, if there is one. Half a secret there is never.
+pub fn secret_of(site: &Site, what: &str) -> Option<String> {
+    let path = site.path("state/fingerprint.key");
+    let text = fs::read_to_string(&path).ok()?;
+    let digits = text.strip_suffix('\n').unwrap_or_else(|| panic!("{what}: {text:?}"));
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    assert!(digits.len() == 64 && digits.bytes().all(is_hex), "{what}: {text:?}");
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{what}");
+    Some(text)
 }
 
 /// Asserts that an answer, if there is one, is not `ready`.

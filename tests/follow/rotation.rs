@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use std::time::Duration;
+
 use keydrain::engine::coverage::GapReason;
 
 use crate::world::{World, append};
@@ -124,6 +126,28 @@ fn row_02_a_writer_that_keeps_its_old_descriptor_is_followed() {
     old.write_all(world.line().as_bytes()).unwrap();
     world.drain();
     world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+/// The wall clock is set forward by more than the grace, of which little has passed.
+#[test]
+fn row_35_a_step_of_the_wall_clock_ends_no_grace() {
+    let mut world = World::new(&["access.log"]);
+    world.write("access.log", 2);
+    world.poll();
+    let mut old = OpenOptions::new().append(true).open(world.path("access.log")).unwrap();
+    world.remove("access.log");
+    world.write("access.log", 1);
+    world.pass(10);
+    world.set_clock_forward(Duration::from_secs(7200));
+    world.pass(10);
+    old.write_all(world.line().as_bytes()).unwrap();
+    world.pass(50);
+    world.assert_ledger();
+    assert_eq!(world.open("access.log").len(), 2);
+    // It is not longer, either.
+    world.pass(30);
+    assert_eq!(world.open("access.log").len(), 1);
     world.assert_gaps(&[]);
 }
 

@@ -18,7 +18,7 @@ use keydrain::engine::scan::matcher::{Matcher, TrackedKey};
 use keydrain::engine::state::{GenerationRecord, StreamRecord};
 use keydrain::engine::time::Timestamp;
 use keydrain::engine::usage::{GenerationNumber, UsageDelta};
-use keydrain::source::files::{FileSource, Limits, Progress, Report, Tailer};
+use keydrain::source::files::{ClockStep, FileSource, Limits, Progress, Report, Tailer};
 
 /// The key that every line carries.
 pub const KEY: &str = "sk_live_0123456789abcdef";
@@ -232,6 +232,13 @@ impl World {
         for _ in 0..seconds {
             self.poll();
         }
+    }
+
+    /// Sets the wall clock forward, as the reader notices it.
+    pub fn set_clock_forward(&mut self, by: Duration) {
+        let from = self.now;
+        self.now = from.plus(by);
+        self.tailer.as_mut().unwrap().note_step(ClockStep { from, to: self.now });
     }
 
     /// Stops; the next poll goes on with what was committed.

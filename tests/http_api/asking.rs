@@ -8,7 +8,7 @@ use keydrain::publish::{HttpOptions, Token};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::fake_daemon::{Daemon, TOKEN, answer, client, clock, open};
+use crate::fake_daemon::{Daemon, TOKEN, answer, client, clock, open, steady};
 
 async fn problem(response: Response, status: u16, kind: &str) -> Value {
     assert_eq!(response.status(), status, "{kind}");
@@ -65,7 +65,7 @@ async fn every_post_needs_the_token_and_get_on_loopback_does_not() {
 
 #[tokio::test]
 async fn without_a_token_file_a_post_is_told_how_to_get_one() {
-    let options = HttpOptions { token: None, loopback: true, clock };
+    let options = HttpOptions { token: None, loopback: true, clock, steady };
     let daemon = Daemon::with(open(answer(Verdict::Ready, "e")), options).await;
     let problem =
         problem(daemon.post("/v1/rotations", "{}").await, 403, "no_token_configured").await;
@@ -74,7 +74,7 @@ async fn without_a_token_file_a_post_is_told_how_to_get_one() {
 
 #[tokio::test]
 async fn beyond_loopback_only_the_health_checks_are_open() {
-    let options = HttpOptions { token: Token::new(TOKEN), loopback: false, clock };
+    let options = HttpOptions { token: Token::new(TOKEN), loopback: false, clock, steady };
     let daemon = Daemon::with(open(answer(Verdict::Ready, "e")), options).await;
     for path in ["/v1/rotations", "/v1/rotations/r-1/gate", "/metrics", "/", "/healthz/x"] {
         assert_eq!(daemon.get(path).await.status(), 401, "{path}");

@@ -13,7 +13,7 @@ use keydrain::publish::{HttpOptions, Token};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::fake_daemon::{Daemon, TOKEN, answer, fresh, open, snapshot};
+use crate::fake_daemon::{Daemon, TOKEN, answer, fresh, open, snapshot, steady};
 
 #[derive(clap::Parser)]
 enum Cli {
@@ -106,8 +106,10 @@ async fn ready_past_its_lease_is_never_exit_0() {
     old.valid_until = Timestamp::from_seconds(60);
     // A daemon whose clock stands still believes in its answer for ever.
     let clock = || Timestamp::from_seconds(0);
-    let options = HttpOptions { token: None, loopback: true, clock };
-    let daemon = Daemon::with(open(old), options).await;
+    let options = HttpOptions { token: None, loopback: true, clock, steady };
+    let mut snapshot = open(old);
+    snapshot.taken_at = clock();
+    let daemon = Daemon::with(snapshot, options).await;
     assert_eq!(daemon.get("/v1/rotations/r-1/gate").await.status(), 200);
     let ran = run(&daemon.base, "ready payments-api", Output::Json).await;
     let shown: Value = serde_json::from_str(&ran.out).unwrap();
@@ -204,7 +206,7 @@ async fn wait_survives_a_restart_of_the_daemon() {
         (&mut first.served).await.unwrap().unwrap();
         let listener = TcpListener::bind(&address).await.unwrap();
         let clock = keydrain::clock::now;
-        let options = HttpOptions { token: Token::new(TOKEN), loopback: true, clock };
+        let options = HttpOptions { token: Token::new(TOKEN), loopback: true, clock, steady };
         Daemon::on(listener, open(fresh(answer(Verdict::Ready, "two"))), options).await
     };
     let (ran, _second) = tokio::join!(waiting, restart);

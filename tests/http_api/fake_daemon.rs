@@ -44,6 +44,11 @@ pub fn clock() -> Timestamp {
     noon(1)
 }
 
+/// No time passes.
+pub fn steady() -> Duration {
+    Duration::ZERO
+}
+
 pub fn fingerprint() -> Fingerprint {
     Fingerprint::from_bytes([0xab; 16])
 }
@@ -172,7 +177,8 @@ pub fn snapshot(rotations: Vec<RotationView>) -> Snapshot {
     Snapshot {
         instance: "i-1".to_owned(),
         sequence: 8812,
-        taken_at: noon(0),
+        taken_at: rotations.first().map_or(noon(0), |view| view.answer.evaluated_at),
+        steady: steady(),
         caught_up: true,
         rotations,
         sources: vec![SourceView {
@@ -256,13 +262,13 @@ impl Daemon {
     /// Starts a server on loopback whose clock stands at 12:00:01.
     pub async fn start(snapshot: Snapshot) -> Self {
         let token = Token::new(TOKEN);
-        Self::with(snapshot, HttpOptions { token, loopback: true, clock }).await
+        Self::with(snapshot, HttpOptions { token, loopback: true, clock, steady }).await
     }
 
     /// Starts a server with this host's clock.
     pub async fn live(snapshot: Snapshot) -> Self {
-        let clock = keydrain::clock::now;
-        Self::with(snapshot, HttpOptions { token: Token::new(TOKEN), loopback: true, clock }).await
+        let (token, clock) = (Token::new(TOKEN), keydrain::clock::now);
+        Self::with(snapshot, HttpOptions { token, loopback: true, clock, steady }).await
     }
 
     pub async fn with(snapshot: Snapshot, options: HttpOptions) -> Self {

@@ -1,7 +1,11 @@
 //! What GET shows: shapes field by field, and no answer past its lease.
 
+use std::time::Duration;
+
 use keydrain::engine::answer::Verdict;
 use keydrain::engine::rotation::Phase;
+use keydrain::engine::time::Timestamp;
+use keydrain::publish::HttpOptions;
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{Daemon, answer, client, noon, open, rotation, snapshot};
@@ -111,6 +115,27 @@ async fn a_ready_past_its_lease_is_shown_as_unknown_everywhere() {
     let metrics = daemon.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("verdict=\"unknown\"} 1\n"), "{metrics}");
     assert!(metrics.contains("verdict=\"ready\"} 0\n"), "{metrics}");
+}
+
+/// An answer is no younger because the wall clock was set back: the decider may have stopped since.
+#[tokio::test]
+async fn row_35_a_wall_clock_that_steps_back_lengthens_no_lease() {
+    let clocks: [fn() -> Timestamp; 3] = [|| noon(-7200), || noon(0), || noon(59)];
+    let passed: [(fn() -> Duration, u16); 2] =
+        [(|| Duration::from_secs(59), 200), (|| Duration::from_mins(1), 503)];
+    for clock in clocks {
+        for (steady, status) in passed {
+            let options = HttpOptions { token: None, loopback: true, clock, steady };
+            let daemon = Daemon::with(open(answer(Verdict::Ready, "e")), options).await;
+            let what = format!("{:?} after {:?}", clock(), steady());
+            assert_eq!(daemon.get("/v1/rotations/r-1/gate").await.status(), status, "{what}");
+            let shown = json_of(&daemon, "/v1/rotations/r-1/readiness").await;
+            assert_eq!(shown["ready"], status == 200, "{what}: {shown}");
+            let metrics = daemon.get("/metrics").await.text().await.unwrap();
+            let ready = format!("verdict=\"ready\"}} {}\n", u8::from(status == 200));
+            assert!(metrics.contains(&ready), "{what}: {metrics}");
+        }
+    }
 }
 
 #[tokio::test]

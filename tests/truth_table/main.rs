@@ -39,6 +39,7 @@ mod sources;
 
 mod controls;
 
+mod clocks;
 mod coverage;
 mod losses;
 

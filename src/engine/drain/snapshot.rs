@@ -41,6 +41,7 @@ impl Drain {
             instance: instance.to_owned(),
             sequence: self.sequence,
             taken_at: now,
+            steady: self.steady,
             caught_up: self.caught_up(),
             rotations,
             sources: self.source_views(now),

@@ -17,7 +17,8 @@ use crate::engine::time::{Span, Timestamp};
 use crate::engine::usage::UsageDelta;
 use crate::engine::view::Event;
 
-/// A wall clock that moves by this much more or less than the steady clock has stepped.
+/// A wall clock that has moved by this much more or less than the steady clock has stepped, once
+/// or in small steps. Both are slewed alike, so that nothing but steps adds up.
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// At most one violation by late lines is recorded per rotation in this time; the time doubles with
@@ -76,6 +77,7 @@ impl Drain {
             self.note_restored(now);
         }
         self.compare_clocks(now, steady);
+        self.steady = steady;
         for source in self.sources.values_mut() {
             source.advance(now);
         }
@@ -94,12 +96,13 @@ impl Drain {
             // Over a restart only a step back shows.
             None => self.last_commit_at.filter(|last| *last > now),
         };
-        self.clock = Some((now, steady));
-        if let Some(expected) = expected {
-            let step = Span::between(expected, now);
-            if step.to.since(step.from) > CLOCK_STEP {
-                self.suspect_clock(step);
-            }
+        let step = expected.map(|expected| Span::between(expected, now));
+        let step = step.filter(|step| step.to.since(step.from) > CLOCK_STEP);
+        if step.is_some() || self.clock.is_none() {
+            self.clock = Some((now, steady));
+        }
+        if let Some(step) = step {
+            self.suspect_clock(step);
         }
     }
 

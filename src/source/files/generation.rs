@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 
+use super::ClockStep;
 use super::body::{Body, ReadOutcome};
 use super::cut::{OVERLONG_BYTES, PENDING_BYTES};
 use super::discover::Found;
@@ -180,6 +181,15 @@ impl Generation {
             return Ok(Seen::CutInRest);
         }
         Ok(Seen::Same)
+    }
+
+    /// Moves what waits for its grace with the wall clock.
+    pub fn note_step(&mut self, step: ClockStep) {
+        // Not looked for yet.
+        if self.quiet_since != Timestamp::MAX {
+            self.quiet_since = step.moved(self.quiet_since);
+        }
+        self.held_since = self.held_since.map(|at| step.moved(at));
     }
 
     /// Tells whether its bytes were looked for and are in no file that is known.

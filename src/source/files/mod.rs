@@ -134,6 +134,22 @@ impl Default for Limits {
     }
 }
 
+/// A wall clock that was set while little time passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockStep {
+    /// What it would have shown.
+    pub from: Timestamp,
+    /// What it shows.
+    pub to: Timestamp,
+}
+
+impl ClockStep {
+    /// Returns what the clock would have shown at `at`, had it been right then.
+    fn moved(self, at: Timestamp) -> Timestamp {
+        at.plus(self.to.since(self.from)).minus(self.from.since(self.to))
+    }
+}
+
 /// How far a poll has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -204,6 +220,13 @@ impl Tailer {
         }
         share_issued(sources, &out[told..]);
         Progress { more }
+    }
+
+    /// Takes note of a step of the wall clock, so that no grace is longer or shorter for it.
+    pub fn note_step(&mut self, step: ClockStep) {
+        for follower in &mut self.sources {
+            follower.note_step(step);
+        }
     }
 
     /// Looks for one more key in what is read of `source` from now on.

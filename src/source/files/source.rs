@@ -12,7 +12,7 @@ use super::follow::Round;
 use super::identity::{outlives_the_file, same_file};
 use super::names::Age;
 use super::stream::Stream;
-use super::{FileSource, Limits, Report};
+use super::{ClockStep, FileSource, Limits, Report};
 use crate::engine::coverage::SourceStatus;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::policy::SourcePolicy;
@@ -81,6 +81,14 @@ impl Follower {
     /// Looks for one more key from now on.
     pub fn track(&mut self, key: TrackedKey) {
         self.matcher.track(key);
+    }
+
+    /// Takes note of a step of the wall clock.
+    pub fn note_step(&mut self, step: ClockStep) {
+        let streams = self.streams.values_mut();
+        for generation in streams.flat_map(|stream| &mut stream.generations) {
+            generation.note_step(step);
+        }
     }
 
     /// Takes the news that a session's key was issued.
