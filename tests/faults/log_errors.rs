@@ -208,10 +208,15 @@ struct RoomForEvents(String);
 impl RoomForEvents {
     const PATH: &str = "/proc/sys/fs/inotify/max_queued_events";
 
+    /// What the kernel starts with.
+    const USUAL: &str = "16384";
+
     fn one() -> Option<Self> {
         let before = std::fs::read_to_string(Self::PATH).ok()?;
         std::fs::write(Self::PATH, "1").ok()?;
-        Some(Self(before))
+        // Somebody else does the same just now, and may be done before us.
+        let is_short = before.trim() == "1";
+        Some(Self(if is_short { Self::USUAL.to_owned() } else { before }))
     }
 }
 
