@@ -4,6 +4,8 @@
 """
 
 import os
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,6 +40,12 @@ def numbers(helper):
     return list(map(float, out.split()))
 
 
+def helpers():
+    """Returns the seconds of CPU of the helpers that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def percentile(values, share):
     values = sorted(values)
     return values[min(int(len(values) * share), len(values) - 1)]
@@ -69,7 +77,7 @@ def latency(seconds=20, rate=100_000):
         while count < number:
             count, moment = next(at)
         waits.append((moment - start) * 1000)
-    daemon.stop()
+    daemon.remove()
     return [("median ms from `write(2)` to the changed answer", statistics.median(waits), 250, 50),
             ("p99 ms", percentile(waits, 0.99), 1000, 250)]
 
@@ -93,17 +101,17 @@ def tailed():
         daemon, log = with_top_keys("tailed")
         daemon.start()
         daemon.declare("payments-api")
-        work, used, start = busy(), daemon.cpu(), time.monotonic()
+        work, used, start = busy() - helpers(), daemon.cpu(), time.monotonic()
         feeder = beside("feed.py", bench.log("combined"), log, 2000, 600, 1)
         numbers(feeder)
         daemon.wait_until_read(size)
         wall, used = time.monotonic() - start, daemon.cpu() - used
-        Others.add(busy() - work - used, wall)
+        Others.add(busy() - work - used - helpers(), wall)
         rates.append(size / 1e6 / wall)
         found = daemon.source()["lines"], daemon.uses()
         if found != (truth["lines"], truth["top_uses"]):
             sys.exit(f"wrong answer: {found} lines and uses instead of {truth}")
-        daemon.stop()
+        daemon.remove()
         ratios.append(used / run(scan).cpu)
     return [(f"CPU of a log that grows, to `scan` ({statistics.median(rates):.0f} MB/s)",
              statistics.median(ratios), 1.5, 1.2)]
@@ -121,7 +129,7 @@ def idle(files=1000, seconds=20):
     before = daemon.cpu()
     time.sleep(seconds)
     share = (daemon.cpu() - before) / seconds * 100
-    daemon.stop()
+    daemon.remove()
     return [(f"% of a core, idle on {files:,} files", share, 1, 0.2)]
 
 
@@ -174,6 +182,7 @@ def restarted(days=90, rotations=50, consumers=200):
         daemon.stop()
     state = sum(os.path.getsize(daemon.path(f"state/{name}"))
                 for name in os.listdir(daemon.path("state")))
+    shutil.rmtree(daemon.folder)
     return [(f"s from start to answer, {days} days, {rotations} rotations,"
              f" {rotations * consumers:,} consumers, {state >> 20} MiB of state",
              statistics.median(starts), 2, 0.5)]

@@ -76,6 +76,11 @@ class Site:
         if self.process.wait(60) != 0:
             sys.exit(f"the daemon ended with {self.process.returncode}")
 
+    def remove(self):
+        """Stops the daemon and deletes what it read: some logs are large."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
     def get(self, path):
         self.connection.request("GET", path)
         reply = self.connection.getresponse()

@@ -6,7 +6,7 @@ die() { say "$*"; exit 1; }
 bytes=$(numfmt --from=auto "${size%B}" 2> /dev/null) || die "--size is a number of bytes such as 256MiB, not $size"
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
-export KEYDRAIN=$PWD/target/release/keydrain
+export PYTHONDONTWRITEBYTECODE=1 KEYDRAIN=$PWD/target/release/keydrain
 
 # install_packages COMMAND:PACKAGE...: installs the distribution's packages whose command is missing.
 install_packages() {
