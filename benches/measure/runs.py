@@ -66,6 +66,7 @@ class Others:
     """What other processes use of the processors while something is measured."""
 
     cpu = wall = 0.0
+    patience = 300.0  # seconds, in all
 
     @classmethod
     def add(cls, cpu, wall):
@@ -74,13 +75,14 @@ class Others:
         cls.wall += wall
 
     @classmethod
-    def wait(cls, seconds=2):
-        """Waits until nothing else runs, but no longer than `seconds`."""
-        for _ in range(seconds * 2):
+    def wait(cls):
+        """Waits until nothing else runs, as long as there is patience left."""
+        while cls.patience > 0:
             before = busy()
             time.sleep(0.5)
             if busy() - before < 0.05:
                 return
+            cls.patience -= 0.5
 
     @classmethod
     def share(cls):
