@@ -87,21 +87,21 @@ fn row_27_a_read_error_is_no_end_of_file() {
     }
 }
 
-/// One read in the middle of a log that fails, at each place where one can.
-#[test]
-fn row_27_a_single_read_error_loses_and_doubles_nothing() {
+/// Lets each read of `name` fail in turn, one in a run, with 3000 lines in it and a log behind it.
+fn fail_each_read(name: &str, call: &str, prepare: fn(&mut Writer)) {
     for error in ["EIO", "ESTALE"] {
         let mut struck = true;
         let mut number = 0;
         while struck {
             number += 1;
-            let what = format!("{error} at read number {number} of the log");
+            let what = format!("{error} at {call} number {number} of {name}");
             let site = Site::new(&config("15m"));
             let mut writer = Writer::new(&site);
-            writer.write(500);
+            writer.write(3000);
+            prepare(&mut writer);
             let faults = format!("error={error}:when={number}");
-            let faults = Faults::new(site.path("trace"), "pread64", &faults);
-            let faults = faults.on(writer.log().to_owned());
+            let faults = Faults::new(site.path("trace"), call, &faults);
+            let faults = faults.on(writer.log().with_file_name(name));
             let daemon = match site.try_spawn(faults.around(&site.keydrain(&["run"]))) {
                 Ok(daemon) => daemon,
                 // Without root's powers it may be a read of the program itself.
@@ -113,12 +113,33 @@ fn row_27_a_single_read_error_loses_and_doubles_nothing() {
             };
             declare(&daemon);
             writer.write(5);
+            // What cannot be placed at one look is told, and read after what can.
+            wait_until(&format!("{what}: all is read"), || {
+                let source = daemon.source();
+                let told = source["state"] == "unreadable";
+                assert!(told || source["lines"] != 5, "{what}: {source}");
+                source["lines"] == writer.lines()
+            });
             writer.assert_counted(&daemon, 0, &what);
             assert_eq!(daemon.source()["gaps"], json!([]), "{what}");
             struck = faults.struck();
         }
-        assert!(number > 3, "only {number} reads");
+        assert!(number > 3, "only {number} of {call} on {name}");
     }
+}
+
+#[test]
+fn row_27_a_single_read_error_loses_and_doubles_nothing() {
+    fail_each_read("access.log", "pread64", |_| {});
+}
+
+#[test]
+fn row_27_a_single_read_error_in_a_packed_file_is_no_damage() {
+    fail_each_read("access.log.1.gz", "read", |writer| {
+        writer.rotate();
+        let packed = writer.log().with_file_name("access.log.1");
+        assert!(Command::new("gzip").arg(packed).status().unwrap().success());
+    });
 }
 
 #[test]

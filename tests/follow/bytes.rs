@@ -1,8 +1,6 @@
 //! Each byte of a generation is read, skipped for a reason, or unknown. `World` checks the law after
 //! every report of every test; here are the numbers.
 
-use std::fs::OpenOptions;
-
 use keydrain::engine::coverage::GapReason;
 
 use crate::world::{World, append};
@@ -81,7 +79,7 @@ fn an_unread_rest_that_is_cut_off_is_unknown() {
     let whole = size(&world, "access.log");
     append(&world.path("access.log"), b"half a line");
     world.drain();
-    OpenOptions::new().write(true).open(world.path("access.log")).unwrap().set_len(whole).unwrap();
+    world.cut("access.log", whole);
     world.drain();
     world.assert_gaps(&[GapReason::Truncated]);
     world.write("access.log", 1);

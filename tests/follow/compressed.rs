@@ -82,14 +82,91 @@ fn the_packed_twin_of_a_file_that_is_still_there_waits() {
         let mut world = World::new(&["access.log*"]);
         world.write("access.log.1", 20);
         let packed = packer.pack(&std::fs::read(world.path("access.log.1")).unwrap());
-        append(&world.path(&packer.name("access.log.1")), &packed[..packed.len() / 2]);
-        world.drain();
-        append(&world.path(&packer.name("access.log.1")), &packed[packed.len() / 2..]);
-        world.drain();
+        world.date("access.log.1", Duration::from_secs(10));
+        let twin = &packer.name("access.log.1");
+        for part in [&packed[..packed.len() / 2], &packed[packed.len() / 2..]] {
+            append(&world.path(twin), part);
+            world.date(twin, Duration::from_secs(5));
+            world.drain();
+            assert_eq!(world.stream_status("access.log").unreadable, None);
+        }
         world.remove("access.log.1");
         world.drain();
         world.assert_ledger();
         world.assert_gaps(&[]);
+    }
+}
+
+#[test]
+fn row_12_a_packed_file_beside_a_plain_one_that_it_is_not_made_of_is_read() {
+    for packer in Packer::ALL {
+        // Older than the plain file; as old as it, but for longer than any packer writes.
+        for ago in [3700, 3600] {
+            let mut world = World::new(&["access.log*"]);
+            world.write("access.log.1", 2);
+            world.pack("access.log.1", packer);
+            world.date(&packer.name("access.log.1"), Duration::from_secs(ago));
+            world.write("access.log.1", 2);
+            world.date("access.log.1", Duration::from_secs(3600));
+            world.write("access.log", 2);
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+        }
+    }
+}
+
+#[test]
+fn row_16_a_packed_file_that_grows_right_after_it_was_read_is_read_on() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        let name = packer.name("access.log.1");
+        for _ in 0..3 {
+            let member = packer.pack(world.lines(2).as_bytes());
+            append(&world.path(&name), &member);
+            world.poll();
+        }
+        world.drain();
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+    }
+}
+
+#[test]
+fn row_14_a_packed_file_of_which_hardly_anything_comes_out_is_no_copy_of_an_open_log() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        let packed = packer.pack(world.lines(500).as_bytes());
+        for content in [&b"not packed\n"[..], &packed[..12], &packed[..packed.len() / 2]] {
+            let mut world = World::new(&["access.log*"]);
+            let name = packer.name("access.log.1");
+            world.write("access.log", 500);
+            world.drain();
+            append(&world.path(&name), content);
+            world.date(&name, Duration::from_secs(3600));
+            world.drain();
+            world.assert_ledger();
+            world.assert_gaps(&[GapReason::Damaged]);
+        }
+    }
+}
+
+#[test]
+fn a_packed_copy_that_is_kept_beside_the_plain_file_is_not_counted_twice() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log.1", 20);
+        let packed = packer.pack(&std::fs::read(world.path("access.log.1")).unwrap());
+        std::fs::write(world.path(&packer.name("access.log.1")), packed).unwrap();
+        world.write("access.log", 2);
+        for _ in 0..2 {
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+            world.stop();
+        }
     }
 }
 

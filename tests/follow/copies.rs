@@ -136,3 +136,42 @@ fn what_a_changed_copy_holds_is_asked_again_until_it_is_clear() {
     world.pass(70);
     world.assert_ledger();
 }
+
+#[test]
+fn row_10_a_new_file_with_the_head_of_a_longer_one_that_was_cut_is_not_passed_over_in_silence() {
+    let mut world = World::new(&["access.log*"]);
+    let header = format!("# {}\n", "h".repeat(2000));
+    append(&world.path("access.log"), header.as_bytes());
+    world.write("access.log", 20);
+    world.drain();
+    world.cut("access.log", 0);
+    append(&world.path("access.log"), header.as_bytes());
+    world.write("access.log", 2);
+    world.drain();
+    world.pass(70);
+    world.assert_gaps(&[GapReason::Truncated]);
+    // An hour later two rotations come between two looks.
+    world.pass(3600);
+    world.rotate("access.log", 9);
+    append(&world.path("access.log"), header.as_bytes());
+    let (lost, at) = (world.written, world.now);
+    world.write("access.log", 2);
+    world.rotate("access.log", 9);
+    append(&world.path("access.log"), header.as_bytes());
+    world.write("access.log", 2);
+    world.drain();
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+}
+
+#[test]
+fn row_04_of_two_equal_files_that_are_there_at_the_first_look_one_is_counted() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log.1", 3);
+    copy(&world, "access.log.1", "access.log-20261120");
+    world.write("access.log", 1);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}

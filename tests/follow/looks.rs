@@ -208,7 +208,7 @@ fn between_two_looks_open_files_are_read_all_the_same() {
 
 /// Runs the named test again as a user who is not root, to whom permissions mean nothing. Returns
 /// whether this process is that user.
-fn as_ordinary_user(test: &str) -> bool {
+pub fn as_ordinary_user(test: &str) -> bool {
     const NOBODY: u32 = 65534;
     let user = rustix::process::geteuid();
     if !user.is_root() {

@@ -1,17 +1,10 @@
 //! Truncation and `copytruncate`: always a gap, never a line twice.
 
-use std::fs::OpenOptions;
-
 use keydrain::engine::coverage::{Gap, GapReason};
 use keydrain::engine::time::Timestamp;
 use keydrain::source::files::Report;
 
 use crate::world::{World, append};
-
-fn truncate(world: &World, size: u64) {
-    let file = OpenOptions::new().write(true).open(world.path("access.log")).unwrap();
-    file.set_len(size).unwrap();
-}
 
 #[test]
 fn row_05_a_truncated_file_is_read_from_its_start_after_a_gap() {
@@ -22,7 +15,7 @@ fn row_05_a_truncated_file_is_read_from_its_start_after_a_gap() {
         if restart {
             world.stop();
         }
-        truncate(&world, 0);
+        world.cut("access.log", 0);
         world.write("access.log", 2);
         world.drain();
         world.assert_ledger();
@@ -40,7 +33,7 @@ fn row_06_a_file_that_grew_past_the_offset_after_a_truncation_is_noticed() {
         if restart {
             world.stop();
         }
-        truncate(&world, 0);
+        world.cut("access.log", 0);
         world.write("access.log", 50);
         world.drain();
         world.assert_ledger();
@@ -54,7 +47,7 @@ fn a_reset_is_told_before_a_line_of_the_new_content() {
     world.write("access.log", 5);
     world.drain();
     world.reports.clear();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 1);
     world.poll();
     let order: Vec<&str> = world
@@ -79,7 +72,7 @@ fn an_unread_rest_that_is_cut_off_leaves_a_gap_and_counts_nothing_twice() {
     let size = std::fs::metadata(world.path("access.log")).unwrap().len();
     append(&world.path("access.log"), b"half a line");
     world.drain();
-    truncate(&world, size);
+    world.cut("access.log", size);
     world.poll();
     world.write("access.log", 1);
     world.drain();
@@ -101,7 +94,7 @@ fn row_04_a_copy_of_the_live_file_is_not_counted_twice() {
     let content = std::fs::read(world.path("access.log")).unwrap();
     std::fs::write(world.path("access.log.1"), &content).unwrap();
     world.drain();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 3);
     world.drain();
     world.assert_ledger();
@@ -112,7 +105,7 @@ fn row_04_a_copy_of_the_live_file_is_not_counted_twice() {
     world.rename("access.log.1", "access.log.2");
     world.gzip("access.log.2");
     std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 3);
     world.drain();
     world.pass(70);
@@ -131,7 +124,7 @@ fn what_only_the_copy_holds_is_read_from_the_copy_and_the_gap_stays() {
         }
         world.write("access.log", 4);
         std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
-        truncate(&world, 0);
+        world.cut("access.log", 0);
         world.write("access.log", 3);
         world.drain();
         world.pass(70);
@@ -160,7 +153,7 @@ fn a_truncation_between_two_looks_of_a_copied_file_names_the_lost_line() {
     // Written between copy and truncation: it is in no file at all.
     let lost = world.written;
     world.write("access.log", 1);
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 1);
     world.drain();
     world.assert_ledger_without(&[lost]);
@@ -175,7 +168,7 @@ fn a_truncated_file_that_is_then_rotated_and_compressed_is_read_once() {
     world.write("access.log", 5);
     world.drain();
     std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 2);
     world.rotate("access.log", 9);
     world.gzip("access.log.1");
@@ -195,7 +188,7 @@ fn a_generation_of_which_only_a_plain_copy_is_left_leaves_a_gap() {
     std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
     let lost = world.written;
     world.write("access.log", 1);
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 2);
     world.rotate("access.log", 9);
     world.gzip("access.log.1");
@@ -209,12 +202,12 @@ fn row_05_an_empty_log_that_is_written_and_emptied_between_two_looks_leaves_a_ga
     let mut world = World::new(&["access.log"]);
     world.write("access.log", 1);
     world.drain();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.drain();
     world.assert_gaps(&[GapReason::Truncated]);
     let lost = world.written;
     world.write("access.log", 1);
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.drain();
     world.assert_ledger_without(&[lost]);
     world.assert_gaps(&[GapReason::Truncated; 2]);
@@ -227,7 +220,7 @@ fn row_06_half_a_line_that_is_replaced_by_more_than_it_was_leaves_a_gap() {
     let line = world.line();
     append(&world.path("access.log"), &line.as_bytes()[..40]);
     world.drain();
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.write("access.log", 2);
     world.drain();
     world.assert_ledger_without(&[lost]);
@@ -245,7 +238,7 @@ fn row_03_a_copy_of_an_empty_log_hides_no_line_that_was_cut_off() {
     std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
     let lost = world.written;
     world.write("access.log", 1);
-    truncate(&world, 0);
+    world.cut("access.log", 0);
     world.drain();
     world.pass(70);
     world.assert_ledger_without(&[lost]);
@@ -259,7 +252,7 @@ fn copy_truncate(world: &mut World, count: usize) -> Vec<u64> {
     std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
     let first = world.written;
     world.write("access.log", count);
-    truncate(world, 0);
+    world.cut("access.log", 0);
     (first..world.written).collect()
 }
 
@@ -324,7 +317,7 @@ fn row_03_a_copy_that_the_next_copy_replaces_leaves_a_gap() {
                 world.remove("access.log.1");
             }
             std::fs::copy(world.path("access.log"), world.path("access.log.1")).unwrap();
-            truncate(&world, 0);
+            world.cut("access.log", 0);
             world.write("access.log", 4);
         }
         world.drain();

@@ -165,6 +165,11 @@ impl World {
         }
     }
 
+    /// Cuts a file to `size` bytes.
+    pub fn cut(&self, name: &str, size: u64) {
+        OpenOptions::new().write(true).open(self.path(name)).unwrap().set_len(size).unwrap();
+    }
+
     /// Says when a file was last written, `ago` before now.
     pub fn date(&self, name: &str, ago: Duration) {
         let since = self.now.minus(ago).since(Timestamp::from_seconds(0));
@@ -359,6 +364,19 @@ impl World {
         self.lines += lines + open - were_open.count;
         let rejects = delta.lines.iter().map(|count| count.rejects).sum::<u64>();
         self.rejects += rejects + open - were_open.count;
+    }
+
+    /// Checks that each of `lines`, which were written at `at`, was counted once or lies in a gap,
+    /// and that none was counted twice.
+    #[track_caller]
+    pub fn assert_counted_or_in_a_gap(&self, lines: &[u64], at: Timestamp) {
+        let twice: Vec<_> = self.counted.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(twice.is_empty(), "counted twice: {twice:?}");
+        let in_a_gap = self.gaps.iter().any(|gap| gap.span.from <= at && at <= gap.span.to);
+        for line in lines {
+            let is_counted = self.counted.contains_key(&format!("u{line}"));
+            assert!(is_counted || in_a_gap, "line {line} of {at}: {:?}", self.gaps);
+        }
     }
 
     /// Checks that every line of the ledger was counted once, and nothing else.

@@ -178,31 +178,31 @@ impl PackedBody {
         window: &mut Window,
         buffer: &mut Vec<u8>,
         wanted: usize,
-    ) -> ReadOutcome {
+    ) -> io::Result<ReadOutcome> {
         if let Some(skipped) = &mut self.skipping {
             let before = self.reader.position();
-            self.reader.skip(offset, READ_BYTES, skipped);
+            self.reader.skip(offset, READ_BYTES, skipped)?;
             let read = usize::try_from(self.reader.position() - before).unwrap_or(usize::MAX);
             if self.reader.position() == offset {
                 let same = skipped.anchor() == anchor;
                 *window = self.skipping.take().unwrap_or_default();
-                return if same { ReadOutcome::Skipped(read) } else { ReadOutcome::Changed };
+                return Ok(if same { ReadOutcome::Skipped(read) } else { ReadOutcome::Changed });
             }
             match self.reader.end() {
                 // Shorter than what was read: other bytes.
-                Some(PackedEnd::Whole) => return ReadOutcome::Changed,
+                Some(PackedEnd::Whole) => return Ok(ReadOutcome::Changed),
                 Some(PackedEnd::Broken(_)) => self.drained = true,
                 None => {}
             }
-            return ReadOutcome::Skipped(read);
+            return Ok(ReadOutcome::Skipped(read));
         }
         std::mem::swap(buffer, &mut self.carry);
         self.carry.clear();
         let wanted = wanted.saturating_sub(buffer.len());
-        self.reader.read(buffer, wanted);
+        self.reader.read(buffer, wanted)?;
         self.drained = self.reader.end().is_some();
         let last = self.reader.end() == Some(&PackedEnd::Whole);
-        ReadOutcome::Bytes { more: !self.drained, last }
+        Ok(ReadOutcome::Bytes { more: !self.drained, last })
     }
 
     /// Returns where the plain content ends that was read up to `offset`, once that is known.

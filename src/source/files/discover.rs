@@ -5,6 +5,7 @@
 //! taken for absent.
 
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,14 @@ impl Found {
         Ok(*self.content.get_or_init(|| codec))
     }
 
+    /// Compares by age, the oldest first: of one age what was written first and, where a packer has
+    /// kept the time, the plain file before what was made of it.
+    pub fn cmp_age(&self, other: &Self) -> Ordering {
+        let key = |file: &Self| (file.facts.modified_at, file.named.is_some());
+        let names = || self.path.cmp(&other.path);
+        self.age.cmp(&other.age).then_with(|| key(self).cmp(&key(other))).then_with(names)
+    }
+
     /// Tells whether it is packed, as far as is known without looking into it.
     pub fn is_packed(&self) -> bool {
         self.content.get().copied().unwrap_or(self.named).is_some()
@@ -65,6 +74,18 @@ pub struct Family {
     pub homeless: bool,
     /// Whether the live file is read as one of another family.
     pub live_elsewhere: bool,
+}
+
+impl Family {
+    /// Tells whether a packer may be writing `file` from the plain one of the same name, which is
+    /// still there. One that was written before the plain one is not made of it.
+    pub fn may_be_half_of(&self, file: &Found) -> bool {
+        let plain = file.path.with_extension("");
+        file.named.is_some()
+            && self.files.iter().any(|other| {
+                other.path == plain && other.facts.modified_at <= file.facts.modified_at
+            })
+    }
 }
 
 /// What one look found.

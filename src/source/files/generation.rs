@@ -304,7 +304,14 @@ impl Generation {
         }
         match body {
             Body::Plain(_) => Ok(ReadOutcome::Bytes { more: true, last: false }),
-            Body::Packed(packed) => Ok(packed.read(place, &mut self.window, buffer, wanted)),
+            Body::Packed(packed) => {
+                let read = packed.read(place, &mut self.window, buffer, wanted);
+                if read.is_err() {
+                    // What the decoder makes of an error of the file is not known.
+                    packed.retry(place.0)?;
+                }
+                read
+            }
         }
     }
 }

@@ -234,17 +234,12 @@ fn access(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?)
 }
 
-/// Sorts the oldest first, drops second names of a file and the packed twins of plain files.
+/// Sorts the oldest first and drops second names of a file.
 fn sort_family(family: &mut Family) {
     let files = &mut family.files;
     // Of two names the younger one stays: a live file is live whatever else it is called.
     files.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.path.cmp(&b.path)));
     let mut seen = BTreeSet::new();
     files.retain(|file| seen.insert(file.facts.id));
-    files.reverse();
-    // A packer writes the packed twin while the plain file is still there: it is not looked at
-    // before the plain one is gone.
-    let plain: BTreeSet<PathBuf> =
-        files.iter().filter(|file| file.named.is_none()).map(|file| file.path.clone()).collect();
-    files.retain(|file| file.named.is_none() || !plain.contains(&file.path.with_extension("")));
+    files.sort_by(Found::cmp_age);
 }

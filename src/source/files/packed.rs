@@ -142,7 +142,9 @@ impl PackedReader {
     }
 
     /// Appends up to `limit` bytes to `bytes`; fewer only at the end.
-    pub fn read(&mut self, bytes: &mut Vec<u8>, limit: usize) {
+    ///
+    /// Errors: of reading the file, after which to begin anew. One of its content is its end.
+    pub fn read(&mut self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<()> {
         let start = bytes.len();
         bytes.resize(start + limit, 0);
         let mut filled = start;
@@ -151,31 +153,34 @@ impl PackedReader {
                 Ok(0) => self.end = Some(PackedEnd::Whole),
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error().is_some() => return Err(error),
                 Err(error) => self.end = Some(PackedEnd::Broken(super::discover::reason(&error))),
             }
         }
         bytes.truncate(filled);
         self.position += (filled - start) as u64;
+        Ok(())
     }
 
     /// Takes out everything that is left, at most about `bound` bytes; returns where it ends.
-    pub fn whole(&mut self, bound: u64) -> Window {
+    pub fn whole(&mut self, bound: u64) -> io::Result<Window> {
         let mut window = Window::default();
-        self.skip(bound, usize::MAX, &mut window);
-        window
+        self.skip(bound, usize::MAX, &mut window)?;
+        Ok(window)
     }
 
     /// Takes out about `budget` bytes on the way to `offset`, passing them to `window`.
-    pub fn skip(&mut self, offset: u64, budget: usize, window: &mut Window) {
+    pub fn skip(&mut self, offset: u64, budget: usize, window: &mut Window) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut skipped = 0;
         while skipped < budget && self.position < offset && self.end.is_none() {
             let wanted = usize::try_from(offset - self.position).unwrap_or(STEP_BYTES);
             bytes.clear();
-            self.read(&mut bytes, wanted.min(STEP_BYTES));
+            self.read(&mut bytes, wanted.min(STEP_BYTES))?;
             window.advance(&bytes);
             skipped += bytes.len();
         }
+        Ok(())
     }
 }
 
@@ -206,7 +211,7 @@ pub fn find_prefix(
 ) -> io::Result<PrefixMatch> {
     let mut reader = PackedReader::rewound(codec, file)?;
     let mut window = Window::default();
-    reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut window);
+    reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut window)?;
     if matches!(reader.end(), Some(PackedEnd::Broken(_))) {
         return Ok(PrefixMatch::Broken(None));
     }
@@ -219,7 +224,7 @@ pub fn find_prefix(
     let mut best = None;
     for index in alike {
         let (offset, anchor) = prefixes[index];
-        reader.skip(offset, usize::MAX, &mut window);
+        reader.skip(offset, usize::MAX, &mut window)?;
         if reader.position() < offset {
             return Ok(match (best, reader.end()) {
                 (Some(index), _) => PrefixMatch::Prefix { index, more: true },
@@ -232,7 +237,7 @@ pub fn find_prefix(
         }
     }
     let Some(index) = best else { return Ok(PrefixMatch::None) };
-    reader.skip(reader.position() + 1, 1, &mut window);
+    reader.skip(reader.position() + 1, 1, &mut window)?;
     let more = reader.position() > prefixes[index].0 || reader.end() != Some(&PackedEnd::Whole);
     Ok(PrefixMatch::Prefix { index, more })
 }
@@ -240,7 +245,7 @@ pub fn find_prefix(
 /// Tells whether the content of `file` begins with the head that `anchor` covers.
 pub fn begins_like(codec: Codec, file: &File, anchor: &Anchor) -> io::Result<bool> {
     let mut window = Window::default();
-    PackedReader::rewound(codec, file)?.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut window);
+    PackedReader::rewound(codec, file)?.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut window)?;
     Ok(window.has_head_of(anchor))
 }
 
@@ -281,7 +286,7 @@ mod tests {
         for codec in [Codec::Gzip, Codec::Zstd] {
             let mut reader = reader(codec, &packed(codec, &[b"one\n", b"two\n"]));
             let mut bytes = Vec::new();
-            reader.read(&mut bytes, 100);
+            reader.read(&mut bytes, 100).unwrap();
             assert_eq!((&bytes[..], reader.end()), (&b"one\ntwo\n"[..], Some(&PackedEnd::Whole)));
         }
     }
@@ -294,7 +299,7 @@ mod tests {
             for cut in 0..whole.len() {
                 let mut reader = reader(codec, &whole[..cut]);
                 let mut bytes = Vec::new();
-                reader.read(&mut bytes, text.len() + 1);
+                reader.read(&mut bytes, text.len() + 1).unwrap();
                 assert!(text.starts_with(&bytes), "{codec:?} cut at {cut}");
                 let whole = matches!(reader.end(), Some(PackedEnd::Whole));
                 // An empty file is an empty stream: the tool has not begun to write.

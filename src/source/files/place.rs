@@ -46,6 +46,12 @@ impl Stream {
                 self.begin(file, round);
             }
             Role::Copy => self.add_copy(file, round)?,
+            Role::Like => {
+                let damaged = file.is_packed();
+                let reason = if damaged { GapReason::Damaged } else { GapReason::Truncated };
+                round.gap(&self.cursor, reason);
+                self.add_copy(file, round)?;
+            }
             Role::Continues { home: Home::Open(index), .. }
                 if !self.may_take_over(index, file, family) =>
             {
@@ -91,7 +97,7 @@ impl Stream {
                 self.settled.remove(&record.number);
             }
             Role::Unclear => self.unclear = true,
-            Role::New | Role::Copy | Role::Continues { .. } => return Ok(false),
+            Role::New | Role::Like | Role::Copy | Role::Continues { .. } => return Ok(false),
         }
         Ok(true)
     }
@@ -122,13 +128,14 @@ impl Stream {
                     self.unclear = true;
                     return Ok(());
                 }
-                Role::Continues { .. } | Role::Copy | Role::New => {}
+                Role::Continues { .. } | Role::Copy | Role::Like | Role::New => {}
             }
         }
         self.begin(file, round);
         Ok(())
     }
 
+    /// Begins a generation with `file`, of which nothing was read.
     fn begin(&mut self, file: &Found, round: &mut Round<'_>) {
         let record = self.new_record(round, file.facts.id, file.path.display().to_string());
         round.record(&record);
@@ -137,6 +144,8 @@ impl Stream {
         let mut generation = Generation::new(record, file, quiet_since);
         generation.first_look = round.first_look;
         self.generations.push(generation);
+        // A copy of it may be placed next.
+        self.open(self.generations.len() - 1, round);
     }
 
     /// Gives a generation the file that its bytes are in now.

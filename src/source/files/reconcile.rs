@@ -9,7 +9,7 @@ use super::follow::Round;
 use super::generation::Generation;
 use super::identity::same_file;
 use super::names::Age;
-use super::role::{is_file_of, is_open_in};
+use super::role::{is_file_of, is_open_in, is_young};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
 use crate::engine::time::Timestamp;
@@ -33,6 +33,9 @@ impl Stream {
         let is_told = round.out[told..].iter().any(|report| matches!(report, Report::Gap(_)));
         self.suspect_copies(last_live, is_told, family, round);
         for file in &unclaimed {
+            if family.may_be_half_of(file) && is_young(&file.facts, round) {
+                continue;
+            }
             let trouble = match &file.unreadable {
                 Some(reason) => Some(reason.clone()),
                 None => self.place(file, family, round).err().map(|error| reason(&error)),

@@ -52,7 +52,7 @@ impl Stream {
                 Role::Continues { home, .. } if self.offset_of(home) <= offset => {
                     self.revive(index, file, round);
                 }
-                Role::Copy | Role::Continues { .. } => {
+                Role::Copy | Role::Like | Role::Continues { .. } => {
                     let Some(content) = content_of(file, &log, round)? else {
                         self.unclear = true;
                         return Ok(true);

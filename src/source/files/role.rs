@@ -45,6 +45,8 @@ pub enum Role {
     },
     /// A copy of bytes that are, or were, read from the live file.
     Copy,
+    /// A copy of the beginning of such bytes, or a new file that begins alike.
+    Like,
     /// Not seen before.
     New,
     /// Cannot be told yet.
@@ -111,7 +113,7 @@ impl Stream {
     ) -> std::io::Result<Held> {
         let mut reader = PackedReader::rewound(codec, packed)?;
         let mut content = Window::default();
-        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut content);
+        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut content)?;
         // Longer than the longest file that begins alike, it is a copy of none.
         let finished = self.others(skip).filter(|record| content.has_head_of(&record.anchor));
         let mut longest = finished.map(|record| record.offset).max();
@@ -124,7 +126,7 @@ impl Stream {
         }
         let Some(longest) = longest else { return Ok(Held::Not) };
         let mut reader = PackedReader::rewound(codec, packed)?;
-        let content = reader.whole(longest + 1);
+        let content = reader.whole(longest + 1)?;
         let held = match reader.end() {
             Some(PackedEnd::Whole) if self.finished_as(skip, &content) => return Ok(Held::Whole),
             Some(PackedEnd::Whole) => Held::Whole,
@@ -197,7 +199,7 @@ enum Held {
 }
 
 /// Tells whether a file was changed so lately that somebody may still write it.
-fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
+pub fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
     let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
     recent.contains(&facts.modified_at)
 }
@@ -212,7 +214,7 @@ fn is_still(file: &Found, record: &GenerationRecord) -> bool {
 pub fn content_of(file: &Found, log: &File, round: &Round<'_>) -> std::io::Result<Option<Window>> {
     let Some(codec) = file.packed()? else { return Window::of_file(log, log.metadata()?.len()) };
     let mut reader = PackedReader::rewound(codec, log)?;
-    let content = reader.whole(round.limits.max_unpacked);
+    let content = reader.whole(round.limits.max_unpacked)?;
     let half = matches!(reader.end(), Some(PackedEnd::Broken(_))) && is_young(&file.facts, round);
     Ok((!half).then_some(content))
 }
@@ -269,11 +271,10 @@ fn plain_role(
     if is_held(&content)? {
         return Ok(Role::Copy);
     }
-    // The live file was truncated since: what was lost with it is a gap, whatever this is.
     let cut = prefixes.iter().any(|prefix| {
         prefix.truncated && prefix.offset > size && content.has_head_of(&prefix.anchor)
     });
-    Ok(if cut { Role::Copy } else { Role::New })
+    Ok(if cut { Role::Like } else { Role::New })
 }
 
 fn packed_role(
@@ -285,7 +286,7 @@ fn packed_role(
     let sought: Vec<_> = prefixes.iter().map(|prefix| (prefix.offset, prefix.anchor)).collect();
     Ok(match find_prefix(codec, log, &sought)? {
         PrefixMatch::Prefix { index, more } => Role::Continues { home: prefixes[index].home, more },
-        PrefixMatch::Shorter(index) if prefixes[index].truncated => Role::Copy,
+        PrefixMatch::Shorter(index) if prefixes[index].truncated => Role::Like,
         PrefixMatch::Broken(_) if young => Role::Unclear,
         PrefixMatch::Broken(Some(index)) => {
             Role::Continues { home: prefixes[index].home, more: true }
@@ -293,7 +294,8 @@ fn packed_role(
         PrefixMatch::Shorter(_) | PrefixMatch::Broken(None) | PrefixMatch::None => {
             match is_held()? {
                 Held::Part if young => Role::Unclear,
-                Held::Whole | Held::Part => Role::Copy,
+                Held::Whole => Role::Copy,
+                Held::Part => Role::Like,
                 Held::Not => Role::New,
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::discover::{Family, Findings, directories, discover};
+use super::discover::{Family, Findings, Found, directories, discover};
 use super::follow::Round;
 use super::identity::{outlives_the_file, same_file};
 use super::names::Age;
@@ -230,7 +230,7 @@ impl Follower {
         for owned in open.chain(finished.filter(|(id, _)| outlives_the_file(*id))) {
             owners.entry(owned.0.inode).or_default().push(owned);
         }
-        let mut moved: Vec<(PathBuf, super::discover::Found)> = Vec::new();
+        let mut moved: Vec<(PathBuf, Found)> = Vec::new();
         let mut seen: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
         // A symbolic link is a second name, whichever comes first.
         for links in [false, true] {
@@ -257,7 +257,7 @@ impl Follower {
                         family.live_elsewhere |= file.age == Age::Live;
                     }
                 }
-                family.files.sort_by(|a, b| a.age.cmp(&b.age).then_with(|| a.path.cmp(&b.path)));
+                family.files.sort_by(Found::cmp_age);
             }
         }
         for (owner, file) in moved {

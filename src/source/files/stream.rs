@@ -131,7 +131,7 @@ impl Stream {
     }
 
     /// Opens a generation whose file is known and not open yet.
-    fn open(&mut self, index: usize, round: &mut Round<'_>) {
+    pub fn open(&mut self, index: usize, round: &mut Round<'_>) {
         let generation = &mut self.generations[index];
         if generation.body.is_some() || generation.age.is_none() {
             return;
@@ -296,6 +296,10 @@ impl Stream {
     /// Moves a generation to the finished ones.
     pub fn end(&mut self, index: usize, round: &mut Round<'_>) {
         let mut generation = self.generations.remove(index);
+        if let Some(Body::Packed(packed)) = &generation.body {
+            // What has come since was not read.
+            self.settled.insert(generation.record.number, packed.facts);
+        }
         close(&mut generation, round);
         generation.record.finished = true;
         round.record(&generation.record);
