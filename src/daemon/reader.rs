@@ -19,10 +19,11 @@ use crate::source::wake::Wake;
 /// Batches that may wait for their commit.
 pub const CREDITS: usize = 4;
 
-/// Files are looked at this often, whatever the file events say.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Open files are asked this often, whatever the file events say; directories less often
+/// ([`Limits::rescan`](crate::source::files::Limits::rescan)).
+const POLL_EVERY: Duration = Duration::from_millis(250);
 
-/// Least time between two looks while lines keep coming: they are read and committed together.
+/// Least time between two polls while lines keep coming: they are read and committed together.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A wall clock that has moved by so much more or less than the steady clock was set.
@@ -80,7 +81,7 @@ impl Reader {
             }
             if !progress.more {
                 wake.watch(&self.tailer.watch_paths());
-                if wake.wait(LOOK_EVERY) {
+                if wake.wait(POLL_EVERY) {
                     std::thread::park_timeout(PAUSE);
                 }
             }

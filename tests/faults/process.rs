@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::daemon::Site;
-use crate::support::wait::wait_for;
+use crate::support::wait::{wait_for, wait_until};
 use crate::writer::{CREDENTIAL, Writer, config, declare};
 
 /// The user of a daemon that is not root: any but root will do.
@@ -247,4 +248,40 @@ impl Drop for ReadOnly<'_> {
             fs::set_permissions(path, mode).unwrap();
         }
     }
+}
+
+/// A use in a log that came and went while the daemon stood still.
+#[test]
+fn row_17_no_answer_is_ready_over_a_rotation_that_a_stopped_daemon_has_missed() {
+    let site = Site::new(&config("10s"));
+    let mut writer = Writer::new(&site);
+    writer.write(6);
+    let daemon = site.start();
+    declare(&daemon);
+    wait_for("ready", || {
+        writer.move_over();
+        (daemon.readiness(CREDENTIAL)["ready"] == true).then_some(())
+    });
+    kill_process(daemon.pid(), Signal::STOP).unwrap();
+    let stopped_at = keydrain::clock::now();
+    let stands_still = Duration::from_secs(4);
+    wait_until("it stood still", || keydrain::clock::now().since(stopped_at) > stands_still);
+    writer.rotate();
+    let used_at = keydrain::clock::now();
+    writer.line("c00", "2025-q4");
+    writer.rotate();
+    for number in [1, 2] {
+        fs::remove_file(site.path(&format!("logs/access.log.{number}"))).unwrap();
+    }
+    kill_process(daemon.pid(), Signal::CONT).unwrap();
+    let mut covering = 0;
+    wait_until("answers that speak of the use", || {
+        writer.move_over();
+        let answer = daemon.readiness(CREDENTIAL);
+        let at = |name: &str| answer["window"][name].as_str().and_then(|it| it.parse().ok());
+        let covers = at("from") < Some(used_at) && at("to") > Some(used_at);
+        assert!(!covers || answer["ready"] == false, "used at {used_at}: {answer}");
+        covering += u32::from(covers);
+        covering > 20
+    });
 }

@@ -1,6 +1,7 @@
 //! Copies of logs, plain and packed: whatever is made of a file, each of its lines counts once.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
 use keydrain::engine::coverage::GapReason;
@@ -172,6 +173,136 @@ fn row_04_of_two_equal_files_that_are_there_at_the_first_look_one_is_counted() {
     world.write("access.log", 1);
     world.drain();
     world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+/// Home-made `copytruncate` (`cp a a.1; : > a`), with a tail unread at the first of two.
+#[test]
+fn row_04_a_copy_that_is_made_anew_over_one_within_the_grace_is_not_counted_twice() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 4);
+    world.drain();
+    for _ in 0..2 {
+        world.write("access.log", 2);
+        copy(&world, "access.log", "access.log.1");
+        world.cut("access.log", 0);
+        world.write("access.log", 3);
+        world.drain();
+    }
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[], world.now);
+}
+
+#[test]
+fn row_04_a_copy_over_a_rotated_file_that_is_open_is_not_counted_twice() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log.1", 4);
+    world.write("access.log", 4);
+    world.poll();
+    world.rotate("access.log", 5);
+    world.write("access.log", 4);
+    world.drain();
+    copy(&world, "access.log", "access.log.1");
+    world.cut("access.log", 0);
+    world.drain();
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[], world.now);
+}
+
+#[test]
+fn row_04_half_a_copy_that_is_completed_and_becomes_the_log_is_read_on() {
+    for restart in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 10);
+        world.drain();
+        let bytes = fs::read(world.path("access.log")).unwrap();
+        fs::write(world.path("access.log.1"), &bytes[..bytes.len() / 2]).unwrap();
+        world.drain();
+        if restart {
+            world.stop();
+        }
+        append(&world.path("access.log.1"), &bytes[bytes.len() / 2..]);
+        world.rename("access.log.1", "access.log");
+        let (lost, at) = (world.written, world.now);
+        world.write("access.log", 3);
+        world.drain();
+        world.pass(70);
+        world.assert_counted_or_in_a_gap(&[lost, lost + 1, lost + 2], at);
+    }
+}
+
+#[test]
+fn row_04_a_packed_copy_of_the_live_log_at_the_first_look_is_not_counted_twice() {
+    for packer in Packer::ALL {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 3);
+        let packed = packer.pack(&fs::read(world.path("access.log")).unwrap());
+        append(&world.path(&packer.name("access.log.1")), &packed);
+        world.write("access.log", 1);
+        world.drain();
+        world.pass(70);
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+    }
+}
+
+/// `cp a a.1; rm a`, and the writer keeps its file; then the daemon is started anew.
+#[test]
+fn row_16_a_copy_that_is_left_of_a_log_that_is_still_written_is_not_counted_twice() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    let mut log = OpenOptions::new().append(true).open(world.path("access.log")).unwrap();
+    copy(&world, "access.log", "access.log.1");
+    world.remove("access.log");
+    world.drain();
+    log.write_all(world.lines(2).as_bytes()).unwrap();
+    world.drain();
+    world.stop();
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+}
+
+/// An editor, `sed -i`, or a move to another machine: the same content in another file.
+#[test]
+fn row_04_a_live_log_that_is_replaced_by_a_copy_of_it_is_read_on() {
+    for restart in [false, true] {
+        for written_on in [0, 1] {
+            let mut world = World::new(&["access.log*"]);
+            world.write("access.log", 30);
+            world.drain();
+            if restart {
+                world.stop();
+            }
+            copy(&world, "access.log", AWAY);
+            world.rename(AWAY, "access.log");
+            world.write("access.log", written_on);
+            world.drain();
+            world.write("access.log", 1);
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            let gaps: &[_] = if restart { &[GapReason::Truncated] } else { &[] };
+            world.assert_gaps(gaps);
+        }
+    }
+}
+
+/// The new log begins while the old one, which has no name any more, is still written.
+#[test]
+fn row_02_a_new_log_does_not_wait_for_one_that_has_no_name_and_is_still_written() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 30);
+    world.drain();
+    let mut old = OpenOptions::new().append(true).open(world.path("access.log")).unwrap();
+    world.rename("access.log", AWAY);
+    world.write("access.log", 30);
+    for _ in 0..20 {
+        old.write_all(world.line().as_bytes()).unwrap();
+        world.poll();
+    }
     world.assert_ledger();
     world.assert_gaps(&[]);
 }

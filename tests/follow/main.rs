@@ -16,9 +16,11 @@ mod looks;
 mod parts;
 mod rejects;
 mod restart;
+
 mod rotation;
 mod sessions;
 mod times;
 mod truncation;
+mod unseen;
 mod weak;
 mod world;

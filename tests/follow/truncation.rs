@@ -506,3 +506,33 @@ fn row_05_the_first_write_to_an_empty_log_is_no_cut() {
     world.assert_ledger();
     world.assert_gaps(&[]);
 }
+
+/// A power cut takes the last writes, and an editor changes a line.
+#[test]
+fn row_05_of_a_log_that_is_cut_in_the_middle_what_is_left_is_not_counted_twice() {
+    for restart in [false, true] {
+        for (left, grows) in [(30, 0), (30, 1), (30, 3), (100, 0), (100, 5)] {
+            let mut world = World::new(&["access.log*"]);
+            world.write("access.log", left);
+            let size = std::fs::metadata(world.path("access.log")).unwrap().len();
+            world.write("access.log", if left == 30 { 1 } else { 200 });
+            world.drain();
+            if restart {
+                world.stop();
+            }
+            world.cut("access.log", size);
+            let (new, at) = (world.written, world.now);
+            world.write("access.log", grows);
+            let new: Vec<u64> = (new..world.written).collect();
+            world.drain();
+            world.pass(70);
+            world.assert_gaps(&[GapReason::Truncated]);
+            world.assert_counted_or_in_a_gap(&new, at);
+            // And it is read on.
+            let (last, at) = (world.written, world.now.plus(std::time::Duration::from_secs(9)));
+            world.write("access.log", 1);
+            world.drain();
+            world.assert_counted_or_in_a_gap(&[last], at);
+        }
+    }
+}

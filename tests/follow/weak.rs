@@ -2,6 +2,7 @@
 //!
 //! What this machine or user cannot mount is passed over, and said.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -196,4 +197,27 @@ fn a_program_that_serves_the_log_may_die_and_come_back() {
         follow_over_rotations(&mut world);
         assert!(world.status().unreadable.is_empty());
     }
+}
+
+/// Two mounts of a program that numbers its files in the order in which they are looked up.
+#[test]
+fn two_mounts_with_the_same_inode_numbers_are_told_apart() {
+    let mount = "mkdir -p mounted/a mounted/b real-a real-b && unionfs real-a=RW mounted/a && \
+                 unionfs real-b=RW mounted/b";
+    let Some(place) = mounted(mount, "weak::two_mounts_with_the_same_inode_numbers_are_told_apart")
+    else {
+        return;
+    };
+    let mut world = World::new(&[&format!("{}/*/access.log", place.display())]);
+    for _ in 0..2 {
+        for name in ["a/access.log", "b/access.log"] {
+            append(&place.join(name), world.lines(2).as_bytes());
+        }
+        world.drain();
+        world.pass(5);
+    }
+    let inode = |name: &str| std::fs::metadata(place.join(name)).unwrap().ino();
+    assert_eq!(inode("a/access.log"), inode("b/access.log"), "or this tests nothing");
+    world.pass(70);
+    world.assert_ledger();
 }

@@ -72,20 +72,25 @@ pub enum ReadOutcome {
 impl Body {
     /// Takes a file that was read up to `offset`; how it is packed, if not by its content, by its
     /// name.
-    pub fn of(file: File, facts: FileFacts, offset: u64, named: Option<Codec>) -> io::Result<Self> {
-        Ok(match Codec::of_file(&file, named)? {
+    pub fn of(
+        file: File,
+        facts: FileFacts,
+        offset: u64,
+        named_codec: Option<Codec>,
+    ) -> io::Result<Self> {
+        Ok(match Codec::of_file(&file, named_codec)? {
             Some(codec) => Self::Packed(Box::new(PackedBody::new(codec, file, facts, offset)?)),
             None => Self::Plain(PlainBody::new(file, facts, offset)),
         })
     }
 
     /// Returns the same file, of which nothing was read: its content may be of another kind now.
-    pub fn anew(&self, named: Option<Codec>) -> io::Result<Self> {
+    pub fn anew(&self, named_codec: Option<Codec>) -> io::Result<Self> {
         let (file, facts) = match self {
             Self::Plain(plain) => (&plain.file, plain.facts),
             Self::Packed(packed) => (&packed.file, packed.facts),
         };
-        Self::of(file.try_clone()?, facts, 0, named)
+        Self::of(file.try_clone()?, facts, 0, named_codec)
     }
 }
 

@@ -67,23 +67,24 @@ impl Copies {
 }
 
 impl Stream {
-    /// Returns the index of the generation that was live at the last look or, at the first one,
-    /// when a former run ended. To be asked before files are claimed.
-    pub fn last_live(&self) -> Option<usize> {
+    /// Returns the generation that was live at the last look or, at the first one, when a former run
+    /// ended. To be asked before files are claimed.
+    pub fn last_live(&self) -> Option<GenerationNumber> {
         let of_former_run = |one: &Generation| {
             one.quiet_since == Timestamp::MAX && self.live.to_str() == Some(&*one.record.path)
         };
-        self.generations.iter().position(|one| match &one.age {
+        let is_live = |one: &&Generation| match &one.age {
             Some(age) => *age == Age::Live,
             None => of_former_run(one),
-        })
+        };
+        self.generations.iter().find(is_live).map(|one| one.record.number)
     }
 
-    /// Begins a look at which the last live generation is the one at `last_live`. Nothing is
+    /// Begins a look, of which `last_live` was the live generation at the look before. Nothing is
     /// suspected that `is_told` already.
     pub fn suspect_copies(
         &mut self,
-        last_live: Option<usize>,
+        last_live: Option<GenerationNumber>,
         is_told: bool,
         family: &Family,
         round: &Round<'_>,
@@ -92,7 +93,7 @@ impl Stream {
         let copies = &mut self.copies;
         copies.told = false;
         copies.waited = std::mem::take(&mut copies.waiting);
-        let one = last_live.map(|index| &self.generations[index]);
+        let one = self.generations.iter().find(|one| Some(one.record.number) == last_live);
         let one = one.filter(|one| !is_told && copies.may_be_cut(&one.record, now));
         copies.suspected = one.and_then(|one| {
             // Where nothing was read of the stream, lines may be lost since the file was made.
@@ -104,6 +105,7 @@ impl Stream {
     /// Notes that `file` cannot be placed at this look.
     pub fn let_wait(&mut self, file: &Found, round: &mut Round<'_>) {
         let id = file.facts.id;
+        self.note_waiting(file, round);
         let mut since = self.copies.lost_since(file, round);
         let waited = self.copies.waited.iter().any(|(other, _)| same_file(*other, id));
         if file.facts.size == 0 && waited && file.unreadable.is_none() {

@@ -29,7 +29,7 @@ pub struct Found {
     /// Age within the family.
     pub age: Age,
     /// How its name says that it is packed, if it does.
-    pub named: Option<Codec>,
+    pub named_codec: Option<Codec>,
     /// How its content says that it is packed, once that was looked at.
     pub content: OnceCell<Option<Codec>>,
     /// What `stat` says of it.
@@ -39,27 +39,40 @@ pub struct Found {
 }
 
 impl Found {
+    /// Makes what was found at `path`, whose name says `name`.
+    pub fn of(
+        path: PathBuf,
+        target: PathBuf,
+        linked: bool,
+        name: &FamilyName<'_>,
+        facts: FileFacts,
+    ) -> Self {
+        let (age, named_codec) = (name.age.clone(), name.packing.codec());
+        let (content, unreadable) = (OnceCell::new(), None);
+        Self { path, target, linked, age, named_codec, content, facts, unreadable }
+    }
+
     /// Returns how it is packed, if it is. Reads its first bytes at the first call.
     pub fn packed(&self) -> io::Result<Option<Codec>> {
         if let Some(codec) = self.content.get() {
             return Ok(*codec);
         }
         let (log, _) = open_log(&self.target, self.facts.id)?;
-        let codec = Codec::of_file(&log, self.named)?;
+        let codec = Codec::of_file(&log, self.named_codec)?;
         Ok(*self.content.get_or_init(|| codec))
     }
 
     /// Compares by age, the oldest first: of one age what was written first and, where a packer has
     /// kept the time, the plain file before what was made of it.
     pub fn cmp_age(&self, other: &Self) -> Ordering {
-        let key = |file: &Self| (file.facts.modified_at, file.named.is_some());
+        let key = |file: &Self| (file.facts.modified_at, file.named_codec.is_some());
         let names = || self.path.cmp(&other.path);
         self.age.cmp(&other.age).then_with(|| key(self).cmp(&key(other))).then_with(names)
     }
 
     /// Tells whether it is packed, as far as is known without looking into it.
     pub fn is_packed(&self) -> bool {
-        self.content.get().copied().unwrap_or(self.named).is_some()
+        self.content.get().copied().unwrap_or(self.named_codec).is_some()
     }
 }
 
@@ -68,6 +81,8 @@ impl Found {
 pub struct Family {
     /// The files. Two names of one file are one.
     pub files: Vec<Found>,
+    /// Files that are refused because of how their names say they are packed.
+    pub unread: Vec<Found>,
     /// Why the directory, or a file in it, cannot be looked at, if so: a file may be missing here.
     pub hidden: Option<String>,
     /// Whether the directory does not exist.
@@ -77,11 +92,18 @@ pub struct Family {
 }
 
 impl Family {
+    /// Returns the refused files that others of the family are older than: where nothing was known
+    /// of it, the lines of these do not go on in younger ones.
+    pub fn unread_holes(&self) -> impl Iterator<Item = &Found> {
+        let oldest = self.files.first();
+        self.unread.iter().filter(move |file| oldest.is_some_and(|oldest| oldest.age < file.age))
+    }
+
     /// Tells whether a packer may be writing `file` from the plain one of the same name, which is
     /// still there. One that was written before the plain one is not made of it.
     pub fn may_be_half_of(&self, file: &Found) -> bool {
         let plain = file.path.with_extension("");
-        file.named.is_some()
+        file.named_codec.is_some()
             && self.files.iter().any(|other| {
                 other.path == plain && other.facts.modified_at <= file.facts.modified_at
             })
@@ -230,7 +252,7 @@ fn family_of(path: &Path, findings: &mut Findings) -> Option<PathBuf> {
         return None;
     };
     let name = FamilyName::of(name);
-    if let Packing::Unread(ending) = name.packing {
+    if let Packing::Unread { ending, .. } = name.packing {
         findings.refused.insert(shown, unread(ending));
         return None;
     }

@@ -147,8 +147,7 @@ pub fn finish(
 /// is not held back.
 ///
 /// In a live file a record without a line behind it may go on, and so may one of which a part has
-/// come since. Parts that come later than this are
-/// read as a record of their own.
+/// come since. Parts that come later than this are read as a record of their own.
 pub fn break_off(
     generation: &mut Generation,
     cursor: &mut Cursor,

@@ -34,7 +34,7 @@ pub struct Generation {
     /// Path to open.
     pub target: PathBuf,
     /// How the name of its file says that it is packed, if it does.
-    pub named: Option<Codec>,
+    pub named_codec: Option<Codec>,
     /// The open file.
     pub body: Option<Body>,
     /// The bytes before the offset, as far as the anchor covers them.
@@ -56,10 +56,10 @@ pub struct Generation {
     pub first_look: bool,
     /// Offset at which the hole ends that was told last: more NUL bytes there are the same one.
     pub hole_end: Option<u64>,
-    /// Latest event of the stream at the look that first did not find its file.
+    /// Since when its lines may be missing, from the look on that first did not find its file.
     pub missed_since: Option<Timestamp>,
     /// Whether another file had its name by the time it was to be opened.
-    pub overtaken: bool,
+    pub name_taken: bool,
 }
 
 /// What became of an attempt to open a generation's file.
@@ -95,7 +95,7 @@ impl Generation {
         Self {
             target: found.target.clone(),
             age: Some(found.age.clone()),
-            named: found.named,
+            named_codec: found.named_codec,
             ..Self::lost(record, quiet_since)
         }
     }
@@ -105,7 +105,7 @@ impl Generation {
         Self {
             target: PathBuf::from(&record.path),
             age: None,
-            named: codec_of(&record.path),
+            named_codec: codec_of(&record.path),
             body: None,
             window: Window::default(),
             trouble: None,
@@ -117,7 +117,7 @@ impl Generation {
             first_look: false,
             hole_end: None,
             missed_since: None,
-            overtaken: false,
+            name_taken: false,
             record,
         }
     }
@@ -127,7 +127,7 @@ impl Generation {
         let (file, facts) = open_log(&self.target, self.record.file)?;
         self.held_since = None;
         let offset = self.record.offset;
-        let body = Body::of(file, facts, offset, self.named)?;
+        let body = Body::of(file, facts, offset, self.named_codec)?;
         let window = match &body {
             Body::Plain(plain) => Window::of_file(&plain.file, offset)?,
             Body::Packed(_) => {
@@ -153,7 +153,7 @@ impl Generation {
             Body::Plain(plain) => plain,
             Body::Packed(packed) => {
                 let (now, then) = (packed.facts, before);
-                if (now.size, now.modified_at) != (then.size, then.modified_at) && packed.drained {
+                if now.written_since(&then) && packed.drained {
                     packed.retry(self.record.offset)?;
                 }
                 return Ok(Seen::Same);
@@ -163,7 +163,7 @@ impl Generation {
         if !facts.touched_since(&before) {
             return Ok(Seen::Same);
         }
-        if (facts.size, facts.modified_at) != (before.size, before.modified_at) {
+        if facts.written_since(&before) {
             self.quiet_since = now;
             self.ends_seen = 0;
         }
@@ -199,7 +199,8 @@ impl Generation {
 
     /// Tells whether the next look is to find its file, which is being renamed just now.
     pub fn is_awaited(&self) -> bool {
-        self.body.is_none() && (self.overtaken || self.age.is_none() && self.missed_since.is_some())
+        self.body.is_none()
+            && (self.name_taken || self.age.is_none() && self.missed_since.is_some())
     }
 
     /// Forgets what was wrong with an open file that answers again.
@@ -299,7 +300,7 @@ impl Generation {
                 return Ok(ReadOutcome::Changed);
             }
             // It was empty when it was opened.
-            *body = body.anew(self.named)?;
+            *body = body.anew(self.named_codec)?;
             buffer.clear();
         }
         match body {

@@ -88,6 +88,11 @@ impl FileFacts {
         self.modified_at.max(self.changed_at)
     }
 
+    /// Tells whether it was written to since `before`, as far as its writers let that be seen.
+    pub fn written_since(&self, before: &Self) -> bool {
+        (self.size, self.modified_at) != (before.size, before.modified_at)
+    }
+
     /// Tells whether the content may differ from that at the time of `before`.
     pub fn touched_since(&self, before: &Self) -> bool {
         (self.size, self.modified_at, self.changed_at)
@@ -98,8 +103,8 @@ impl FileFacts {
 /// Tells whether both are the same file, as far as can be told without reading it.
 ///
 /// A handle alone says it, where both have one: a birth time may come or change with a kernel, a
-/// mount or a layer. The device number is left out: it may change when the machine starts again,
-/// and the files of a family lie on one device.
+/// mount or a layer. The device number is left out, because it may change when the machine starts
+/// again: which of two files of one number is meant is settled where files are shared out.
 pub fn same_file(a: FileId, b: FileId) -> bool {
     match a.handle.zip(b.handle) {
         Some((a, b)) => a == b,
@@ -137,6 +142,11 @@ impl Window {
     /// Returns the offset that the window lies before.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Returns the first bytes, at most [`HEAD_BYTES`].
+    pub fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// Returns the last bytes before the offset, at most [`TAIL_BYTES`].
@@ -177,11 +187,23 @@ impl Window {
         }
     }
 
+    /// Tells whether the head of one begins like that of the other, as far as both go.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let both = self.head.len().min(other.head.len());
+        self.head[..both] == other.head[..both]
+    }
+
     /// Tells whether the window begins with the head that `anchor` covers.
     pub fn has_head_of(&self, anchor: &Anchor) -> bool {
         let head_len = usize::from(anchor.head_len);
         self.head.len() >= head_len && digest(&self.head[..head_len]) == anchor.head
     }
+}
+
+/// Tells whether the bytes of `file` before `offset` are those that `anchor` covers there.
+pub fn holds(file: &File, offset: u64, anchor: &Anchor) -> io::Result<bool> {
+    let window = Window::of_file(file, offset)?;
+    Ok(window.is_some_and(|window| window.anchor() == *anchor))
 }
 
 fn digest(bytes: &[u8]) -> [u8; 16] {

@@ -1,6 +1,5 @@
 //! The files of families: what their directories hold, looked at without opening a log.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,24 +154,26 @@ fn add(
     findings: &mut Findings,
 ) {
     let shown = path.display().to_string();
-    if let Packing::Unread(ending) = name.packing {
+    let examined = examine(&path, parent, roots);
+    if let Packing::Unread { ending, .. } = name.packing {
         findings.refused.insert(shown, unread(ending));
+        if let Ok(Examined::File { target, linked, facts }) = examined {
+            let found = Found::of(path, target, linked, name, facts);
+            findings.families.entry(live.to_owned()).or_default().unread.push(found);
+        }
         return;
     }
-    match examine(&path, parent, roots) {
+    match examined {
         Ok(Examined::File { target, linked, facts }) => {
             findings.note_file_system(&path, &facts);
             let unreadable = access(&target).err().map(|error| reason(&error));
             if let Some(reason) = &unreadable {
                 findings.unreadable.insert(shown, reason.clone());
             }
-            let named = name.packing.codec();
-            let (age, content) = (name.age.clone(), OnceCell::new());
             // What is found through a link may have a family of its own, which comes first.
             let linked = linked || path.parent() != live.parent();
-            let family = findings.families.entry(live.to_owned()).or_default();
-            let found = Found { path, target, linked, age, named, content, facts, unreadable };
-            family.files.push(found);
+            let found = Found { unreadable, ..Found::of(path, target, linked, name, facts) };
+            findings.families.entry(live.to_owned()).or_default().files.push(found);
         }
         Ok(Examined::Refused(reason)) => {
             findings.refused.insert(shown, reason);

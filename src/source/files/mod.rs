@@ -25,8 +25,10 @@ mod packed;
 mod place;
 mod reconcile;
 mod recount;
+mod reset;
 mod review;
 mod role;
+mod sequence;
 mod source;
 mod stream;
 

@@ -14,8 +14,16 @@ use std::cmp::Reverse;
 
 use super::packed::Codec;
 
-/// Endings of packed files that are known and not read.
-const UNREAD_PACKINGS: [&str; 7] = ["bz2", "xz", "lz4", "lzma", "br", "Z", "zip"];
+/// Endings of packed files that are known and not read, each with the tool that unpacks it.
+const UNREAD_PACKINGS: [(&str, &str); 7] = [
+    ("bz2", "bzcat"),
+    ("xz", "xzcat"),
+    ("lz4", "lz4cat"),
+    ("lzma", "xzcat"),
+    ("br", "brotli -dc"),
+    ("Z", "zcat"),
+    ("zip", "unzip -p"),
+];
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +32,22 @@ pub enum Packing {
     Plain,
     /// With this codec: `.gz` or `.zst`.
     Packed(Codec),
-    /// Some other way, by its ending.
-    Unread(&'static str),
+    /// Some other way.
+    Unread {
+        /// Its ending.
+        ending: &'static str,
+        /// The tool that unpacks it.
+        tool: &'static str,
+    },
 }
 
 impl Packing {
-    /// Returns the codec, if it is packed in a way that is read.
+    /// Returns the codec, if it is packed.
     pub fn codec(self) -> Option<Codec> {
         match self {
             Self::Packed(codec) => Some(codec),
-            Self::Plain | Self::Unread(_) => None,
+            Self::Unread { tool, .. } => Some(Codec::Unread(tool)),
+            Self::Plain => None,
         }
     }
 }
@@ -88,11 +102,11 @@ fn unpacked(name: &str) -> (&str, Packing) {
     let Some((rest, ending)) = name.rsplit_once('.').filter(|(rest, _)| !rest.is_empty()) else {
         return (name, Packing::Plain);
     };
-    let unread = UNREAD_PACKINGS.iter().find(|unread| **unread == ending);
+    let unread = UNREAD_PACKINGS.iter().find(|unread| unread.0 == ending);
     match (ending, unread) {
         ("gz", _) => (rest, Packing::Packed(Codec::Gzip)),
         ("zst", _) => (rest, Packing::Packed(Codec::Zstd)),
-        (_, Some(unread)) => (rest, Packing::Unread(unread)),
+        (_, Some(&(ending, tool))) => (rest, Packing::Unread { ending, tool }),
         (_, None) => (name, Packing::Plain),
     }
 }
@@ -159,7 +173,13 @@ mod tests {
             Packing::Packed(Codec::Gzip),
         );
         check("access.log.3.zst", "access.log", "", 3, Packing::Packed(Codec::Zstd));
-        check("access.log.3.xz", "access.log", "", 3, Packing::Unread("xz"));
+        check(
+            "access.log.3.xz",
+            "access.log",
+            "",
+            3,
+            Packing::Unread { ending: "xz", tool: "xzcat" },
+        );
         check("access.gz", "access", "", 0, Packing::Packed(Codec::Gzip));
     }
 

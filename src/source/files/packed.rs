@@ -64,10 +64,10 @@ impl Codec {
 
     /// Tells how `file` is packed: by its content, else by its name. What is damaged at its
     /// beginning, or was only begun to be written, is no text for that.
-    pub fn of_file(file: &File, named: Option<Self>) -> io::Result<Option<Self>> {
+    pub fn of_file(file: &File, named_codec: Option<Self>) -> io::Result<Option<Self>> {
         let mut head = Vec::new();
         read_at(file, &mut head, Self::HEAD_BYTES, 0)?;
-        Ok(Self::of(&head).or(named))
+        Ok(Self::of(&head).or(named_codec))
     }
 }
 

@@ -9,11 +9,13 @@ use super::follow::Round;
 use super::generation::Generation;
 use super::names::Age;
 use super::open::open_log;
+use super::packed::Codec;
 use super::reconcile::move_to;
 use super::role::{Home, Role, content_of};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
 use crate::engine::time::Timestamp;
+use crate::engine::usage::Anchor;
 
 impl Stream {
     /// Decides what a file is that no generation claims.
@@ -23,6 +25,10 @@ impl Stream {
         family: &Family,
         round: &mut Round<'_>,
     ) -> std::io::Result<()> {
+        if matches!(file.named_codec, Some(Codec::Unread(_))) {
+            self.begin(file, round);
+            return Ok(());
+        }
         let known = (0..self.finished.len())
             .filter(|&index| self.is_known(&self.finished[index], file))
             .max_by_key(|&index| self.finished[index].number);
@@ -33,6 +39,11 @@ impl Stream {
             return Ok(());
         }
         if file.age == Age::Live {
+            if let Some(index) = known.filter(|&index| self.finished[index].offset > 0) {
+                // It was read to an end, and then cut.
+                let since = self.finished[index].last_event.or(self.cursor.last_event);
+                round.gap_since(&self.cursor, since.unwrap_or(round.now), GapReason::Truncated);
+            }
             return self.place_live(file, family, round);
         }
         // Not even a packer writes nothing: whatever it is, it is not written yet.
@@ -47,9 +58,7 @@ impl Stream {
             }
             Role::Copy => self.add_copy(file, round)?,
             Role::Like => {
-                let damaged = file.is_packed();
-                let reason = if damaged { GapReason::Damaged } else { GapReason::Truncated };
-                round.gap(&self.cursor, reason);
+                self.tell_like(file, round);
                 self.add_copy(file, round)?;
             }
             Role::Continues { home: Home::Open(index), .. }
@@ -65,6 +74,22 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Tells that a file whose beginning was read may hold more than that.
+    pub fn tell_like(&self, file: &Found, round: &mut Round<'_>) {
+        let damaged = file.is_packed();
+        let reason = if damaged { GapReason::Damaged } else { GapReason::Truncated };
+        round.gap(&self.cursor, reason);
+    }
+
+    /// Begins a generation with a live file that nobody may read, so that it is missed when it goes.
+    /// What a rotated one is can be told by its content alone.
+    pub fn place_unreadable(&mut self, file: &Found, round: &mut Round<'_>) {
+        let is_known = self.finished.iter().any(|record| self.is_known(record, file));
+        if file.age == Age::Live && !is_known {
+            self.begin(file, round);
+        }
     }
 
     /// Gives a lost generation the copy of it that was passed over while it was open, and is all
@@ -110,29 +135,48 @@ impl Stream {
         generation.body.is_some() || missed && family.hidden.is_none()
     }
 
-    /// Begins a generation with a live file, unless it may have got another identity and holds the
-    /// bytes of one whose file is gone.
+    /// Begins a generation with a live file, unless it holds the bytes of one that has no name any
+    /// more: it may have got another identity, or be a copy that took its place.
     fn place_live(
         &mut self,
         file: &Found,
         family: &Family,
         round: &mut Round<'_>,
     ) -> std::io::Result<()> {
-        let may_be_known = file.facts.weakness.is_some() && file.facts.size > 0;
-        if may_be_known && self.generations.iter().any(Generation::is_lost) {
+        if file.facts.size > 0 && self.generations.iter().any(|one| one.age.is_none()) {
             match self.role(file, None, family, round)? {
                 Role::Continues { home: home @ Home::Open(_), more } => {
                     return self.go_on(home, file, more, round);
                 }
+                Role::Copy => return self.begin_after_copy(file, round),
                 Role::Unclear => {
                     self.unclear = true;
+                    self.let_wait(file, round);
                     return Ok(());
                 }
-                Role::Continues { .. } | Role::Copy | Role::Like | Role::New => {}
+                Role::Continues { .. } | Role::Like | Role::New => {}
             }
         }
         self.begin(file, round);
         Ok(())
+    }
+
+    /// Begins a generation with a live file all of whose bytes are read in another one.
+    fn begin_after_copy(&mut self, file: &Found, round: &mut Round<'_>) -> std::io::Result<()> {
+        let (log, _) = open_log(&file.target, file.facts.id)?;
+        match content_of(file, &log, round)? {
+            Some(content) => self.begin_at((content.offset(), content.anchor()), file, round),
+            None => self.unclear = true,
+        }
+        Ok(())
+    }
+
+    /// Begins a generation with `file`, whose bytes up to an offset are read in another one.
+    fn begin_at(&mut self, place: (u64, Anchor), file: &Found, round: &mut Round<'_>) {
+        let mut record = self.new_record(round, file.facts.id, file.path.display().to_string());
+        (record.offset, record.anchor) = place;
+        round.record(&record);
+        self.generations.push(Generation::new(record, file, round.now));
     }
 
     /// Begins a generation with `file`, of which nothing was read.
@@ -161,6 +205,11 @@ impl Stream {
             Home::Open(index) if file.is_packed() && self.generations[index].body.is_some() => {
                 self.add_copy(file, round)?;
             }
+            // So it is beside a plain copy, in which others may go on.
+            Home::Open(index) if self.generations[index].body.is_some() => {
+                let record = &self.generations[index].record;
+                self.begin_at((record.offset, record.anchor), file, round);
+            }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
                 // nobody knows what was written between copy and truncation. Under the same name
@@ -173,7 +222,7 @@ impl Stream {
                 let generation = &mut self.generations[index];
                 generation.record.file = file.facts.id;
                 generation.age = Some(file.age.clone());
-                generation.named = file.named;
+                generation.named_codec = file.named_codec;
                 generation.first_look = round.first_look;
                 if generation.quiet_since == Timestamp::MAX {
                     generation.quiet_since = round.now.min(file.facts.touched_at());

@@ -22,22 +22,33 @@ impl Stream {
         if family.homeless {
             self.live_exists = false;
         }
-        if family.homeless || family.hidden.is_some() && family.files.is_empty() {
+        // The directory may have another name now: its files come from there.
+        if family.files.is_empty() && (family.homeless || family.hidden.is_some()) {
             return;
         }
+        let is_fresh = self.is_fresh();
+        self.recall_youngest();
         self.live_exists =
             family.live_elsewhere || family.files.last().is_some_and(|file| file.age == Age::Live);
         let (last_live, told) = (self.last_live(), round.out.len());
         let unclaimed = self.claim(family, round);
         self.observe(round);
+        let mut unplaced = self.with_ended(family, unclaimed);
+        if is_fresh {
+            unplaced.extend(family.unread_holes());
+            unplaced.sort_by(|a, b| a.cmp_age(b));
+        }
         let is_told = round.out[told..].iter().any(|report| matches!(report, Report::Gap(_)));
         self.suspect_copies(last_live, is_told, family, round);
-        for file in &unclaimed {
+        for file in unplaced {
             if family.may_be_half_of(file) && is_young(&file.facts, round) {
                 continue;
             }
             let trouble = match &file.unreadable {
-                Some(reason) => Some(reason.clone()),
+                Some(reason) => {
+                    self.place_unreadable(file, round);
+                    Some(reason.clone())
+                }
                 None => self.place(file, family, round).err().map(|error| reason(&error)),
             };
             if let Some(trouble) = trouble {
@@ -48,7 +59,8 @@ impl Stream {
         }
         self.note_live(family);
         self.observe(round);
-        if family.hidden.is_none() {
+        if family.hidden.is_none() && !family.homeless {
+            self.end_look(family, round);
             self.give_up_lost(round);
         }
         self.generations.sort_by(|a, b| (&a.age, a.record.number).cmp(&(&b.age, b.record.number)));
@@ -65,6 +77,10 @@ impl Stream {
                     None => is_file_of(file, &generation.record),
                 })
                 .map(|index| unclaimed.remove(index));
+            if file.is_none() && family.hidden.is_some() {
+                // It is where it was, as far as anybody can tell.
+                continue;
+            }
             let was_live = generation.age == Some(Age::Live);
             generation.age = file.map(|file| file.age.clone());
             if let Some(file) = file {
@@ -85,16 +101,30 @@ impl Stream {
         unclaimed
     }
 
+    /// Returns `unclaimed`, in the order of `family`, and between them the files whose generation has
+    /// just ended because they hold other bytes now.
+    fn with_ended<'f>(&self, family: &'f Family, unclaimed: Vec<&'f Found>) -> Vec<&'f Found> {
+        let mut unclaimed = unclaimed.into_iter().peekable();
+        let is_open = |file: &Found| {
+            self.generations.iter().any(|one| same_file(one.record.file, file.facts.id))
+        };
+        let unplaced = family.files.iter().filter(|&file| {
+            unclaimed.next_if(|other| std::ptr::eq(*other, file)).is_some() || !is_open(file)
+        });
+        unplaced.collect()
+    }
+
     /// Gives up the generations whose bytes are nowhere, at the second look that misses them: a
     /// directory that is listed while its files are renamed may show one under neither name.
     fn give_up_lost(&mut self, round: &mut Round<'_>) {
         let mut index = 0;
         while index < self.generations.len() {
+            let since = self.unread_since(&self.generations[index], round.allowed_lateness);
             let generation = &mut self.generations[index];
             if !generation.is_lost() {
                 generation.missed_since = None;
             } else if generation.missed_since.is_none() {
-                generation.missed_since = Some(self.cursor.last_event.unwrap_or(round.now));
+                generation.missed_since = Some(since);
                 generation.trouble = Some("not found; it is looked for once more".to_owned());
             } else if let Some(since) = generation.missed_since.filter(|_| !self.unclear) {
                 round.gap_since(&self.cursor, since, GapReason::Vanished);

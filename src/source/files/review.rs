@@ -3,12 +3,13 @@
 use super::discover::{Family, Found};
 use super::follow::Round;
 use super::generation::Generation;
-use super::identity::{Window, same_file};
+use super::identity::{holds, same_file};
 use super::open::open_log;
 use super::packed::begins_like;
 use super::role::{Home, Role, content_of, is_file_of};
 use super::stream::Stream;
 use crate::engine::state::GenerationRecord;
+use crate::engine::usage::Anchor;
 
 impl Stream {
     /// Looks at a file whose generation is finished; `false` if its content is another one now.
@@ -27,9 +28,7 @@ impl Stream {
             round.record(record);
         }
         let settled = self.settled.get(&number).copied();
-        if settled.is_some_and(|facts| {
-            (facts.size, facts.modified_at) == (file.facts.size, file.facts.modified_at)
-        }) {
+        if settled.is_some_and(|facts| !file.facts.written_since(&facts)) {
             return Ok(true);
         }
         let (log, _) = open_log(&file.target, file.facts.id)?;
@@ -37,7 +36,7 @@ impl Stream {
         let offset = record.offset;
         let same = match file.packed()? {
             Some(codec) => begins_like(codec, &log, &record.anchor)?,
-            None => Window::of_file(&log, offset)?.is_some_and(|it| it.anchor() == record.anchor),
+            None => holds(&log, offset, &record.anchor)?,
         };
         if !same {
             return Ok(!file.is_packed() && offset == 0 && file.facts.size == 0);
@@ -49,10 +48,22 @@ impl Stream {
             match self.role(file, Some(index), family, round)? {
                 Role::New => self.revive(index, file, round),
                 // A copy of what was read here says nothing of what came after it.
-                Role::Continues { home, .. } if self.offset_of(home) <= offset => {
+                Role::Continues { home, .. } if self.place_of(home).0 <= offset => {
                     self.revive(index, file, round);
                 }
-                Role::Copy | Role::Like | Role::Continues { .. } => {
+                // Up to there it is a copy; what comes after it was read nowhere.
+                Role::Continues { home, more: true } => {
+                    let place = self.place_of(home);
+                    let record = &mut self.finished[index];
+                    (record.offset, record.anchor) = place;
+                    round.record(record);
+                    self.revive(index, file, round);
+                    return Ok(true);
+                }
+                role @ (Role::Copy | Role::Like | Role::Continues { .. }) => {
+                    if matches!(role, Role::Like) {
+                        self.tell_like(file, round);
+                    }
                     let Some(content) = content_of(file, &log, round)? else {
                         self.unclear = true;
                         return Ok(true);
@@ -73,17 +84,19 @@ impl Stream {
 
     /// Tells whether `file` is that of a finished generation.
     pub fn is_known(&self, record: &GenerationRecord, file: &Found) -> bool {
-        let settled = self.settled.get(&record.number).is_some_and(|facts| {
-            (facts.size, facts.modified_at) == (file.facts.size, file.facts.modified_at)
-        });
-        settled && same_file(file.facts.id, record.file) || is_file_of(file, record)
+        let settled = self.settled.get(&record.number);
+        settled.is_some_and(|facts| !file.facts.written_since(facts))
+            && same_file(file.facts.id, record.file)
+            || is_file_of(file, record)
     }
 
-    fn offset_of(&self, home: Home) -> u64 {
-        match home {
-            Home::Open(index) => self.generations[index].record.offset,
-            Home::Finished(index) => self.finished[index].offset,
-        }
+    /// Returns where reading has come to there, and what the bytes before look like.
+    fn place_of(&self, home: Home) -> (u64, Anchor) {
+        let record = match home {
+            Home::Open(index) => &self.generations[index].record,
+            Home::Finished(index) => &self.finished[index],
+        };
+        (record.offset, record.anchor)
     }
 
     /// Reads on in a finished generation.

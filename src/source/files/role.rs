@@ -9,7 +9,9 @@ use super::body::Body;
 use super::discover::{Family, Found};
 use super::follow::Round;
 use super::generation::Generation;
-use super::identity::{FileFacts, HEAD_BYTES, Window, outlives_the_file, same_file};
+use super::identity::{
+    FileFacts, HEAD_BYTES, Window, holds, outlives_the_file, read_at, same_file,
+};
 use super::names::Age;
 use super::open::open_log;
 use super::packed::{Codec, PackedEnd, PackedReader, PrefixMatch, begins_like, find_prefix};
@@ -63,20 +65,22 @@ impl Stream {
         family: &Family,
         round: &Round<'_>,
     ) -> std::io::Result<Role> {
-        // A file that is gone but still open may be the one that was compressed or copied here.
-        let undrained = |generation: &Generation| {
-            generation.age.is_none() && generation.body.is_some() && !generation.reached_end
-        };
-        if self.generations.iter().any(undrained) {
-            return Ok(Role::Unclear);
-        }
-        let prefixes = self.prefixes(skip, family);
         let (log, facts) = open_log(&file.target, file.facts.id)?;
-        if let Some(codec) = file.packed()? {
-            let young = is_young(&facts, round);
-            packed_role((codec, &log), &prefixes, young, || self.is_held_packed(codec, &log, skip))
+        let codec = file.packed()?;
+        let head = head_of(&log, codec)?;
+        // A file that is gone but still open may be the one that was compressed or copied here.
+        for generation in self.generations.iter().filter(|one| is_undrained(one)) {
+            if begins_as(&head, generation)? {
+                return Ok(Role::Unclear);
+            }
+        }
+        let (prefixes, live) = (self.prefixes(skip, family), live_beside(file, family)?);
+        if let Some(codec) = codec {
+            let is_held = || self.is_held_packed((codec, &log), &head, skip, live.as_ref());
+            packed_role((codec, &log), &prefixes, is_young(&facts, round), is_held)
         } else {
-            plain_role(&log, facts.size, &prefixes, |content| self.is_held(content, skip, family))
+            let is_held = |content: &Window| self.is_held(content, skip, live.as_ref());
+            plain_role(&log, facts.size, &prefixes, is_held)
         }
     }
 
@@ -85,41 +89,34 @@ impl Stream {
         &self,
         content: &Window,
         skip: Option<usize>,
-        family: &Family,
+        live: Option<&File>,
     ) -> std::io::Result<bool> {
         if self.finished_as(skip, content) {
             return Ok(true);
         }
-        for file in self.plain_bodies() {
+        for file in self.plain_bodies().chain(live) {
             if content.stands_in(file)? {
                 return Ok(true);
             }
         }
-        match family.files.last() {
-            Some(live) if live.age == Age::Live && live.unreadable.is_none() => {
-                content.stands_in(&open_log(&live.target, live.facts.id)?.0)
-            }
-            _ => Ok(false),
-        }
+        Ok(false)
     }
 
     /// Tells the same of the content of a packed file: a writer may go on in a file that was packed,
     /// and is gone by its name.
     fn is_held_packed(
         &self,
-        codec: Codec,
-        packed: &File,
+        (codec, packed): (Codec, &File),
+        head: &Window,
         skip: Option<usize>,
+        live: Option<&File>,
     ) -> std::io::Result<Held> {
-        let mut reader = PackedReader::rewound(codec, packed)?;
-        let mut content = Window::default();
-        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut content)?;
         // Longer than the longest file that begins alike, it is a copy of none.
-        let finished = self.others(skip).filter(|record| content.has_head_of(&record.anchor));
+        let finished = self.others(skip).filter(|record| head.has_head_of(&record.anchor));
         let mut longest = finished.map(|record| record.offset).max();
         let mut alike = Vec::new();
-        for file in self.plain_bodies() {
-            if content.stands_in(file)? {
+        for file in self.plain_bodies().chain(live) {
+            if head.stands_in(file)? {
                 longest = longest.max(Some(file.metadata()?.len()));
                 alike.push(file);
             }
@@ -127,7 +124,7 @@ impl Stream {
         let Some(longest) = longest else { return Ok(Held::Not) };
         let mut reader = PackedReader::rewound(codec, packed)?;
         let content = reader.whole(longest + 1)?;
-        let held = match reader.end() {
+        let found = match reader.end() {
             Some(PackedEnd::Whole) if self.finished_as(skip, &content) => return Ok(Held::Whole),
             Some(PackedEnd::Whole) => Held::Whole,
             Some(PackedEnd::Broken(_)) => Held::Part,
@@ -135,7 +132,7 @@ impl Stream {
         };
         for file in alike {
             if content.stands_in(file)? {
-                return Ok(held);
+                return Ok(found);
             }
         }
         Ok(Held::Not)
@@ -198,6 +195,43 @@ enum Held {
     Not,
 }
 
+/// Tells whether bytes may be left in the open file of a generation that has no name any more.
+fn is_undrained(generation: &Generation) -> bool {
+    generation.age.is_none() && generation.body.is_some() && !generation.at_end()
+}
+
+/// Returns the first bytes of the content of `log`.
+fn head_of(log: &File, codec: Option<Codec>) -> std::io::Result<Window> {
+    let mut head = Window::default();
+    if let Some(codec) = codec {
+        let mut reader = PackedReader::rewound(codec, log)?;
+        reader.skip(HEAD_BYTES as u64, HEAD_BYTES, &mut head)?;
+    } else {
+        let mut bytes = Vec::new();
+        read_at(log, &mut bytes, HEAD_BYTES, 0)?;
+        head.advance(&bytes);
+    }
+    Ok(head)
+}
+
+/// Tells whether content that begins with `head` may be that of a generation, or a part of it.
+fn begins_as(head: &Window, generation: &Generation) -> std::io::Result<bool> {
+    match &generation.body {
+        Some(Body::Plain(plain)) => Ok(head.agrees_with(&head_of(&plain.file, None)?)),
+        // Nothing is compared with what is unpacked only now.
+        Some(Body::Packed(_)) | None => Ok(true),
+    }
+}
+
+/// Opens the live file of `family`, unless it is `file` itself or nobody may read it.
+fn live_beside(file: &Found, family: &Family) -> std::io::Result<Option<File>> {
+    let live = family.files.last().filter(|live| live.age == Age::Live);
+    match live.filter(|live| live.unreadable.is_none() && live.facts.id != file.facts.id) {
+        Some(live) => Ok(Some(open_log(&live.target, live.facts.id)?.0)),
+        None => Ok(None),
+    }
+}
+
 /// Tells whether a file was changed so lately that somebody may still write it.
 pub fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
     let recent = round.now.minus(round.limits.rotation_grace)..=round.now;
@@ -206,8 +240,8 @@ pub fn is_young(facts: &FileFacts, round: &Round<'_>) -> bool {
 
 /// Tells whether `file` is that of `record`: where an inode number alone says so, its name must, too.
 fn is_still(file: &Found, record: &GenerationRecord) -> bool {
-    let named = || file.path.to_str() == Some(&*record.path);
-    same_file(file.facts.id, record.file) && (outlives_the_file(record.file) || named())
+    let has_name = || file.path.to_str() == Some(&*record.path);
+    same_file(file.facts.id, record.file) && (outlives_the_file(record.file) || has_name())
 }
 
 /// Returns where the plain content of a copy ends; `None` if it is still being written.
@@ -237,16 +271,15 @@ pub fn is_open_in(file: &Found, record: &GenerationRecord, body: &Body) -> bool 
 /// Tells whether `file` is that of `record`, which is not open. Where an inode number alone says so
 /// its content must, too; what cannot be read now is told of when it is opened.
 pub fn is_file_of(file: &Found, record: &GenerationRecord) -> bool {
-    let holds = || -> std::io::Result<bool> {
+    let is_same = || -> std::io::Result<bool> {
         let (log, _) = open_log(&file.target, file.facts.id)?;
         if let Some(codec) = file.packed()? {
             return begins_like(codec, &log, &record.anchor);
         }
-        let window = Window::of_file(&log, record.offset)?;
-        Ok(window.is_some_and(|window| window.anchor() == record.anchor))
+        holds(&log, record.offset, &record.anchor)
     };
     let sure = outlives_the_file(record.file) || record.offset == 0;
-    same_file(file.facts.id, record.file) && (sure || holds().unwrap_or(true))
+    same_file(file.facts.id, record.file) && (sure || is_same().unwrap_or(true))
 }
 
 fn plain_role(
@@ -257,8 +290,7 @@ fn plain_role(
 ) -> std::io::Result<Role> {
     let mut best: Option<&Prefix> = None;
     for prefix in prefixes.iter().filter(|prefix| prefix.offset <= size) {
-        let window = Window::of_file(log, prefix.offset)?;
-        if window.is_some_and(|window| window.anchor() == prefix.anchor)
+        if holds(log, prefix.offset, &prefix.anchor)?
             && best.is_none_or(|best| best.offset < prefix.offset)
         {
             best = Some(prefix);

@@ -230,6 +230,13 @@ impl Follower {
         for owned in open.chain(finished.filter(|(id, _)| outlives_the_file(*id))) {
             owners.entry(owned.0.inode).or_default().push(owned);
         }
+        // Where its device is still there, it says which of two files of that number it is.
+        let files = families.values().flat_map(|family| &family.files);
+        let devices: BTreeSet<u64> = files.map(|file| file.facts.id.device).collect();
+        let is_same = |owned: FileId, id: FileId| {
+            let may_be = owned.device == id.device || !devices.contains(&owned.device);
+            may_be && same_file(owned, id)
+        };
         let mut moved: Vec<(PathBuf, Found)> = Vec::new();
         let mut seen: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
         // A symbolic link is a second name, whichever comes first.
@@ -240,7 +247,7 @@ impl Follower {
                     let id = file.facts.id;
                     let owner = owners
                         .get(&id.inode)
-                        .and_then(|owners| owners.iter().find(|(owned, _)| same_file(*owned, id)))
+                        .and_then(|owners| owners.iter().find(|(owned, _)| is_same(*owned, id)))
                         .map(|(_, owner)| *owner);
                     if file.linked != links {
                         family.files.push(file);

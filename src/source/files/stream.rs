@@ -19,6 +19,7 @@ use super::generation::{Ending, Generation, Opened, Seen};
 use super::identity::FileFacts;
 use super::names::Age;
 use super::packed::PackedEnd;
+use super::sequence::Sequence;
 use crate::engine::coverage::{GapReason, StreamStatus, Weakness};
 use crate::engine::credential::StreamName;
 use crate::engine::rejects::OpenRejects;
@@ -56,6 +57,8 @@ pub struct Stream {
     pub unclear: bool,
     /// What is remembered to know a copy of a log that was cut behind it.
     pub copies: Copies,
+    /// What is remembered to know that files may have gone unread.
+    pub sequence: Sequence,
     idle_at: Option<Timestamp>,
 }
 
@@ -73,6 +76,7 @@ impl Stream {
             trouble: None,
             unclear: false,
             copies: Copies::default(),
+            sequence: Sequence::default(),
             idle_at: None,
         }
     }
@@ -95,8 +99,7 @@ impl Stream {
 
     /// Returns the number of the next generation.
     pub fn next_number(&self) -> GenerationNumber {
-        let records = self.generations.iter().map(|generation| &generation.record);
-        let last = records.chain(&self.finished).map(|record| record.number.0).max();
+        let last = self.records().map(|record| record.number.0).max();
         GenerationNumber(last.unwrap_or(0) + 1)
     }
 
@@ -119,14 +122,27 @@ impl Stream {
 
     /// Opens what is not open and asks the system what has changed of what is.
     pub fn observe(&mut self, round: &mut Round<'_>) {
-        for index in 0..self.generations.len() {
-            self.open(index, round);
-            match self.generations[index].observe(round.now) {
-                Ok(Seen::Same) => self.generations[index].clear_trouble(),
-                Ok(Seen::CutInRest) => round.gap(&self.cursor, GapReason::Truncated),
-                Ok(Seen::Replaced) => self.reset(index, round),
-                Err(error) => self.fail(index, &error, round),
-            }
+        self.each_once(|stream, index| stream.open(index, round));
+        self.each_once(|stream, index| stream.ask(index, round));
+    }
+
+    /// Calls `act` with each open generation, of which it may end the one at hand.
+    fn each_once(&mut self, mut act: impl FnMut(&mut Self, usize)) {
+        let mut index = 0;
+        while index < self.generations.len() {
+            let count = self.generations.len();
+            act(self, index);
+            index += usize::from(self.generations.len() == count);
+        }
+    }
+
+    /// Asks the system what has changed of an open generation.
+    fn ask(&mut self, index: usize, round: &mut Round<'_>) {
+        match self.generations[index].observe(round.now) {
+            Ok(Seen::Same) => self.generations[index].clear_trouble(),
+            Ok(Seen::CutInRest) => self.gap_of(index, GapReason::Truncated, round),
+            Ok(Seen::Replaced) => self.reset(index, round),
+            Err(error) => self.fail(index, &error, round),
         }
     }
 
@@ -141,7 +157,7 @@ impl Stream {
             return;
         }
         let opened = generation.open();
-        generation.overtaken =
+        generation.name_taken =
             opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         match opened {
             Ok(opened) => {
@@ -155,36 +171,8 @@ impl Stream {
         }
     }
 
-    /// Ends a generation whose bytes are not there any more, and begins one with the new bytes.
-    fn reset(&mut self, index: usize, round: &mut Round<'_>) {
-        round.gap(&self.cursor, GapReason::Truncated);
-        let (file, path) = {
-            let record = &self.generations[index].record;
-            (record.file, record.path.clone())
-        };
-        let record = self.new_record(round, file, path);
-        let old = &mut self.generations[index];
-        let mut ended = std::mem::replace(&mut old.record, record);
-        ended.finished = true;
-        old.window = super::identity::Window::default();
-        old.hole_end = None;
-        old.ends_seen = 0;
-        old.held_since = None;
-        old.reached_end = false;
-        match &mut old.body {
-            Some(Body::Plain(plain)) => plain.look_again(0),
-            Some(body @ Body::Packed(_)) => match body.anew(old.named) {
-                Ok(anew) => *body = anew,
-                Err(error) => old.trouble = Some(super::discover::reason(&error)),
-            },
-            None => {}
-        }
-        round.record(&ended);
-        round.record(&self.generations[index].record);
-        self.finished.push(ended);
-    }
-
-    fn fail(&mut self, index: usize, error: &io::Error, round: &mut Round<'_>) {
+    /// Notes an error of an open file.
+    pub fn fail(&mut self, index: usize, error: &io::Error, round: &mut Round<'_>) {
         let generation = &mut self.generations[index];
         generation.trouble = Some(super::discover::reason(error));
         // A stale handle of a network file system stays stale, and so does a file whose program is
@@ -205,8 +193,7 @@ impl Stream {
                     Ok(Turn::Read(bytes)) => {
                         generation.trouble = None;
                         if exceeds_bound(generation, round.limits) {
-                            round.gap(&self.cursor, GapReason::Damaged);
-                            self.end(index, round);
+                            self.give_up(index, GapReason::Damaged, round);
                             return bytes.max(1);
                         }
                         if bytes > 0 || !generation.at_end() {
@@ -248,18 +235,15 @@ impl Stream {
                 Some(Ending::Whole) if self.count_rest(index, round, buffer, finish) => {
                     self.end(index, round);
                 }
-                Some(Ending::Damaged) => {
-                    round.gap(&self.cursor, GapReason::Damaged);
-                    self.end(index, round);
-                }
+                Some(Ending::Damaged) => self.give_up(index, GapReason::Damaged, round),
                 _ => index += 1,
             }
         }
-        for index in 0..self.generations.len() {
-            if self.generations[index].is_overdue(round.now) {
-                self.count_rest(index, round, buffer, break_off);
+        self.each_once(|stream, index| {
+            if stream.generations[index].is_overdue(round.now) {
+                stream.count_rest(index, round, buffer, break_off);
             }
-        }
+        });
         if self.is_idle(round) {
             let live = self.generations.last().expect("an idle stream has a live generation");
             self.idle_at = Some(round.now);
@@ -291,6 +275,18 @@ impl Stream {
                 false
             }
         }
+    }
+
+    /// Reports that lines of a generation are lost.
+    pub fn gap_of(&self, index: usize, reason: GapReason, round: &mut Round<'_>) {
+        let since = self.unread_since(&self.generations[index], round.allowed_lateness);
+        round.gap_since(&self.cursor, since, reason);
+    }
+
+    /// Reports that lines of a generation are lost, and ends it.
+    fn give_up(&mut self, index: usize, reason: GapReason, round: &mut Round<'_>) {
+        self.gap_of(index, reason, round);
+        self.end(index, round);
     }
 
     /// Moves a generation to the finished ones.
