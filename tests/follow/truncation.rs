@@ -409,6 +409,24 @@ fn row_03_a_fresh_log_that_is_copied_cut_and_renamed_between_two_looks_leaves_a_
     }
 }
 
+/// A directory that is listed while its files are renamed may show one under neither name.
+#[test]
+fn row_03_a_file_that_one_look_has_missed_is_no_copy_of_a_younger_log() {
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 2);
+    world.drain();
+    world.rotate("access.log", 9);
+    world.write("access.log", 2);
+    world.rotate("access.log", 9);
+    world.rename("access.log.1", "missed");
+    world.poll();
+    world.rename("missed", "access.log.1");
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
 /// Everything that turns up beside a log without its having been cut.
 #[test]
 fn row_03_what_is_no_copy_of_a_cut_log_leaves_no_gap() {

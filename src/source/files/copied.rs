@@ -23,14 +23,24 @@ pub struct Copies {
     /// The live file at the last two looks, the older one first: a copy that is made while a
     /// directory is listed is found by the next look only.
     sights: [Option<Sight>; 2],
-    /// How old a file is at least that is a copy, and since when lines may be lost with it.
-    suspected: Option<(Age, Timestamp)>,
+    /// The log of which a new file may be a copy.
+    suspected: Option<Suspected>,
     /// Files that could not be placed yet, each with since when lines may be lost if it is a copy.
     waiting: Vec<(FileId, Option<Timestamp>)>,
     /// The same of the look before.
     waited: Vec<(FileId, Option<Timestamp>)>,
     /// Whether a loss was told at this look.
     told: bool,
+}
+
+/// A log that may have been copied and cut.
+struct Suspected {
+    /// How old a copy of it is at least, by its name.
+    age: Age,
+    /// Since when lines may be lost.
+    since: Timestamp,
+    /// When it was made, in nanoseconds since 1970; 0 where that is not known.
+    birth: i64,
 }
 
 /// The live file at one look.
@@ -61,8 +71,8 @@ impl Copies {
         }
         // What was empty when a former run looked was not written down.
         let may_be_old = round.first_look && file.facts.size == 0;
-        let (age, since) = self.suspected.as_ref().filter(|_| !may_be_old)?;
-        (file.age < *age).then_some(*since)
+        let log = self.suspected.as_ref().filter(|_| !may_be_old)?;
+        (file.age < log.age).then_some(log.since)
     }
 }
 
@@ -98,7 +108,8 @@ impl Stream {
         copies.suspected = one.and_then(|one| {
             // Where nothing was read of the stream, lines may be lost since the file was made.
             let birth = Timestamp::from_nanos(one.record.file.birth).minus(round.allowed_lateness);
-            Some((one.age.clone()?, self.cursor.last_event.unwrap_or(birth)))
+            let since = self.cursor.last_event.unwrap_or(birth);
+            Some(Suspected { age: one.age.clone()?, since, birth: one.record.file.birth })
         });
     }
 
@@ -119,10 +130,25 @@ impl Stream {
     /// Tells what is lost if `file`, whose content is new, is a copy. To be told before it is read.
     pub fn tell_copy(&mut self, file: &Found, round: &mut Round<'_>) {
         if let Some(since) = self.copies.lost_since(file, round)
+            && !self.is_older_than_suspected(file)
             && !std::mem::replace(&mut self.copies.told, true)
         {
             round.gap_since(&self.cursor, since, GapReason::Truncated);
         }
+    }
+
+    /// Tells whether `file` was made before the suspected log, and is therefore no copy of it but
+    /// one that the look before has missed while it was renamed. One that was seen before may be
+    /// written over.
+    fn is_older_than_suspected(&self, file: &Found) -> bool {
+        let made_at = file.facts.id.birth;
+        let is_older = self.copies.suspected.as_ref().is_some_and(|log| made_at < log.birth);
+        let is_it = |id: FileId| same_file(id, file.facts.id);
+        let was_seen = || {
+            let waited = self.copies.waited.iter().any(|(id, _)| is_it(*id));
+            waited || self.records().any(|record| is_it(record.file))
+        };
+        made_at != 0 && is_older && !was_seen()
     }
 
     /// Ends a look: remembers what the live file is like.
