@@ -50,12 +50,14 @@ fn allocations(
     tally: &mut ScanTally,
 ) -> u64 {
     let before = ALLOCATIONS.get();
+    let mut batch = tally.batch();
     for line in lines {
         match parser.parse(line.as_bytes(), scratch) {
-            Ok(event) => tally.event(&event),
-            Err(reason) => tally.reject(reason),
+            Ok(event) => batch.event(&event),
+            Err(reason) => batch.reject(reason),
         }
     }
+    drop(batch);
     ALLOCATIONS.get() - before
 }
 

@@ -7,19 +7,38 @@ use keydrain::engine::scan::tally::{Counts, KeyTotals, ScanTally, TallyOptions, 
 use keydrain::engine::time::Timestamp;
 use proptest::prelude::*;
 
-fn tally(lines: &[String]) -> ScanTally {
-    let parser = LineParser::compile(&Layout::new(
+fn parser() -> LineParser {
+    let layout = Layout::new(
         FormatSpec::Nginx("$msec $http_k $remote_user $status".into()),
         vec![Place::Field("http_k".into())],
         vec!["remote_user".into()],
-    ))
-    .expect("valid");
-    let mut scratch = Scratch::default();
+    );
+    LineParser::compile(&layout).expect("valid")
+}
+
+fn tally(lines: &[String]) -> ScanTally {
+    let (parser, mut scratch) = (parser(), Scratch::default());
     let mut tally = ScanTally::new(TallyOptions::default());
     for line in lines {
         match parser.parse(line.as_bytes(), &mut scratch) {
             Ok(event) => tally.event(&event),
             Err(reason) => tally.reject(reason),
+        }
+    }
+    tally
+}
+
+/// The same, with at most `at_once` lines in a batch.
+fn tally_in_batches(lines: &[String], options: TallyOptions, at_once: usize) -> ScanTally {
+    let (parser, mut scratch) = (parser(), Scratch::default());
+    let mut tally = ScanTally::new(options);
+    for lines in lines.chunks(at_once) {
+        let mut batch = tally.batch();
+        for line in lines {
+            match parser.parse(line.as_bytes(), &mut scratch) {
+                Ok(event) => batch.event(&event),
+                Err(reason) => batch.reject(reason),
+            }
         }
     }
     tally
@@ -60,7 +79,42 @@ fn any_line() -> impl Strategy<Value = String> {
         .prop_map(|(at, key, user, status)| format!("{at}.000 {key} {user} {status}"))
 }
 
+/// Texts of all lengths around those that the tables treat apart, and longer than a batch holds.
+#[test]
+fn texts_of_any_length_are_counted_apart() {
+    let lengths = (1..70).chain([8000, 8192, 9000]);
+    let texts = lengths.flat_map(|len| {
+        let same = "x".repeat(len - 1);
+        [format!("{same}a"), format!("{same}b"), format!("a{same}")]
+    });
+    let texts: Vec<String> = texts.collect();
+    let lines: Vec<String> = texts
+        .iter()
+        .zip(texts.iter().rev())
+        .chain(texts.iter().zip(&texts))
+        .map(|(key, user)| format!("5.000 {key} {user} 200"))
+        .collect();
+    let distinct: BTreeSet<&String> = texts.iter().collect();
+    for pool_consumers in [false, true] {
+        let options = TallyOptions { pool_consumers, ..TallyOptions::default() };
+        let all = said(&tally_in_batches(&lines, options, 1000));
+        assert_eq!(all.keys.len(), distinct.len());
+        assert_eq!(all, said(&tally_in_batches(&lines, options, 1)));
+        let pairs: BTreeSet<&String> = lines.iter().collect();
+        assert_eq!(all.pairs.len(), pairs.len());
+    }
+}
+
 proptest! {
+    #[test]
+    fn lines_in_batches_are_counted_as_one_by_one(
+        lines in prop::collection::vec(any_line(), 0..150), at_once in 1usize..150,
+    ) {
+        let batched = tally_in_batches(&lines, TallyOptions::default(), at_once);
+        prop_assert_eq!(said(&batched), said(&tally(&lines)));
+        prop_assert!(batched.keys().eq(tally(&lines).keys()), "in the order of first sight");
+    }
+
     #[test]
     fn tallies_of_parts_merge_to_the_tally_of_the_whole(
         lines in prop::collection::vec(any_line(), 0..40), cut in 0usize..40,

@@ -60,6 +60,7 @@ impl Piece {
         scratch: &mut Scratch,
         tally: &mut ScanTally,
     ) {
+        let mut tally = tally.batch();
         let mut count = |record: Record<'_>| match record {
             Record::Whole(record) => match parser.parse(record, scratch) {
                 Ok(event) => tally.event(&event),

@@ -4,6 +4,8 @@
 
 mod table;
 
+mod usage;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
@@ -12,10 +14,10 @@ use serde::{Serialize, Serializer};
 
 use super::Inputs;
 use super::naming::{Issued, Rank, Shown};
-use crate::cli::columns::csv_cell;
 use crate::engine::parse::RejectReason;
 use crate::engine::scan::tally::{Counts, KeyTotals, ScanTally, Symbol};
 use crate::engine::time::Timestamp;
+use usage::Usage;
 
 /// Bytes of the answer that are written together.
 const OUT_BYTES: usize = 64 << 10;
@@ -36,6 +38,8 @@ pub struct Report<'a> {
     #[serde(serialize_with = "time_or_null")]
     last_event: Option<Timestamp>,
     keys: Vec<KeyRow<'a>>,
+    /// Written behind all else.
+    #[serde(skip)]
     usage: Usage<'a>,
     /// The distinct consumers of each key, sorted.
     #[serde(skip)]
@@ -76,28 +80,9 @@ struct Derived {
     totals: KeyTotals,
 }
 
-/// The cells of usage by window, key and consumer.
-struct Usage<'a> {
-    cells: Vec<(Cell, Counts)>,
-    shown: &'a Shown<'a>,
-}
-
-type Cell = (Timestamp, Rank, Option<Rank>);
-
-/// One cell of usage as it is written.
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(serialize_with = "time")]
-    window: Timestamp,
-    key: &'a str,
-    consumer: Option<&'a str>,
-    #[serde(flatten, serialize_with = "counts")]
-    counts: Counts,
-}
-
 impl<'a> Report<'a> {
     /// Makes the answer of a finished tally.
-    pub fn new(tally: &ScanTally, inputs: &Inputs, shown: &'a Shown<'a>) -> Self {
+    pub fn new(tally: &'a ScanTally, inputs: &Inputs, shown: &'a Shown<'a>) -> Self {
         let pairs = pairs(tally, shown);
         let totals = tally.totals();
         let by_reason = RejectReason::ALL
@@ -126,21 +111,41 @@ impl<'a> Report<'a> {
     /// Writes one JSON object and a newline.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         let mut out = BufWriter::with_capacity(OUT_BYTES, out);
-        serde_json::to_writer(&mut out, self)?;
-        out.write_all(b"\n")?;
+        let mut head = AllButLast { out: &mut out, last: None };
+        serde_json::to_writer(&mut head, self)?;
+        out.write_all(b",\"usage\":")?;
+        self.usage.write_json(&mut out)?;
+        out.write_all(b"}\n")?;
         out.flush()
     }
 
-    /// Writes the usage with a header (RFC 4180, lines end with LF).
+    /// Writes the usage as CSV.
     pub fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
         let mut out = BufWriter::with_capacity(OUT_BYTES, out);
-        out.write_all(b"window,key,consumer,accepted,denied,failed\n")?;
-        for Row { window, key, consumer, counts } in self.usage.rows() {
-            let (key, consumer) = (csv_cell(key), csv_cell(consumer.unwrap_or_default()));
-            let Counts { accepted, denied, failed } = counts;
-            writeln!(out, "{window},{key},{consumer},{accepted},{denied},{failed}")?;
-        }
+        self.usage.write_csv(&mut out)?;
         out.flush()
+    }
+}
+
+/// Writes everything but the last byte: the end of an object that goes on.
+struct AllButLast<W> {
+    out: W,
+    last: Option<u8>,
+}
+
+impl<W: Write> Write for AllButLast<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some((&last, rest)) = bytes.split_last() {
+            if let Some(before) = self.last.replace(last) {
+                self.out.write_all(&[before])?;
+            }
+            self.out.write_all(rest)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -197,40 +202,6 @@ fn key_rows<'a>(
         row.derived = derived.remove(&row.rank).map(Box::new);
     }
     rows
-}
-
-impl<'a> Usage<'a> {
-    fn new(tally: &ScanTally, shown: &'a Shown<'a>) -> Self {
-        let cell = |((window, key, consumer), counts): ((_, _, Option<Symbol>), _)| {
-            let consumer = consumer.map(|consumer| shown.consumers.rank(consumer));
-            ((window, shown.keys.rank(key), consumer), counts)
-        };
-        let mut cells: Vec<(Cell, Counts)> = tally.cell_symbols().map(cell).collect();
-        cells.sort_unstable_by_key(|&(cell, _)| cell);
-        cells.dedup_by(|(more, counts), (kept, sum)| {
-            let same = more == kept;
-            if same {
-                sum.add(*counts);
-            }
-            same
-        });
-        Self { cells, shown }
-    }
-
-    fn rows(&self) -> impl Iterator<Item = Row<'a>> {
-        self.cells.iter().map(|&((window, key, consumer), counts)| Row {
-            window,
-            key: self.shown.keys.text(key),
-            consumer: consumer.map(|consumer| self.shown.consumers.text(consumer)),
-            counts,
-        })
-    }
-}
-
-impl Serialize for Usage<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.rows())
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

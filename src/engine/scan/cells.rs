@@ -86,15 +86,45 @@ impl Cells {
     /// Iterates over the cells that are not empty, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Place, Counts)> {
         self.windows.iter().flat_map(|window| {
-            window.cells.iter().map(|(cell, small)| {
-                let (key, consumer) = cell.symbols();
-                let place = (window.start, key, consumer);
-                let mut counts = small.counts();
-                if let Some(&more) = self.beyond.get(&place) {
-                    counts.add(more);
-                }
-                (place, counts)
-            })
+            let cells = WindowCells { window, beyond: &self.beyond }.cells();
+            cells.map(|(key, consumer, counts)| ((window.start, key, consumer), counts))
+        })
+    }
+
+    /// Iterates over the windows that are not empty, the earliest first.
+    pub fn windows(&self) -> impl Iterator<Item = WindowCells<'_>> {
+        let mut windows: Vec<&Window> = self.windows.iter().collect();
+        windows.sort_unstable_by_key(|window| window.start);
+        windows.into_iter().map(|window| WindowCells { window, beyond: &self.beyond })
+    }
+}
+
+/// The cells of one window.
+#[derive(Clone, Copy)]
+pub struct WindowCells<'a> {
+    window: &'a Window,
+    beyond: &'a HashMap<Place, Counts>,
+}
+
+impl<'a> WindowCells<'a> {
+    /// Returns where the window begins.
+    pub fn start(self) -> Timestamp {
+        self.window.start
+    }
+
+    /// Iterates over its cells that are not empty, in no order.
+    pub fn cells(self) -> impl Iterator<Item = (Symbol, Option<Symbol>, Counts)> + 'a {
+        let Self { window, beyond } = self;
+        window.cells.iter().map(|(cell, small)| {
+            let (key, consumer) = cell.symbols();
+            let mut counts = small.counts();
+            // Looked up for nothing in nearly every log: there is none.
+            if !beyond.is_empty()
+                && let Some(&more) = beyond.get(&(window.start, key, consumer))
+            {
+                counts.add(more);
+            }
+            (key, consumer, counts)
         })
     }
 }

@@ -5,11 +5,16 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use zeroize::Zeroizing;
+
+use super::prefetch::prefetch;
 
 /// Block that texts are packed into. A longer text gets a block of its own.
 const BLOCK_BYTES: usize = 64 << 10;
+
+/// Bytes of a text that stand in the table itself: most addresses, and what tells long texts apart.
+const HEAD_BYTES: usize = 20;
 
 /// The number of a text, from 0 in order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,20 +40,36 @@ impl Symbol {
 /// The texts seen so far.
 #[derive(Default)]
 pub struct Interner {
-    table: HashTable<Slot>,
+    /// Open addressing with linear probing; a power of two long, and at most three quarters full.
+    slots: Zeroizing<Vec<Slot>>,
     hasher: DefaultHashBuilder,
     texts: Vec<Text>,
     blocks: Vec<Zeroizing<Vec<u8>>>,
     bytes: usize,
 }
 
-/// All that a look-up needs but the text itself, so that it touches two places in memory, no more.
-#[derive(Clone, Copy)]
+/// A place of the table, two to a cache line: all that the look-up of a short text needs.
+#[derive(Clone, Copy, Default)]
+#[repr(align(32))]
 struct Slot {
+    /// The number of the text plus one; 0: there is none.
+    number: u32,
     /// The upper half of the hash: other texts are told apart without looking at them.
     hash: u32,
-    symbol: Symbol,
-    text: Text,
+    len: u32,
+    head: [u8; HEAD_BYTES],
+}
+
+impl zeroize::DefaultIsZeroes for Slot {}
+
+/// The hash of a text, by the interner that it was asked of.
+#[derive(Clone, Copy, Debug)]
+pub struct TextHash(u64);
+
+impl TextHash {
+    fn upper(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
 /// Where a text stands.
@@ -85,22 +106,60 @@ impl Interner {
         (0..self.texts.len()).map(|index| Symbol(u32::try_from(index).expect("as numbered")))
     }
 
-    /// Returns the symbol of `text` if it was seen.
-    pub fn find(&self, text: &[u8]) -> Option<Symbol> {
-        self.find_hashed(self.hasher.hash_one(text), text)
+    /// Returns the hash of `text`, and fetches what its look-up will need.
+    #[inline]
+    pub fn hash(&self, text: &[u8]) -> TextHash {
+        let hash = TextHash(self.hasher.hash_one(text));
+        prefetch(&self.slots, self.home(hash));
+        hash
     }
 
-    fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<Symbol> {
-        let equal = |slot: &Slot| {
-            slot.hash == upper(hash) && are_equal(slot.text.bytes(&self.blocks), text)
-        };
-        self.table.find(hash, equal).map(|slot| slot.symbol)
+    /// Returns the symbol of `text` if it was seen.
+    pub fn find(&self, text: &[u8]) -> Option<Symbol> {
+        self.find_hashed(self.hash(text), text)
+    }
+
+    /// Returns where the slot of a text is looked for first.
+    #[inline]
+    fn home(&self, hash: TextHash) -> usize {
+        // The upper half is compared: take the lower one.
+        (hash.0 & 0xffff_ffff) as u32 as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: TextHash, text: &[u8]) -> Option<Symbol> {
+        let mut at = self.home(hash);
+        loop {
+            let slot = self.slots.get(at)?;
+            let number = slot.number.checked_sub(1)?;
+            if slot.hash == hash.upper() && self.stands_in(slot, text) {
+                return Some(Symbol(number));
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    #[inline]
+    fn stands_in(&self, slot: &Slot, text: &[u8]) -> bool {
+        let len = slot.len as usize;
+        if len != text.len() {
+            return false;
+        }
+        if len <= HEAD_BYTES {
+            return are_equal(&slot.head[..len], text);
+        }
+        text[..HEAD_BYTES] == slot.head && are_equal(self.get(Symbol(slot.number - 1)), text)
     }
 
     /// Returns the symbol of `text`; a new one has the number [`len`](Self::len) had before.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Symbol {
-        let hash = self.hasher.hash_one(text);
+        self.intern_hashed(self.hash(text), text)
+    }
+
+    /// Returns the same where the [hash](Self::hash) is known.
+    #[inline]
+    pub fn intern_hashed(&mut self, hash: TextHash, text: &[u8]) -> Symbol {
         match self.find_hashed(hash, text) {
             Some(symbol) => symbol,
             None => self.add(hash, text),
@@ -108,7 +167,7 @@ impl Interner {
     }
 
     #[cold]
-    fn add(&mut self, hash: u64, text: &[u8]) -> Symbol {
+    fn add(&mut self, hash: TextHash, text: &[u8]) -> Symbol {
         const LIMIT: &str = "memory ends before 2^32 texts do";
         let number = u32::try_from(self.texts.len()).ok().filter(|number| *number < u32::MAX);
         let symbol = Symbol(number.expect(LIMIT));
@@ -127,15 +186,41 @@ impl Interner {
         block.extend_from_slice(text);
         self.bytes += text.len();
         self.texts.push(place);
-        let Self { table, hasher, blocks, .. } = self;
-        let slot = Slot { hash: upper(hash), symbol, text: place };
-        table.insert_unique(hash, slot, |slot| hasher.hash_one(slot.text.bytes(blocks)));
+        if self.texts.len() > self.slots.len() / 4 * 3 {
+            self.grow();
+        } else {
+            self.put(hash, symbol);
+        }
         symbol
+    }
+
+    /// Puts a text that is not in the table into it.
+    fn put(&mut self, hash: TextHash, symbol: Symbol) {
+        let text = self.get(symbol);
+        let mut head = [0; HEAD_BYTES];
+        let in_head = text.len().min(HEAD_BYTES);
+        head[..in_head].copy_from_slice(&text[..in_head]);
+        let len = self.texts[symbol.index()].len;
+        let mut at = self.home(hash);
+        while self.slots[at].number > 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = Slot { number: symbol.0 + 1, hash: hash.upper(), len, head };
+    }
+
+    /// Doubles the table, with all texts.
+    fn grow(&mut self) {
+        let len = (self.slots.len() * 2).max(64);
+        self.slots = Zeroizing::new(vec![Slot::default(); len]);
+        for index in 0..self.texts.len() {
+            let symbol = Symbol(u32::try_from(index).expect("as numbered"));
+            self.put(TextHash(self.hasher.hash_one(self.get(symbol))), symbol);
+        }
     }
 
     /// Forgets and wipes all texts.
     pub fn clear(&mut self) {
-        self.table.clear();
+        self.slots = Zeroizing::default();
         self.texts.clear();
         self.blocks.clear();
         self.bytes = 0;
@@ -147,10 +232,6 @@ impl Text {
         let from = self.from as usize;
         &blocks[self.block as usize][from..from + self.len as usize]
     }
-}
-
-fn upper(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 /// Compares texts as `==` does. Those that come again and again have up to 32 bytes: as whole words

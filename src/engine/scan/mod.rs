@@ -18,10 +18,13 @@ mod parts;
 mod event_id;
 pub mod lineage;
 
+mod batch;
 mod cells;
 mod chunk;
 mod intern;
 mod known;
 pub mod matcher;
+mod pairs;
+mod prefetch;
 mod presenters;
 pub mod tally;

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use hashbrown::HashSet;
 
-use super::cells::{Cells, Place};
+pub use super::batch::Batch;
+use super::batch::Held;
+use super::cells::Cells;
+pub use super::cells::WindowCells;
 use super::event_id::EventId;
-use super::intern::Interner;
 pub use super::intern::Symbol;
+use super::intern::{Interner, TextHash};
 use super::lineage::Lineage;
+use super::pairs::Pairs;
 use crate::engine::parse::{AccessEvent, RejectReason};
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Outcome;
@@ -143,27 +147,29 @@ pub struct Cell<'a> {
 pub struct ScanTally {
     options: TallyOptions,
     totals: Totals,
-    keys: Interner,
+    pub(super) keys: Interner,
     /// Totals of each key; `None` while all that is known of it waits.
     key_totals: Vec<Option<KeyTotals>>,
-    consumers: Interner,
+    pub(super) consumers: Interner,
     /// Who presented which key; empty where the cells say it.
-    pairs: HashSet<(Symbol, Symbol)>,
+    pub(super) pairs: Pairs,
     cells: Cells,
     /// Ids of the events that were counted.
     ids: HashSet<EventId>,
     /// Events with an id, in their order: they count when this tally is merged into another.
     waiting: Vec<(EventId, Sighting)>,
     lineage: Lineage,
+    /// Memory of a [`Batch`].
+    pub(super) held: Held,
 }
 
 /// A well-formed line, its texts interned.
 #[derive(Clone, Copy)]
-struct Sighting {
-    at: Timestamp,
-    outcome: Outcome,
-    key: Option<Symbol>,
-    consumer: Option<Symbol>,
+pub(super) struct Sighting {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub key: Option<Symbol>,
+    pub consumer: Option<Symbol>,
 }
 
 impl ScanTally {
@@ -176,30 +182,52 @@ impl ScanTally {
     ///
     /// One with an event id counts when this tally is [merged](Self::merge) into another.
     pub fn event(&mut self, event: &AccessEvent<'_>) {
-        let key = event.keys.first();
-        if let (Some(parent), Some(child)) = (key, event.issued) {
-            // Outside the time asked for, too: a session outlives the request that began it.
-            self.lineage.link(child, parent);
-        }
-        let at = event.event_at;
-        let outside = self.options.since.is_some_and(|since| at < since)
-            || self.options.until.is_some_and(|until| at >= until);
-        if outside {
+        if !self.admits(event) {
             return;
         }
-        let key = key.map(|key| self.intern_key(key));
+        let key = event.keys.first().map(|key| self.intern_key(key));
         let consumer = event.consumer.filter(|_| key.is_some());
         let consumer = consumer.map(|(name, _)| self.consumers.intern(name));
-        let sighting = Sighting { at, outcome: event.outcome, key, consumer };
+        let sighting = Sighting { at: event.event_at, outcome: event.outcome, key, consumer };
         match event.event_id {
             Some(id) => self.waiting.push((EventId::of(id), sighting)),
             None => self.count(sighting),
         }
     }
 
+    /// Counts many lines at less cost: see [`Batch`].
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// Tells whether an event lies in the time that was asked for, and notes which key it issued.
+    #[inline]
+    pub(super) fn admits(&mut self, event: &AccessEvent<'_>) -> bool {
+        if let (Some(parent), Some(child)) = (event.keys.first(), event.issued) {
+            // Outside the time asked for, too: a session outlives the request that began it.
+            self.lineage.link(child, parent);
+        }
+        let at = event.event_at;
+        let outside = self.options.since.is_some_and(|since| at < since)
+            || self.options.until.is_some_and(|until| at >= until);
+        !outside
+    }
+
+    /// Tells whether cells are kept for all consumers together.
+    pub(super) fn pools_consumers(&self) -> bool {
+        self.options.pool_consumers
+    }
+
     /// Returns the symbol of a key; a new one has no presentation yet.
     fn intern_key(&mut self, key: &[u8]) -> Symbol {
-        let symbol = self.keys.intern(key);
+        let hash = self.keys.hash(key);
+        self.intern_key_hashed(hash, key)
+    }
+
+    /// Returns the same where the hash is known.
+    #[inline]
+    pub(super) fn intern_key_hashed(&mut self, hash: TextHash, key: &[u8]) -> Symbol {
+        let symbol = self.keys.intern_hashed(hash, key);
         if symbol.index() == self.key_totals.len() {
             self.key_totals.push(None);
         }
@@ -213,7 +241,7 @@ impl ScanTally {
         }
     }
 
-    fn count(&mut self, Sighting { at, outcome, key, consumer }: Sighting) {
+    pub(super) fn count(&mut self, Sighting { at, outcome, key, consumer }: Sighting) {
         self.totals.lines += 1;
         let Some(key) = key else {
             self.totals.keyless += 1;
@@ -224,7 +252,9 @@ impl ScanTally {
         let counts = Counts::one(outcome);
         self.add_totals(key, KeyTotals { first_seen: at, last_seen: at, counts });
         let consumer = if self.options.pool_consumers {
-            self.pairs.extend(consumer.map(|consumer| (key, consumer)));
+            if let Some(consumer) = consumer {
+                self.pairs.insert(key, consumer);
+            }
             None
         } else {
             consumer
@@ -249,8 +279,8 @@ impl ScanTally {
                 self.add_totals(key, totals);
             }
         }
-        for (key, consumer) in &other.pairs {
-            self.pairs.insert((keys[key.index()], consumers[consumer.index()]));
+        for (key, consumer) in other.pairs.iter() {
+            self.pairs.insert(keys[key.index()], consumers[consumer.index()]);
         }
         for ((window, key, consumer), counts) in other.cells.iter() {
             let consumer = consumer.map(|consumer| consumers[consumer.index()]);
@@ -307,13 +337,12 @@ impl ScanTally {
     pub fn pair_symbols(&self) -> impl Iterator<Item = (Symbol, Symbol)> {
         let of_cells =
             self.cells.iter().filter_map(|((_, key, consumer), _)| Some((key, consumer?)));
-        self.pairs.iter().copied().chain(of_cells)
+        self.pairs.iter().chain(of_cells)
     }
 
-    /// Iterates over the cells that are not empty, with their windows, keys and consumers, in no
-    /// order.
-    pub fn cell_symbols(&self) -> impl Iterator<Item = (Place, Counts)> {
-        self.cells.iter()
+    /// Iterates over the windows in which something was counted, the earliest first.
+    pub fn windows(&self) -> impl Iterator<Item = WindowCells<'_>> {
+        self.cells.windows()
     }
 
     /// Returns which keys were issued to which.

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use hashbrown::HashMap;
 
 use super::Report;
+use super::usage::Row;
 use crate::cli::columns::{printable_beginning, table_of_numbers};
 use crate::cli::scan::naming::Rank;
 use crate::engine::scan::tally::{Counts, KeyTotals};
@@ -131,10 +132,11 @@ impl Report<'_> {
     fn write_usage(&self, out: &mut impl Write, top: usize, windows: bool) -> io::Result<()> {
         let roots = self.roots();
         let mut sums: HashMap<(Option<Timestamp>, Rank, Option<Rank>), Counts> = HashMap::new();
-        for &((window, key, consumer), counts) in &self.usage.cells {
+        self.usage.try_for_each(|Row { window, key, consumer, counts }| {
             let key = roots.get(&key).copied().unwrap_or(key);
             sums.entry((windows.then_some(window), key, consumer)).or_default().add(counts);
-        }
+            Ok(())
+        })?;
         let mut sums: Vec<_> = sums.into_iter().collect();
         sums.sort_unstable_by_key(|&((window, key, consumer), counts)| {
             (window, Reverse(counts.total()), key, consumer)
