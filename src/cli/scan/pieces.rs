@@ -9,7 +9,9 @@ use std::ops::Range;
 
 use crate::cli::input::{CHUNK_BYTES, LogInput};
 use crate::engine::parse::{LineParser, RejectReason, Scratch};
-use crate::engine::scan::records::{Framer, Framing, Record, boundary};
+use crate::engine::scan::lines::MAX_LINE_BYTES;
+use crate::engine::scan::marks::Marks;
+use crate::engine::scan::records::{Framer, Framing, Record, boundary, lines_are_records};
 use crate::engine::scan::tally::ScanTally;
 
 /// Bytes after which a piece is closed.
@@ -26,6 +28,8 @@ const MAX_RECORDS: usize = 1 << 16;
 pub struct Piece {
     bytes: Vec<u8>,
     form: Form,
+    /// For [`Form::Lines`].
+    marks: Marks,
     /// For [`Form::Records`].
     records: Vec<Framed>,
     /// Whether the log ends with it.
@@ -37,7 +41,9 @@ enum Form {
     /// Records as they stand in the log, to be framed.
     #[default]
     Block,
-    /// The same, but a failure cuts the last record, so it is none: half of it may read as
+    /// The same, each of which is a line.
+    Lines,
+    /// As in a block, but a failure cuts the last record, so it is none: half of it may read as
     /// another key.
     Broken,
     /// Records that are framed already.
@@ -61,6 +67,17 @@ impl Piece {
         tally: &mut ScanTally,
     ) {
         let mut tally = tally.batch();
+        if self.form == Form::Lines {
+            return self.marks.lines(&self.bytes, |line, marks| {
+                if line.len() > MAX_LINE_BYTES {
+                    return tally.reject(RejectReason::TooLong);
+                }
+                match parser.parse_marked(line, marks, scratch) {
+                    Ok(event) => tally.event(&event),
+                    Err(reason) => tally.reject(reason),
+                }
+            });
+        }
         let mut count = |record: Record<'_>| match record {
             Record::Whole(record) => match parser.parse(record, scratch) {
                 Ok(event) => tally.event(&event),
@@ -168,8 +185,15 @@ impl Pieces {
                     return;
                 }
             }
-            let end = boundary(self.framing, &piece.bytes);
+            piece.marks.mark(&piece.bytes);
+            let is_plain = lines_are_records(self.framing, &piece.bytes, &piece.marks);
+            let end = if is_plain {
+                piece.marks.last_end()
+            } else {
+                boundary(self.framing, &piece.bytes)
+            };
             if end > 0 {
+                piece.form = if is_plain { Form::Lines } else { Form::Block };
                 self.held.extend_from_slice(&piece.bytes[end..]);
                 piece.bytes.truncate(end);
                 return;

@@ -28,6 +28,8 @@ mod template;
 
 mod quick;
 
+mod usual;
+
 mod group;
 
 mod variables;

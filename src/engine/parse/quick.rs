@@ -8,7 +8,7 @@
 //! It is the same reading as that of the template, or none: a line with a user, a backslash before
 //! its last quote or anything else unusual is left to the template.
 
-use memchr::{memchr, memchr2_iter};
+use memchr::memchr2_iter;
 
 use super::template::FieldSpan;
 
@@ -23,16 +23,22 @@ const TIME_LEN: usize = 26;
 
 /// Finds the variables of `combined` in a usual line, in their order; `None` for any other line.
 pub fn combined(line: &[u8]) -> Option<[FieldSpan; VARIABLES]> {
-    let [q1, q2, q3, q4, q5, q6] = quotes(line)?;
+    combined_at(line, quotes(line)?)
+}
+
+/// Does the same where the first six quotes are known, with no backslash before the last of them.
+#[inline]
+pub fn combined_at(line: &[u8], quotes: [usize; 6]) -> Option<[FieldSpan; VARIABLES]> {
+    let [q1, q2, q3, q4, q5, q6] = quotes;
     // `] "`, and what comes before the time.
     let time_end = q1.checked_sub(2)?;
     let time = time_end.checked_sub(TIME_LEN)?;
     let address = time.checked_sub(NOBODY.len()).filter(|len| *len > 0)?;
     let is_head = line[time_end..q1] == *b"] "
         && line[address..].first_chunk() == Some(NOBODY)
-        && memchr(b' ', &line[..address]).is_none();
+        && !line[..address].contains(&b' ');
     let (status, bytes) = (q2 + 2, q3.checked_sub(1)?);
-    let space = status + memchr(b' ', line.get(status..bytes)?)?;
+    let space = status + line.get(status..bytes)?.iter().position(|byte| *byte == b' ')?;
     let is_middle = line[q2 + 1] == b' '
         && line[bytes] == b' '
         && space + 1 < bytes

@@ -104,8 +104,34 @@ impl TextFormat {
         arrival: Option<Timestamp>,
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
+        self.split(record, &mut work.spans).ok_or(RejectReason::Form)?;
+        self.read_spans(record, arrival, work)
+    }
+
+    /// Reads a record of `combined` of which the first six quotes are known, with no backslash
+    /// before the last of them. `None` for an unusual one, and for one that is to be rejected.
+    #[inline]
+    pub fn read_usual(&self, record: &[u8], quotes: [usize; 6], work: &mut Work) -> Option<Facts> {
+        let usual = quick::combined_at(record, quotes).filter(|_| self.is_combined)?;
+        work.spans.clear();
+        work.spans.extend(usual);
+        self.read_spans(record, None, work).ok()
+    }
+
+    /// Tells whether this is `combined`.
+    pub fn is_combined(&self) -> bool {
+        self.is_combined
+    }
+
+    /// Reads a record whose variables stand in `work`.
+    #[inline]
+    fn read_spans(
+        &self,
+        record: &[u8],
+        arrival: Option<Timestamp>,
+        work: &mut Work,
+    ) -> Result<Facts, RejectReason> {
         let Work { spans, clock, unescaped, decoded, .. } = work;
-        self.split(record, spans).ok_or(RejectReason::Form)?;
         let field = |(from, to): FieldSpan| &record[from..to];
         if self.user.is_some_and(|user| is_misplaced(field(spans[user]))) {
             return Err(RejectReason::Form);

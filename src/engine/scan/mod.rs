@@ -23,6 +23,7 @@ mod cells;
 mod chunk;
 mod intern;
 mod known;
+pub mod marks;
 pub mod matcher;
 mod pairs;
 mod prefetch;

@@ -98,6 +98,11 @@ pub fn boundary_past_open(block: &[u8], old: usize) -> usize {
     boundary
 }
 
+/// Tells cheaply whether a line may be a part that more is to follow.
+pub fn may_be_part(line: &[u8]) -> bool {
+    cri::may_be_part(line) || docker::may_be_part(line)
+}
+
 /// Calls `look` after each line of `block`, with where it ends.
 fn join_lines(block: &[u8], mut look: impl FnMut(usize, &Joiner)) {
     let mut joiner = Joiner::default();
@@ -149,7 +154,7 @@ impl Joiner {
             self.pass(MAX_LINE_BYTES, None, take);
             return take(Record::TooLong);
         };
-        if self.open == 0 && !cri::may_be_part(line) && !docker::may_be_part(line) {
+        if self.open == 0 && !may_be_part(line) {
             return take(Record::Whole(line));
         }
         let part = self.part(line);

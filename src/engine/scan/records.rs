@@ -5,6 +5,7 @@
 
 use super::documents::DocumentFramer;
 use super::lines::{Line, LineAssembler};
+use super::marks::Marks;
 use super::parts::{self, PartFramer};
 
 /// How the bytes of a log are cut into records.
@@ -95,6 +96,15 @@ pub fn boundary(framing: Framing, block: &[u8]) -> usize {
         Framing::Lines => memchr::memrchr(b'\n', block).map_or(0, |at| at + 1),
         Framing::Parts => parts::boundary(block),
         Framing::Documents => 0,
+    }
+}
+
+/// Tells whether each line of `block`, which is marked, surely is a record of its own.
+pub fn lines_are_records(framing: Framing, block: &[u8], marks: &Marks) -> bool {
+    match framing {
+        Framing::Lines => true,
+        Framing::Parts => !marks.any_line(block, parts::may_be_part),
+        Framing::Documents => false,
     }
 }
 

@@ -65,6 +65,15 @@ impl Unwrapping {
         }
     }
 
+    /// Tells whether a record is surely read as it stands.
+    pub fn leaves(&self, record: &[u8]) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Declared(wrappers) => wrappers.is_empty(),
+            Self::Detected => Sign::of(record).is_none(),
+        }
+    }
+
     /// Reads a record with `read`, which is given what stands within the wrappers that are taken
     /// off. What `read` returned last, and [`RejectReason::Form`] for a part of a record.
     pub fn read<T>(
