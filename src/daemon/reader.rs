@@ -19,9 +19,12 @@ use crate::source::wake::Wake;
 /// Batches that may wait for their commit.
 pub const CREDITS: usize = 4;
 
-/// Open files are asked this often, whatever the file events say; directories less often
-/// ([`Limits::rescan`](crate::source::files::Limits::rescan)).
+/// Open files are asked this often where no event may tell that they have changed; directories less
+/// often ([`Limits::rescan`](crate::source::files::Limits::rescan)).
 const POLL_EVERY: Duration = Duration::from_millis(250);
+
+/// The same where events tell, all the same: events get lost.
+const POLL_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// Least time between two polls while lines keep coming: they are read and committed together.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -80,8 +83,11 @@ impl Reader {
                 }
             }
             if !progress.more {
-                wake.watch(&self.tailer.watch_paths());
-                if wake.wait(POLL_EVERY) {
+                if progress.looked {
+                    wake.watch(&self.tailer.watch_paths());
+                }
+                let has_events = progress.has_events && wake.watches_all();
+                if wake.wait(if has_events { POLL_AT_LEAST_EVERY } else { POLL_EVERY }) {
                     std::thread::park_timeout(PAUSE);
                 }
             }

@@ -4,8 +4,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use hashbrown::HashMap;
-
 use crate::engine::bytes::ByteLedger;
 use crate::engine::credential::{SourceName, StreamName};
 use crate::engine::rejects::OpenRejects;
@@ -29,7 +27,7 @@ struct Known {
 /// The generations of all streams of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Generations {
-    known: HashMap<Place, Known>,
+    known: BTreeMap<Place, Known>,
     forgotten: BTreeMap<StreamName, ByteLedger>,
     /// Those that were forgotten since the last commit.
     leaving: Vec<GenerationRecord>,
@@ -156,10 +154,9 @@ impl Generations {
 
     /// Returns the generations of a stream, the oldest first.
     pub fn of(&self, stream: &StreamName) -> Vec<(&GenerationRecord, &ByteLedger)> {
-        let of_stream = self.known.values().filter(|known| known.record.stream == *stream);
-        let mut all: Vec<_> = of_stream.map(|known| (&known.record, &known.bytes)).collect();
-        all.sort_by_key(|(record, _)| record.number);
-        all
+        let place = |number| (stream.clone(), GenerationNumber(number));
+        let of_stream = self.known.range(place(0)..=place(u64::MAX));
+        of_stream.map(|(_, known)| (&known.record, &known.bytes)).collect()
     }
 
     /// Returns the sum of the generations of a stream that were forgotten, if any were.

@@ -70,6 +70,7 @@ impl Wake {
             let _ = watcher.unwatch(gone);
         }
         self.watched.retain(|directory| wanted.contains(directory));
+        self.unwatched.retain(|directory| wanted.contains(directory));
         // A directory that was replaced keeps its name and loses its watch.
         self.watched.retain(|directory| directory.is_dir());
         for directory in &wanted {
@@ -89,6 +90,11 @@ impl Wake {
                 }
             }
         }
+    }
+
+    /// Tells whether all directories are watched that are to be.
+    pub fn watches_all(&self) -> bool {
+        self.watcher.is_some() && self.unwatched.is_empty()
     }
 
     /// Waits for a change or a [`Waker`], at most `timeout`; tells whether there was one.

@@ -189,6 +189,26 @@ fn directories_of_patterns_and_streams_are_watched() {
     assert_eq!(world.watch_paths(), [world.path(""), world.path("a")].map(|path| tidy(&path)));
 }
 
+/// A write is told where the file is, not where the link is.
+#[test]
+fn the_directory_that_a_link_leads_to_is_watched_and_one_under_two_names_once() {
+    let mut world = World::new(&["logs/access.log", "same/other.log"]);
+    for name in ["logs", "data"] {
+        std::fs::create_dir(world.path(name)).unwrap();
+    }
+    symlink("data", world.path("same")).unwrap();
+    world.link_roots = vec![world.path("data")];
+    world.write("data/access.log", 1);
+    world.write("data/other.log", 1);
+    world.drain();
+    assert_eq!(world.watch_paths(), [world.path("logs"), world.path("same")]);
+    symlink("../data/access.log", world.path("logs/access.log")).unwrap();
+    world.drain();
+    world.assert_ledger();
+    let watched = ["data", "logs", "same"].map(|name| world.path(name));
+    assert_eq!(world.watch_paths(), watched);
+}
+
 fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }

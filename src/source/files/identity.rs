@@ -5,7 +5,7 @@
 //! [`FileId`] alone proves nothing: the head of the file and the bytes before the offset must still
 //! be the ones that were read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
@@ -46,9 +46,14 @@ pub struct FileFacts {
 impl FileFacts {
     /// Asks the system about `file`, which may be open for its path alone.
     pub fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::of_meta(file, &file.metadata()?))
+    }
+
+    /// Asks for what `meta`, which the system has said of `file` just now, does not tell.
+    pub fn of_meta(file: &File, meta: &Metadata) -> Self {
         let file_system = FileSystem::of(file);
         let handle = if file_system.keeps_handles() { handle_of(file) } else { None };
-        Self::known_as(file, handle, file_system)
+        Self::known_as(meta, handle, file_system)
     }
 
     /// Asks the system about the file at `path`, which is not opened for reading: nobody waits.
@@ -59,28 +64,23 @@ impl FileFacts {
 
     /// Asks again about a file that was asked about before: its handle is still the same.
     pub fn again(&self, file: &File) -> io::Result<Self> {
-        Self::known_as(file, self.id.handle, self.file_system)
+        Ok(Self::known_as(&file.metadata()?, self.id.handle, self.file_system))
     }
 
-    fn known_as(
-        file: &File,
-        handle: Option<[u8; 16]>,
-        file_system: FileSystem,
-    ) -> io::Result<Self> {
-        let meta = file.metadata()?;
+    fn known_as(meta: &Metadata, handle: Option<[u8; 16]>, file_system: FileSystem) -> Self {
         let birth = meta.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let birth = birth.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
         let at = |seconds: i64, nanos: i64| {
             Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
         };
-        Ok(Self {
+        Self {
             id: FileId { device: meta.dev(), inode: meta.ino(), birth, handle },
             size: meta.len(),
             modified_at: at(meta.mtime(), meta.mtime_nsec()),
             changed_at: at(meta.ctime(), meta.ctime_nsec()),
             file_system,
             weakness: file_system.weakness(handle.is_some(), birth != 0),
-        })
+        }
     }
 
     /// Returns when it was last written to, renamed or linked, as far as is known.

@@ -210,21 +210,22 @@ fn examine(path: &Path, parent: &Path, roots: &Roots) -> io::Result<Examined> {
     }
     // What is opened for its path alone blocks nobody, and is what the facts are about.
     let mut file = open_as_it_is(&target, OFlags::PATH)?;
-    let linked = file.metadata()?.is_symlink();
+    let mut meta = file.metadata()?;
+    let linked = meta.is_symlink();
     if linked {
         target = path.canonicalize()?;
         if !roots.hold(&target) {
             return Ok(leaves());
         }
         file = open_as_it_is(&target, OFlags::PATH)?;
+        meta = file.metadata()?;
     }
-    let meta = file.metadata()?;
     if meta.is_symlink() {
         // It was turned into one just now.
         return Err(io::ErrorKind::NotFound.into());
     }
     if meta.is_file() {
-        Ok(Examined::File { target, linked, facts: FileFacts::of(&file)? })
+        Ok(Examined::File { target, linked, facts: FileFacts::of_meta(&file, &meta) })
     } else {
         Ok(Examined::Refused(kind_of(&meta).to_owned()))
     }

@@ -159,6 +159,10 @@ impl ClockStep {
 pub struct Progress {
     /// Whether a budget was used up: there is more to read at once.
     pub more: bool,
+    /// Whether the directories were looked at: others may have to be watched.
+    pub looked: bool,
+    /// Whether file events can be relied on, as far as the file systems go.
+    pub has_events: bool,
 }
 
 /// Follows the files of all sources. Owned by one thread; every call may read from disk.
@@ -201,8 +205,9 @@ impl Tailer {
     /// A gap ends at `now`. Where time passes meanwhile, [`Report::extend`] it.
     pub fn poll(&mut self, now: Timestamp, out: &mut Vec<Report>) -> Progress {
         let Self { sources, limits, buffer, open_files, first } = self;
+        let mut looked = false;
         for follower in sources.iter_mut() {
-            follower.look(now, limits, open_files, out);
+            looked |= follower.look(now, limits, open_files, out);
         }
         let mut budget = limits.poll_bytes;
         let mut active: Vec<usize> =
@@ -223,7 +228,8 @@ impl Tailer {
             follower.settle(now, limits, open_files, buffer, out);
         }
         share_issued(sources, &out[told..]);
-        Progress { more }
+        let has_events = sources.iter().all(|follower| !follower.is_weak());
+        Progress { more, looked, has_events }
     }
 
     /// Takes note of a step of the wall clock, so that no grace is longer or shorter for it.

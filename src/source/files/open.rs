@@ -13,8 +13,9 @@ use crate::engine::usage::FileId;
 /// Opens the log file at `path`, free of symbolic links, that was found as `id`; never blocks.
 pub fn open_log(path: &Path, id: FileId) -> io::Result<(File, FileFacts)> {
     let file = open_as_it_is(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let facts = FileFacts::of(&file)?;
-    if file.metadata()?.is_file() && same_file(facts.id, id) {
+    let meta = file.metadata()?;
+    let facts = FileFacts::of_meta(&file, &meta);
+    if meta.is_file() && same_file(facts.id, id) {
         Ok((file, facts))
     } else {
         Err(io::Error::new(io::ErrorKind::NotFound, "replaced while it was opened"))

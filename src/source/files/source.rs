@@ -98,17 +98,35 @@ impl Follower {
 
     /// Returns the directories in which a change may mean something to read.
     pub fn directories(&self) -> BTreeSet<PathBuf> {
-        directories(&self.patterns, &self.streams.keys().cloned().collect())
+        let mut all = directories(&self.patterns, &self.streams.keys().cloned().collect());
+        let open = self.streams.values().flat_map(|stream| &stream.generations);
+        let places = open
+            .filter_map(|one| Some((Path::new(&one.record.path).parent()?, one.target.parent()?)));
+        // A file that a link leads to changes in its own directory. One whose directory is a link
+        // lies in the same under another name.
+        let elsewhere: BTreeSet<_> = places.filter(|(named, real)| named != real).collect();
+        for (named, real) in elsewhere {
+            if named.canonicalize().is_ok_and(|named| named != real) {
+                all.insert(real.to_owned());
+            }
+        }
+        all
     }
 
-    /// Looks at the directories if it is time to, and at the open files in any case.
+    /// Tells whether a file lies on a weak file system, which may keep its changes to itself.
+    pub fn is_weak(&self) -> bool {
+        !self.findings.weak.is_empty()
+    }
+
+    /// Looks at the directories if it is time to, and at the open files in any case. Returns whether
+    /// it was time to.
     pub fn look(
         &mut self,
         now: Timestamp,
         limits: &Limits,
         open_files: &mut usize,
         out: &mut Vec<Report>,
-    ) {
+    ) -> bool {
         self.look = match self.looked_at {
             None => Look::First,
             Some(at) if now < at || now.since(at) >= limits.rescan => Look::Again,
@@ -119,7 +137,7 @@ impl Follower {
                 stream.observe(round);
                 0
             });
-            return;
+            return false;
         }
         self.looked_at = Some(now);
         self.untold = true;
@@ -139,6 +157,7 @@ impl Follower {
             stream.forget_old(family, round);
             0
         });
+        true
     }
 
     /// Lets one stream read one buffer; returns how much was read, 0 when nothing is left.
