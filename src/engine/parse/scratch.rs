@@ -39,6 +39,8 @@ pub(super) struct Work {
     pub unescaped: Zeroizing<Vec<u8>>,
     /// Decoded values that the facts point to, one after the other.
     pub decoded: Zeroizing<Vec<u8>>,
+    /// What a text format found last: too much to be handed from one to the next.
+    pub facts: Facts,
 }
 
 impl Default for Work {
@@ -50,6 +52,7 @@ impl Default for Work {
             found: Found::default(),
             unescaped: room(),
             decoded: room(),
+            facts: Facts::new(Timestamp::MIN, Outcome::Accepted),
         }
     }
 }

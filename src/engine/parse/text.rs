@@ -105,13 +105,15 @@ impl TextFormat {
         work: &mut Work,
     ) -> Result<Facts, RejectReason> {
         self.split(record, &mut work.spans).ok_or(RejectReason::Form)?;
-        self.read_spans(record, arrival, work)
+        self.read_spans(record, arrival, work)?;
+        Ok(work.facts)
     }
 
     /// Reads a record of `combined` of which the first six quotes are known, with no backslash
-    /// before the last of them. `None` for an unusual one, and for one that is to be rejected.
+    /// before the last of them; the facts are in `work` then. `None` for an unusual one, and for one
+    /// that is to be rejected.
     #[inline]
-    pub fn read_usual(&self, record: &[u8], quotes: [usize; 6], work: &mut Work) -> Option<Facts> {
+    pub fn read_usual(&self, record: &[u8], quotes: [usize; 6], work: &mut Work) -> Option<()> {
         let usual = quick::combined_at(record, quotes).filter(|_| self.is_combined)?;
         work.spans.clear();
         work.spans.extend(usual);
@@ -123,15 +125,15 @@ impl TextFormat {
         self.is_combined
     }
 
-    /// Reads a record whose variables stand in `work`.
+    /// Reads a record whose variables stand in `work`, where the facts come to stand, too.
     #[inline]
     fn read_spans(
         &self,
         record: &[u8],
         arrival: Option<Timestamp>,
         work: &mut Work,
-    ) -> Result<Facts, RejectReason> {
-        let Work { spans, clock, unescaped, decoded, .. } = work;
+    ) -> Result<(), RejectReason> {
+        let Work { spans, clock, unescaped, decoded, facts, .. } = work;
         let field = |(from, to): FieldSpan| &record[from..to];
         if self.user.is_some_and(|user| is_misplaced(field(spans[user]))) {
             return Err(RejectReason::Form);
@@ -147,7 +149,7 @@ impl TextFormat {
             Some(index) => outcome(field(spans[index])).ok_or(RejectReason::Status)?,
             None => Outcome::Accepted,
         };
-        let mut facts = Facts::new(event_at, outcome);
+        *facts = Facts::new(event_at, outcome);
         facts.consumer = self.consumer.iter().find_map(|&(index, named)| {
             let name = field(spans[index]);
             let is_given = is_given(name) && name != NAMELESS;
@@ -162,7 +164,7 @@ impl TextFormat {
             let held = reduce_to_key(place.holding(), decoded, from);
             *key = InPlace::of(held, Text::Decoded((from, decoded.len())));
         }
-        Ok(facts)
+        Ok(())
     }
 
     /// Finds every variable in a record.

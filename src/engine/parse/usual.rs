@@ -3,7 +3,7 @@
 //! It is read as any other one, by fewer steps. Whatever is unusual is read by all of them.
 
 use super::event::{AccessEvent, RejectReason};
-use super::scratch::{Facts, Scratch, Work};
+use super::scratch::{Scratch, Work};
 use super::{Format, LineParser};
 use crate::engine::scan::marks::LineMarks;
 
@@ -17,14 +17,14 @@ impl LineParser {
         scratch: &'a mut Scratch,
     ) -> Result<AccessEvent<'a>, RejectReason> {
         match self.read_usual(record, marks, &mut scratch.work) {
-            Some(facts) => Ok(facts.event(record, &scratch.work.decoded)),
+            Some(()) => Ok(scratch.work.facts.event(record, &scratch.work.decoded)),
             None => self.parse(record, scratch),
         }
     }
 
     /// Reads the usual record of `combined` alone: nothing wraps it.
     #[inline]
-    fn read_usual(&self, record: &[u8], marks: LineMarks<'_>, work: &mut Work) -> Option<Facts> {
+    fn read_usual(&self, record: &[u8], marks: LineMarks<'_>, work: &mut Work) -> Option<()> {
         let ([Format::Text(format)], [places]) = (&*self.formats, &*self.numbers) else {
             return None;
         };
@@ -32,8 +32,9 @@ impl LineParser {
             return None;
         }
         work.decoded.clear();
-        let facts = format.read_usual(record, marks.quotes(record)?, work)?;
-        Some(Facts { places: *places, ..facts })
+        format.read_usual(record, marks.quotes(record)?, work)?;
+        work.facts.places = *places;
+        Some(())
     }
 }
 
