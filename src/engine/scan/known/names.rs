@@ -1,10 +1,11 @@
 //! Names of consumers, in which no tracked secret is shown.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use memchr::memmem;
 
-use super::{KnownKeys, Slot};
+use super::KnownKeys;
 use crate::engine::credential::Fingerprint;
 
 /// A shorter secret is hidden where it is the whole of a name: inside one it may be part of a word.
@@ -16,25 +17,34 @@ impl KnownKeys {
     ///
     /// A key that is known by its fingerprint alone is found where it is the whole of the name.
     pub fn without_secrets<'a>(&self, name: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut shown = Cow::Borrowed(name);
-        for key in &self.keys {
-            let Some(raw) = key.raw.as_ref().filter(|raw| !raw.is_public()) else { continue };
-            let raw = raw.expose();
-            if raw == name || raw.len() >= SHORTEST_HIDDEN && memmem::find(&shown, raw).is_some() {
-                shown = Cow::Owned(replaced(&shown, raw, &key.fingerprint));
-            }
+        // First, because a part of it may be a secret, too.
+        if let Some(print) = self.secret_that_is(name) {
+            return Cow::Owned(print.to_string().into_bytes());
         }
-        if matches!(shown, Cow::Borrowed(_)) && self.must_hash {
-            let print = self.secret.fingerprint(name);
-            let is_key = |&Slot(slot): &Slot| {
-                let key = &self.keys[slot];
-                key.fingerprint == print && key.raw.as_ref().is_none_or(|raw| !raw.is_public())
-            };
-            if self.slots.get(&print).is_some_and(is_key) {
-                shown = Cow::Owned(print.to_string().into_bytes());
-            }
+        let is_inside =
+            |raw: &[u8]| raw.len() >= SHORTEST_HIDDEN && memmem::find(name, raw).is_some();
+        let mut inside: Vec<_> = self.secrets().filter(|(raw, _)| is_inside(raw)).collect();
+        // A secret may be a part of another one, of which the rest must not be left.
+        inside.sort_by_key(|(raw, _)| Reverse(raw.len()));
+        inside.into_iter().fold(Cow::Borrowed(name), |shown, (raw, print)| {
+            Cow::Owned(replaced(&shown, raw, &print))
+        })
+    }
+
+    /// Returns the fingerprint of the key that `name` is, if its id is not public.
+    fn secret_that_is(&self, name: &[u8]) -> Option<Fingerprint> {
+        if let Some((_, print)) = self.secrets().find(|(raw, _)| *raw == name) {
+            return Some(print);
         }
-        shown
+        let mut hashed = self.keys.iter().filter(|key| key.raw.is_none()).peekable();
+        hashed.peek()?;
+        let print = self.secret.fingerprint(name);
+        hashed.any(|key| key.fingerprint == print).then_some(print)
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = (&[u8], Fingerprint)> {
+        let raws = self.keys.iter().filter_map(|key| Some((key.raw.as_ref()?, key.fingerprint)));
+        raws.filter(|(raw, _)| !raw.is_public()).map(|(raw, print)| (raw.expose(), print))
     }
 }
 
@@ -85,6 +95,31 @@ mod tests {
         check("kd1:", &secret().fingerprint(b"kd1:").to_string());
         for plain in ["", "checkout", "shortly", "x-new-secret", "AKIA0123456789", "old-secre"] {
             check(plain, plain);
+        }
+    }
+
+    #[test]
+    fn a_secret_of_the_shortest_length_is_hidden_inside_a_name_and_a_shorter_one_is_not() {
+        let known = KnownKeys::new(vec![by_raw(b"8-bytes."), by_raw(b"7-bytes")], secret());
+        let shown = known.without_secrets(b"x-8-bytes.-7-bytes");
+        let print = secret().fingerprint(b"8-bytes.");
+        assert_eq!(String::from_utf8_lossy(&shown), format!("x-{print}-7-bytes"));
+    }
+
+    /// The shorter one was hidden first, and the rest of the longer one shown.
+    #[test]
+    fn of_a_secret_that_holds_another_one_nothing_is_shown() {
+        let (short, long, whole) = (b"old-secret", b"old-secret-of-2024", b"old-secret-unknown");
+        let keys = vec![by_raw(short), by_raw(long), by_fingerprint(whole)];
+        let known = KnownKeys::new(keys, secret());
+        let [short, long, whole] = [&short[..], long, whole].map(|raw| secret().fingerprint(raw));
+        for (name, expected) in [
+            ("old-secret-of-2024", long.to_string()),
+            ("x-old-secret-of-2024/old-secret", format!("x-{long}/{short}")),
+            ("old-secret-unknown", whole.to_string()),
+        ] {
+            let shown = known.without_secrets(name.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&shown), expected, "{name}");
         }
     }
 }
