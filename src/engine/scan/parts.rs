@@ -191,10 +191,10 @@ impl Joiner {
 
     /// Gives up open records, the one that began first at first.
     fn break_off(&mut self, is_lost: impl Fn(&Pending) -> bool, take: &mut impl FnMut(Record<'_>)) {
-        while self.open > 0 {
-            let lost =
-                self.pending.iter_mut().filter(|pending| pending.is_open && is_lost(pending));
-            let Some(pending) = lost.min_by_key(|pending| pending.first) else { return };
+        let is_lost = |pending: &&mut Pending| pending.is_open && is_lost(pending);
+        while let Some(pending) =
+            self.pending.iter_mut().filter(is_lost).min_by_key(|pending| pending.first)
+        {
             if !pending.is_too_long {
                 take(Record::Cut(&pending.text));
             }

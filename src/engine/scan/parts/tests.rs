@@ -77,6 +77,20 @@ fn the_outputs_of_a_container_are_apart() {
 }
 
 #[test]
+fn the_runtimes_are_apart() {
+    for output in ["stdout", "stderr"] {
+        for other in ["stdout", "stderr"] {
+            let part = cri(&format!("{output} P a"));
+            let last = cri(&format!("{output} F b"));
+            check(
+                &[part, docker("x", other), docker(r"y\n", other), last],
+                &[&docker(r"xy\n", other), &cri(&format!("{output} F ab"))],
+            );
+        }
+    }
+}
+
+#[test]
 fn at_the_end_of_the_log_what_is_open_is_cut_in_the_order_of_its_beginning() {
     check(
         &[cri("stderr P x"), cri("stdout P a"), cri("stderr P y"), "2024-05-01".to_owned()],
