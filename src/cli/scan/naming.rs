@@ -110,7 +110,6 @@ impl<'a> Shown<'a> {
         };
         let issued: Vec<(Symbol, usize, usize)> = tally
             .key_symbols()
-            .filter(|_| !lineage.is_empty())
             .filter_map(|(symbol, raw)| {
                 let parent = lineage.parent(raw)?;
                 Some((symbol, index_of(parent), index_of(lineage.root(raw))))
