@@ -90,7 +90,9 @@ mod tests {
             ([&(half.repeat(2) + "y"), ""], false),
         ] {
             let mut held = Held::default();
-            pieces.iter().for_each(|piece| held.add(piece.as_bytes()));
+            for piece in pieces {
+                held.add(piece.as_bytes());
+            }
             assert_eq!(held.bytes.is_empty(), !is_whole);
             held.tell(b"", Ending::Whole, &mut |record| match record {
                 Record::Whole(text) => assert!(is_whole && text == pieces.concat().as_bytes()),

@@ -63,10 +63,10 @@ fn replaced(text: &[u8], raw: &[u8], print: &Fingerprint) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TrackedKey;
-    use super::super::tests::{by_fingerprint, by_raw, secret};
     use super::*;
     use crate::engine::credential::RawKey;
+    use crate::engine::scan::known::TrackedKey;
+    use crate::engine::scan::known::tests::{by_fingerprint, by_raw, secret};
 
     #[test]
     fn a_name_shows_the_fingerprint_of_a_secret_and_a_public_id_as_it_is() {
