@@ -178,6 +178,13 @@ fn what_is_no_json_but_has_its_form_is_left_to_the_format() {
 }
 
 #[test]
+fn a_bracket_closes_its_own_kind_alone_and_never_between_a_name_and_its_value() {
+    for broken in [r#"{"a":[1}}"#, r#"{"a":{"b":1]}"#, r#"{"a":}"#, r#"{"a"}"#, r#"{"a":[{]]}"#] {
+        check(format!("{broken}\n{{\"b\":1}}\n"), &[&format!("cut:{broken}"), "{\"b\":1}"]);
+    }
+}
+
+#[test]
 fn brackets_of_any_depth_swallow_no_record_of_a_later_line() {
     let deep = "[".repeat(3000);
     check(format!("{{\"a\":{deep}\n{{\"b\":1}}\n"), &[&format!("cut:{{\"a\":{deep}"), "{\"b\":1}"]);

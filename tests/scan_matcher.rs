@@ -9,6 +9,7 @@ use keydrain::engine::credential::{
     ConsumerName, Fingerprint, FingerprintSecret, PlaceName, RawKey,
 };
 use keydrain::engine::distinct::Distinct;
+use keydrain::engine::parse::wrap::Wrapping;
 use keydrain::engine::parse::{FormatSpec, JsonSpec, Layout, LineParser, Place};
 use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::rejects::OpenRejects;
@@ -32,11 +33,19 @@ fn key(raw: &str) -> Fingerprint {
 
 /// Tracks OLD by its raw form and NEW by its fingerprint; lines are `TIME KEY USER STATUS KEY2`.
 fn matcher() -> Matcher {
-    let parser = LineParser::compile(&Layout::new(
+    matcher_of(&layout())
+}
+
+fn layout() -> Layout {
+    Layout::new(
         FormatSpec::Nginx("$msec \"$http_k\" \"$remote_user\" $status \"$http_k2\"".into()),
         vec![Place::Field("http_k".into()), Place::Field("http_k2".into())],
         vec!["remote_user".into()],
-    ));
+    )
+}
+
+fn matcher_of(layout: &Layout) -> Matcher {
+    let parser = LineParser::compile(layout);
     let old = TrackedKey {
         fingerprint: key("OLD"),
         raw: Some(RawKey::new(b"OLD".to_vec())),
@@ -261,9 +270,27 @@ fn an_over_long_line_is_a_reject_and_is_searched_for_keys() {
     assert_eq!(usage.open_rejects, open(1, ARRIVAL, &["OLD"]));
 }
 
+#[test]
+fn a_line_of_the_greatest_length_is_read() {
+    let lines = Layout { wrapping: Wrapping::Declared(Vec::new()), ..layout() };
+    for (layout, framing) in [(layout(), Framing::Parts), (lines, Framing::Lines)] {
+        let mut matcher = matcher_of(&layout);
+        assert_eq!(matcher.framing(), framing);
+        let rest = line(60, "OLD", "", 200).len() - 1;
+        let longest = line(60, "OLD", &"u".repeat(MAX_LINE_BYTES - rest), 200);
+        let usage = matcher.scan(longest.as_bytes(), &context());
+        assert_eq!((usage.reject_count, usage.cells.len()), (0, 1), "{framing:?}");
+    }
+}
+
 /// A line of Kubernetes' runtime.
 fn cri(tag: &str, text: &str) -> String {
     format!("1970-01-01T00:01:00.5Z stdout {tag} {text}\n")
+}
+
+/// The longest one that is read.
+fn longest_cri(tag: &str) -> String {
+    cri(tag, &"x".repeat(MAX_LINE_BYTES + 1 - cri(tag, "").len()))
 }
 
 #[test]
@@ -291,6 +318,8 @@ fn what_is_dropped_of_a_record_that_is_too_long_is_searched_part_by_part() {
         assert_eq!(usage.rejected_keys.len(), 1, "{at}");
         assert_eq!(usage.cells.len(), 1);
     }
+    let usage = scan(&(cri("P", "xOLDx") + &longest_cri("F") + &event));
+    assert_eq!(usage.rejected_keys.len(), 1, "where the last part alone is no longer than a line");
     let usage = scan(&(filler.repeat(3) + &cri("F", "OLD") + &event));
     assert_eq!(usage.rejected_keys.len(), 1, "in its last part");
     let usage = scan(&(filler.repeat(3) + &cri("F", "x") + &line(60, "OLD", "bob", 200)));

@@ -75,3 +75,27 @@ impl Held {
 pub fn next_record(lines: &[u8]) -> Option<usize> {
     memmem::find(lines, b"\n{").map(|at| at + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_held_as_a_record_may_have_and_of_more_nothing() {
+        let half = "x".repeat(MAX_LINE_BYTES / 2);
+        for (pieces, is_whole) in [
+            ([&half[..], &half], true),
+            ([&half, &half[1..]], true),
+            ([&(half.clone() + "y"), &half], false),
+            ([&(half.repeat(2) + "y"), ""], false),
+        ] {
+            let mut held = Held::default();
+            pieces.iter().for_each(|piece| held.add(piece.as_bytes()));
+            assert_eq!(held.bytes.is_empty(), !is_whole);
+            held.tell(b"", Ending::Whole, &mut |record| match record {
+                Record::Whole(text) => assert!(is_whole && text == pieces.concat().as_bytes()),
+                record => assert!(!is_whole && record == Record::TooLong),
+            });
+        }
+    }
+}

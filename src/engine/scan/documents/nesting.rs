@@ -199,3 +199,20 @@ impl Nesting {
 pub fn ends_scalar(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'"')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_brackets_are_open_as_a_record_has_room_for_and_no_more() {
+        for bracket in [b'{', b'['] {
+            let mut nesting = Nesting::default();
+            nesting.begin_list();
+            for _ in 1..DEEPEST {
+                assert_eq!(nesting.step(b'['), Step::Opened);
+            }
+            assert_eq!(nesting.step(bracket), Step::Illegal);
+        }
+    }
+}

@@ -136,6 +136,14 @@ fn what_becomes_too_long_with_its_last_part_is_told_once() {
 }
 
 #[test]
+fn what_is_open_is_at_most_as_long_as_a_line_may_be() {
+    let half = "x".repeat(MAX_LINE_BYTES / 2);
+    let [part, more] = [&half, "y"].map(|text| cri(&format!("stdout P {text}")));
+    check(&[part.clone(), part.clone()], &[&format!("~{half}{half}")]);
+    check(&[part.clone(), part, more], &["!"]);
+}
+
+#[test]
 fn what_a_server_may_begin_a_line_with_is_no_part() {
     let line = "2024-05-01T12:00:00+00:00 stdout P agent";
     check(&[format!("{line}\n"), cri("stdout F b")], &[line, &cri("stdout F b")]);
