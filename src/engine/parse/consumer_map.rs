@@ -187,9 +187,6 @@ impl ConsumerMap {
     ///
     /// O(patterns × length). Worth remembering for a text that comes again.
     pub fn name_of(&self, raw: &[u8]) -> Option<&str> {
-        if self.rules.is_empty() {
-            return None;
-        }
         let address = address(raw);
         let fits = |rule: &&Rule| rule.patterns.iter().any(|pattern| pattern.fits(raw, address));
         self.rules.iter().find(fits).map(|rule| rule.name.as_str())
@@ -300,6 +297,7 @@ mod tests {
         let longest = "[0000:0000:0000:0000:0000:ffff:192.168.100.228]:65535";
         check(Cidr, "192.168.100.228", &[longest], &[]);
         check(Cidr, "0.0.0.0/0", &["1.2.3.4", "::ffff:1.2.3.4"], &["::1"]);
+        check(Cidr, "::ffff:0.0.0.0/96", &["1.2.3.4", "::ffff:1.2.3.4"], &["::1"]);
         check(Cidr, "::/0", &["::1"], &["1.2.3.4"]);
     }
 
@@ -361,6 +359,12 @@ mod tests {
             let error = Pattern::new(kind, text).expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_pattern_of_the_greatest_length_is_one() {
+        let longest = "a".repeat(MAX_PATTERN_LEN);
+        check(Prefix, &longest, &[&longest], &[&longest[1..]]);
     }
 
     #[test]
