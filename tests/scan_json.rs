@@ -279,6 +279,38 @@ fn a_record_that_a_client_wrote_into_a_message_is_text() {
 }
 
 #[test]
+fn one_sign_that_cloudwatch_stored_an_event_is_enough_and_must_be_as_it_writes_it() {
+    let digits = "7".repeat(50);
+    let text = |text: &str| format!("\"{text}\"");
+    let is_number = [("2", true), ("\"2\"", false), ("2.5", false), ("null", false)];
+    let is_id = [
+        (text(&digits), true),
+        (text(&digits[1..]), false),
+        (text(&format!("{}x", &digits[1..])), false),
+        (digits, false),
+    ];
+    let is_text = [("\"g\"", true), ("\"\"", true), ("1", false), ("{}", false)];
+    let is_none = [("\"g\"", false), ("1", false), ("[]", false)];
+    let owned = |values: &[(&str, bool)]| {
+        values.iter().map(|(value, is_sign)| (value.to_string(), *is_sign)).collect::<Vec<_>>()
+    };
+    for (names, values) in [
+        (&["ingestionTime"][..], owned(&is_number)),
+        (&["id", "eventId"], is_id.to_vec()),
+        (&["logStream", "logStreamName", "logGroup", "logGroupName"], owned(&is_text)),
+        (&["owner", "messageType", "subscriptionFilters"], owned(&is_none)),
+    ] {
+        for name in names {
+            for (value, is_sign) in &values {
+                let line = format!(r#"{{"timestamp":1,"{name}":{value},"message":"{INNER}"}}"#);
+                let read = if *is_sign { Ok(Some("kA")) } else { Err(RejectReason::Time) };
+                check_key(&line, read);
+            }
+        }
+    }
+}
+
+#[test]
 fn where_wrappers_are_declared_an_envelope_is_none_of_them() {
     let spec = JsonSpec { time: Some("ts".into()), ..JsonSpec::default() };
     let place = vec![Place::Field("key".into())];
