@@ -12,6 +12,7 @@ use keydrain::engine::parse::consumer_map::{ConsumerMap, Pattern, PatternKind, R
 use keydrain::engine::parse::wrap::{Wrapper, Wrapping};
 use keydrain::engine::parse::{
     FormatSpec, JsonSpec, Layout, LayoutError, LineParser, MAX_FORMATS, MAX_PLACES, Place,
+    RejectReason, Scratch,
 };
 use keydrain::engine::policy::AnonymousConsumers;
 use keydrain::engine::rejects::OpenRejects;
@@ -134,19 +135,75 @@ fn as_many_formats_and_places_as_may_be_are_taken_and_one_more_is_refused() {
 }
 
 #[test]
+fn as_many_paths_as_may_be_are_read_and_one_more_is_refused() {
+    let compile = |consumers: usize| {
+        let spec = JsonSpec { time: Some("ts".into()), ..JsonSpec::default() };
+        let consumers = (0..consumers).map(|number| format!("c{number}")).collect();
+        LineParser::compile(&Layout::new(
+            FormatSpec::Json(spec),
+            vec![Place::Field("key".into())],
+            consumers,
+        ))
+    };
+    let parser = compile(62).expect("64 paths");
+    let mut scratch = Scratch::default();
+    let event = parser.parse(br#"{"ts":1,"key":"k","c61":"last"}"#, &mut scratch);
+    let event = event.expect("an event");
+    assert_eq!(
+        (event.keys.first().copied(), event.consumer),
+        (Some(&b"k"[..]), Some((&b"last"[..], true)))
+    );
+    assert_eq!(compile(63).err(), Some(LayoutError::TooManyPaths(65)));
+}
+
+#[test]
+fn a_parameter_is_refused_whose_name_no_query_can_hold() {
+    let json = || JsonSpec { time: Some("ts".into()), ..JsonSpec::default() };
+    for name in ["a&b", "a=", "#", "a b", "\t"] {
+        for format in [FormatSpec::Json(json()), FormatSpec::Combined] {
+            let places = vec![Place::Query(name.into())];
+            let refused = LineParser::compile(&Layout::new(format, places, Vec::new())).err();
+            assert_eq!(refused, Some(LayoutError::QueryName { name: name.into() }));
+        }
+    }
+}
+
+#[test]
 fn a_json_format_keeps_its_own_places_beside_other_formats() {
     let layout = from_config(
         "format = [{ json = { time = \"ts\", credential = \"key\" } }, { nginx = '$msec $http_k' }]\n\
          credential = \"field:http_k\"",
     );
     let parser = LineParser::compile(&layout).expect("valid");
-    let mut scratch = keydrain::engine::parse::Scratch::default();
+    let mut scratch = Scratch::default();
     let mut key = |line: &str| {
         let event = parser.parse(line.as_bytes(), &mut scratch).expect("an event");
         event.keys.first().map(|key| String::from_utf8_lossy(key).into_owned())
     };
     assert_eq!(key(r#"{"ts":1.5,"key":"J","http_k":"other"}"#).as_deref(), Some("J"));
     assert_eq!(key("1.500 N").as_deref(), Some("N"));
+}
+
+#[test]
+fn of_two_formats_the_one_that_fits_further_says_what_is_wrong() {
+    let spec = JsonSpec { time: Some("ts".into()), ..JsonSpec::default() };
+    let (json, text) = (FormatSpec::Json(spec), FormatSpec::Nginx("$msec $http_k".into()));
+    for formats in [[json.clone(), text.clone()], [text, json]] {
+        let layout = Layout::new(FormatSpec::Combined, Vec::new(), Vec::new());
+        let parser = LineParser::without_key(&Layout { formats: formats.to_vec(), ..layout });
+        let parser = parser.expect("valid");
+        for (line, reason) in [
+            ("", RejectReason::Form),
+            ("x", RejectReason::Json),
+            ("{\"ts\":1", RejectReason::Json),
+            ("x k", RejectReason::Time),
+            ("{\"ts\":\"x\"}", RejectReason::Time),
+        ] {
+            let refused = parser.parse(line.as_bytes(), &mut Scratch::default()).err();
+            assert_eq!(refused, Some(reason), "{line}");
+            assert_eq!(parser.fields(line.as_bytes()).is_err(), reason != RejectReason::Time);
+        }
+    }
 }
 
 #[test]
