@@ -189,6 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn a_text_without_quotes_is_taken_as_it_stands_and_one_with_quotes_is_not() {
+        let written = |text: &str| {
+            let Pieces { lead, after } = parse(text).expect(text).pieces;
+            let after = after.into_iter().map(|(variable, literal)| {
+                format!("${}{}", variable.name, String::from_utf8_lossy(&literal))
+            });
+            String::from_utf8_lossy(&lead).into_owned() + &after.collect::<String>()
+        };
+        for (text, expected) in [
+            ("log_format main '$msec $status';", "$msec $status"),
+            ("log_format main $msec; log_format other $status;", "$msec"),
+            ("log_format main escape=none '$msec ' $status", "$msec $status"),
+            ("log_formats $msec $status", "log_formats $msec $status"),
+            ("escape=none '$msec $status'", "$msec $status"),
+            ("escape=none \"$msec \"\n'$status';", "$msec $status"),
+            ("escape=json {\"a\": \"$msec\", \"b\": 1}", "{\"a\": \"$msec\", \"b\": 1}"),
+            ("escape=none $msec  '$status' #;", "$msec  '$status' #;"),
+        ] {
+            assert_eq!(written(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_a_format_says_what_to_change() {
         for (text, word) in [
             ("log_format main;", "log_format"),

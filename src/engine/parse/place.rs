@@ -184,3 +184,22 @@ pub fn known_field(template: &Template, name: &str) -> Result<usize, LayoutError
         LayoutError::UnknownField { field: name.to_owned(), known: known.join(", ") }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_has_a_name_and_an_equals_sign() {
+        for (field, value, expected) in [
+            ("args", "a=1&b=&c&=d&e==", &["a", "b", "e"][..]),
+            ("request", "GET /p=1?a=1&=2#b=3 HTTP/1.1", &["a"]),
+            ("request_uri", "=?=", &[]),
+            ("http_referer", "/?a=1", &[]),
+        ] {
+            let names: Vec<&[u8]> = query_parameters(field, value.as_bytes()).collect();
+            let expected: Vec<&[u8]> = expected.iter().map(|name| name.as_bytes()).collect();
+            assert_eq!(names, expected, "{field} {value}");
+        }
+    }
+}
