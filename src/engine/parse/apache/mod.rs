@@ -371,6 +371,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_time_is_a_word_if_it_holds_no_space() {
+        for (text, expected) in [("%{%H:%M}t %t", Shape::Token), ("%{%d %b}t %t", Shape::Free)] {
+            let pieces = parse(text, None).expect(text);
+            let (Variable { name, shape }, _) = &pieces.after[0];
+            assert_eq!((name.as_str(), *shape), ("time_part", expected), "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_says_what_to_change() {
         check("%{%Y-%m-%d %H:%M:%S}t %h", Err("zone"));
         check("%{%H:%M}t %h", Err("23:45"));

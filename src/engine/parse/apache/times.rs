@@ -59,10 +59,8 @@ pub fn readable(texts: &[String; 2], zone: Option<&TimeZone>) -> Result<u8, Layo
             return Err(LayoutError::NoZone);
         }
     }
-    match u8::try_from(texts[0].len()) {
-        Ok(len) if texts[1].len() == texts[0].len() => Ok(len),
-        _ => Err(pattern()),
-    }
+    // Both are as long: of what a pattern may write only names differ, and no form has a whole one.
+    u8::try_from(texts[0].len()).map_err(|_| pattern())
 }
 
 /// Joins pieces of times with the literals between them; returns the literal after them too.
@@ -76,4 +74,31 @@ pub fn joined(pieces: &[Piece]) -> ([String; 2], String) {
         after = literal;
     }
     (all, after.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_a_day_has_another_length_at_another_time() {
+        let of_a_pattern = OF_A_PATTERN.chars().map(|char| format!("%{char}"));
+        let words = ["sec", "msec", "usec", "msec_frac", "usec_frac", "%%"].map(str::to_owned);
+        for argument in of_a_pattern.chain(words) {
+            let [one, other] = shown(&argument).expect("it is known");
+            assert_eq!(one.len() != other.len(), argument == "%A", "{argument}: {one} {other}");
+        }
+    }
+
+    #[test]
+    fn no_time_that_is_read_back_holds_a_whole_name() {
+        for name in ["%A", "%B"] {
+            for pattern in ["", "/", "%d/", "%d/%b/%Y:%T", "%FT%T", "%F %T ", "%s", "%se", "%s."] {
+                for text in [format!("{pattern}{name}"), format!("{name}{pattern}")] {
+                    let texts = shown(&text).expect("it is known");
+                    assert!(readable(&texts, Some(&TimeZone::UTC)).is_err(), "{text}");
+                }
+            }
+        }
+    }
 }
