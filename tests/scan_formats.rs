@@ -263,6 +263,39 @@ fn a_custom_format_must_match_the_whole_line() {
 }
 
 #[test]
+fn a_quote_that_is_not_the_formats_own_leaves_a_line_without_a_reading() {
+    for (format, line) in [
+        ("\"$msec\" $http_user_agent", "\"1.0\" a\"b"),
+        ("\"$msec\" \"$http_a\"", "\"1.0\" \"a\"b\""),
+        ("\"$http_a\" $msec \"$http_b\"", "\"a\" b\" 1.0 \"c\""),
+        // The quote behind the time stands where the time would begin.
+        ("\"$http_a\" $msec \"$http_b\"", "\"a\" \"c\""),
+    ] {
+        for escape in ["", "escape=none "] {
+            let parser =
+                parser(&format!("{escape}k={format}"), &["field:msec"], &[]).expect(format);
+            let line = format!("k={line}");
+            assert_eq!(read(&parser, &line), Err(RejectReason::Form), "{escape}{format}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_misfit_in_a_group_is_told_from_the_end_that_it_is_read_from() {
+    for (format, line, expected) in [
+        ("$http_a $status $body_bytes_sent", "agent 200 5", None),
+        ("$http_a $status $body_bytes_sent", "agent 5", Some("status")),
+        ("$http_a $status $body_bytes_sent", "5", Some("body_bytes_sent")),
+        ("$status $http_a $body_bytes_sent", "200 5", Some("body_bytes_sent")),
+        ("$status $body_bytes_sent $http_a", "200 5", Some("body_bytes_sent")),
+    ] {
+        let layout = Layout::new(FormatSpec::Nginx(format!("\"$msec\" {format}")), vec![], vec![]);
+        let parser = LineParser::without_key(&layout).expect(format);
+        assert_eq!(parser.misfit(format!("\"1.0\" {line}").as_bytes()), expected, "{line}");
+    }
+}
+
+#[test]
 fn variables_in_braces_and_any_case_are_the_same_variables() {
     let parser = parser("${MSEC}s k=${http_x_key};", &["field:HTTP_X_KEY"], &[]).expect("valid");
     let said = read(&parser, "1431857103.250s k=a;b;").expect("well-formed");

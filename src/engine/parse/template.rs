@@ -7,7 +7,8 @@
 //!
 //! The servers escape `"` inside values, so a quote of the format is found at the first quote of
 //! the line, and what a client sends cannot move it: quotes cut a line into groups. How the
-//! variables of a group are told apart is said in `group`.
+//! variables of a group are told apart is said in `group`. Where nothing is escaped the same rule
+//! holds: text between quotes of the format has none, so a line with more of them has no reading.
 
 use jiff::tz::TimeZone;
 use memchr::{memchr, memchr2};
@@ -28,8 +29,6 @@ pub struct Template {
     escapes: Escapes,
     /// Whether more fields may follow the last one, after a space.
     open_ended: bool,
-    /// Number of quotes in all literals.
-    quotes: usize,
     /// The zone of times that carry none.
     zone: Option<TimeZone>,
 }
@@ -90,7 +89,7 @@ impl Template {
             return Err(LayoutError::Backslash(variable.name.clone()));
         }
         let sections = sections(escapes, &variables, literals);
-        Ok(Self { variables, lead: pieces.lead, sections, escapes, open_ended, quotes, zone })
+        Ok(Self { variables, lead: pieces.lead, sections, escapes, open_ended, zone })
     }
 
     /// Says which variables are used: of the others only the form is looked at.
@@ -151,7 +150,7 @@ impl Template {
     /// `spans` is resized to one span per variable.
     pub fn split(&self, line: &[u8], spans: &mut Vec<FieldSpan>) -> Option<()> {
         spans.resize(self.variables.len(), (0, 0));
-        if !line.starts_with(&self.lead) || !self.has_one_reading(line) {
+        if !line.starts_with(&self.lead) {
             return None;
         }
         let mut at = self.lead.len();
@@ -209,9 +208,8 @@ impl Template {
     pub fn misfit(&self, line: &[u8]) -> Option<&Variable> {
         const UNPLACED: FieldSpan = (usize::MAX, usize::MAX);
         let mut spans = vec![UNPLACED; self.variables.len()];
-        if self.split(line, &mut spans).is_some() {
-            return None;
-        }
+        // Of a line that has this form every variable is placed.
+        let _ = self.split(line, &mut spans);
         let first = spans.iter().position(|&span| span == UNPLACED)?;
         let mut groups = self.sections.iter().map(|section| section.group.variables());
         let group = groups.find(|group| group.contains(&first))?;
@@ -220,11 +218,6 @@ impl Template {
         let mut unplaced = group.rev().filter(|&index| spans[index] == UNPLACED);
         let index = unplaced.next().filter(|_| is_free).unwrap_or(first);
         Some(&self.variables[index])
-    }
-
-    /// Tells whether the quotes of a line without escapes can only be the format's own.
-    fn has_one_reading(&self, line: &[u8]) -> bool {
-        self.escapes != Escapes::None || memchr::memchr_iter(b'"', line).count() == self.quotes
     }
 }
 
