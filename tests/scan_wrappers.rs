@@ -404,6 +404,58 @@ fn a_clients_text_behind_a_servers_time_is_no_wrapper() {
     check(&compile(&apache), line, "2024-05-01T12:00:01Z K1 - Accepted");
 }
 
+fn apache(format: &str) -> Layout {
+    Layout {
+        zone: Some(jiff::tz::TimeZone::UTC),
+        ..Layout::new(
+            FormatSpec::Apache(format.to_owned()),
+            vec!["field:http_key".parse().expect("a place")],
+            Vec::new(),
+        )
+    }
+}
+
+#[test]
+fn a_time_that_a_runtime_may_write_is_no_wrappers_where_a_format_begins_with_it() {
+    // Of 19 bytes, with the zone as text behind it: the shortest that looks so.
+    let parser = compile(&apache("%{%FT%T}tZ %{User-Agent}i \"%{Key}i\" %>s"));
+    let line = "2024-05-01T12:00:01Z stdout F 2024-05-01T12:00:09Z forged \"K1\" 200";
+    check(&parser, line, "2024-05-01T12:00:01Z K1 - Accepted");
+    // A number of milliseconds is no such time, so wrappers are detected.
+    let parser = compile(&apache("%{msec}t %{User-Agent}i \"%{Key}i\" %>s"));
+    let line = "2024-05-01T12:00:09.5Z stdout F 1714564801000 agent \"K1\" 200";
+    check(&parser, line, "2024-05-01T12:00:01Z K1 - Accepted");
+}
+
+#[test]
+fn what_a_format_begins_with_tells_its_lines_from_wrapped_ones() {
+    let parser = compile(&nginx("agent=$http_user_agent \"$key_name\" $msec"));
+    let line = "agent=x \"K1\" 1714564801.000";
+    for line in [line, &format!("2024-05-01T12:00:09.5Z stdout F {line}")] {
+        check(&parser, line, "2024-05-01T12:00:01Z K1 - Accepted");
+    }
+    let parser = compile(&nginx("<13>1 - web nginx - - - \"$key_name\" $msec"));
+    let line = "<13>1 - web nginx - - - \"K1\" 1714564801.000";
+    check(&parser, line, "2024-05-01T12:00:01Z K1 - Accepted");
+}
+
+#[test]
+fn a_method_may_be_the_name_of_a_month_and_no_other_beginning_of_a_wrapper() {
+    let format = "$request_method $http_user_agent \"$key_name\" $msec";
+    let layout = Layout { consumer: vec!["http_user_agent".into()], ..nginx(format) };
+    let parser = compile(&layout);
+    let line = "GET x \"K1\" 1714564801.000";
+    let (as_it_stands, within) = (" 1 12:00:00 h a: GET x", "x");
+    for (line, agent) in [
+        (line.to_owned(), within),
+        (format!("May  1 12:00:00 h a: {line}"), as_it_stands),
+        (format!("2024-05-01T12:00:09.5Z stdout F {line}"), within),
+        (format!("<13>May  1 12:00:00 h a: {line}"), within),
+    ] {
+        check(&parser, &line, &format!("2024-05-01T12:00:01Z K1 {agent} Accepted"));
+    }
+}
+
 /// A client that makes a line long chooses where it is split: what is behind is no line of its own.
 #[test]
 fn the_rest_of_a_split_line_is_never_a_record() {

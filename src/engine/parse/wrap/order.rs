@@ -17,9 +17,9 @@ use crate::engine::scan::records::Framing;
 /// Whether a record is looked at with its wrappers or without.
 #[derive(Debug)]
 pub enum Unwrapping {
-    /// As it stands alone: nothing wraps it, or a client may choose how it begins.
+    /// As it stands alone: a client may choose how it begins.
     Never,
-    /// Without these alone, the outermost first.
+    /// Without these alone, the outermost first, or as it stands where there are none.
     Declared(Vec<Wrapper>),
     /// Without those that only a wrapper can have written.
     Detected,
@@ -44,7 +44,6 @@ impl Unwrapping {
             Format::Json(_) | Format::CloudTrail(_) => false,
         };
         match &layout.wrapping {
-            Wrapping::Declared(wrappers) if wrappers.is_empty() => Self::Never,
             Wrapping::Declared(wrappers) => Self::Declared(wrappers.clone()),
             Wrapping::Detect if formats.iter().any(may_be_mistaken) => Self::Never,
             Wrapping::Detect => Self::Detected,
