@@ -41,8 +41,8 @@ impl Stream {
         if file.age == Age::Live {
             if let Some(index) = known.filter(|&index| self.finished[index].offset > 0) {
                 // It was read to an end, and then cut.
-                let since = self.finished[index].last_event.or(self.cursor.last_event);
-                round.gap_since(&self.cursor, since.unwrap_or(round.now), GapReason::Truncated);
+                let since = self.unread_since(&self.finished[index], round.allowed_lateness);
+                round.gap_since(&self.cursor, since, GapReason::Truncated);
             }
             return self.place_live(file, family, round);
         }

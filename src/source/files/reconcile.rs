@@ -119,7 +119,7 @@ impl Stream {
     fn give_up_lost(&mut self, round: &mut Round<'_>) {
         let mut index = 0;
         while index < self.generations.len() {
-            let since = self.unread_since(&self.generations[index], round.allowed_lateness);
+            let since = self.unread_since(&self.generations[index].record, round.allowed_lateness);
             let generation = &mut self.generations[index];
             if !generation.is_lost() {
                 generation.missed_since = None;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::discover::{Family, Found};
 use super::follow::Round;
-use super::generation::Generation;
 use super::identity::same_file;
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
@@ -103,13 +102,16 @@ impl Stream {
     }
 
     /// Returns since when lines of a generation may be missing that nobody can read any more: its
-    /// own latest event or that of those before it, or its birth if there is none.
-    pub fn unread_since(&self, one: &Generation, allowed_lateness: Duration) -> Timestamp {
-        let record = &one.record;
+    /// own latest event or that of those before it, or its birth if there is none. An event in the
+    /// future says nothing.
+    pub fn unread_since(&self, record: &GenerationRecord, allowed_lateness: Duration) -> Timestamp {
+        let latest = |record: &GenerationRecord| {
+            record.last_event.filter(|at| Some(*at) <= self.cursor.frontier)
+        };
         let before = self.records().filter(|other| other.number < record.number);
-        let before = before.filter_map(|other| other.last_event).max();
+        let before = before.filter_map(latest).max();
         let birth = Timestamp::from_nanos(record.file.birth).minus(allowed_lateness);
-        record.last_event.or(before).unwrap_or(birth)
+        latest(record).or(before).unwrap_or(birth)
     }
 
     /// Returns the records of all generations, open and finished.
