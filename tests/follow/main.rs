@@ -10,6 +10,7 @@ mod bytes;
 mod compressed;
 mod content;
 mod copies;
+mod directories;
 mod idle;
 mod links;
 mod looks;

@@ -202,13 +202,16 @@ impl Stream {
     ) -> std::io::Result<()> {
         match home {
             // What is open is read to its end there: a writer may have gone on after the packing.
-            Home::Open(index) if file.is_packed() && self.generations[index].body.is_some() => {
-                self.add_copy(file, round)?;
-            }
-            // So it is beside a plain copy, in which others may go on.
             Home::Open(index) if self.generations[index].body.is_some() => {
                 let record = &self.generations[index].record;
-                self.begin_at((record.offset, record.anchor), file, round);
+                let (number, copy) = (record.number, self.next_number());
+                if file.is_packed() {
+                    self.add_copy(file, round)?;
+                } else {
+                    // So it is beside a plain copy, in which others may go on.
+                    self.begin_at((record.offset, record.anchor), file, round);
+                }
+                self.sequence.note_copy(number, copy);
             }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and
