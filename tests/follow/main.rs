@@ -11,6 +11,7 @@ mod compressed;
 mod content;
 mod copies;
 mod directories;
+mod edited;
 mod idle;
 mod links;
 mod looks;

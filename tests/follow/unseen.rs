@@ -276,6 +276,23 @@ fn row_14_the_gap_of_a_damaged_file_begins_before_its_lines_whatever_was_read_si
 }
 
 #[test]
+fn row_14_the_gap_of_a_damaged_file_that_is_put_back_begins_before_its_lines() {
+    let mut world = World::new(&["access.log*"]);
+    let (lost, at) = (world.written, world.now);
+    world.write("old", 2);
+    world.gzip("old");
+    world.now = world.now.plus(HALF_AN_HOUR);
+    world.write("access.log", 2);
+    world.drain();
+    let size = fs::metadata(world.path("old.gz")).unwrap().len();
+    world.cut("old.gz", size / 2);
+    world.rename("old.gz", "access.log.5.gz");
+    world.drain();
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+}
+
+#[test]
 fn row_14_a_file_in_the_middle_that_is_packed_in_an_unknown_way_leaves_a_gap() {
     let mut world = World::new(&["access.log*"]);
     world.write("access.log.3", 2);

@@ -78,11 +78,14 @@ impl Round<'_> {
         self.gap_since(cursor, cursor.last_event.unwrap_or(self.now), reason);
     }
 
-    /// Reports a gap of the stream from `since` up to now.
+    /// Reports a gap of the stream from `since` up to now, once.
     pub fn gap_since(&mut self, cursor: &Cursor, since: Timestamp, reason: GapReason) {
         let span = Span::between(since, self.now);
         let (source, stream) = (self.source.clone(), cursor.name.clone());
-        self.out.push(Report::Gap(Gap { source, stream, span, reason, bytes: None }));
+        let gap = Report::Gap(Gap { source, stream, span, reason, bytes: None });
+        if !self.out.contains(&gap) {
+            self.out.push(gap);
+        }
     }
 
     /// Reports a generation as it stands.

@@ -227,15 +227,19 @@ impl Stream {
     }
 
     /// Returns since when lines of a generation may be missing that nobody can read any more: its
-    /// own latest event or that of those before it, or its birth if there is none. An event in the
-    /// future says nothing.
+    /// own latest event or that of those before it, but not later than its birth: it may have been put
+    /// there from elsewhere. An event in the future says nothing.
     pub fn unread_since(&self, record: &GenerationRecord, allowed_lateness: Duration) -> Timestamp {
         let latest = |record: &GenerationRecord| {
             record.last_event.filter(|at| Some(*at) <= self.cursor.frontier)
         };
-        let before = self.records().filter(|other| other.number < record.number);
-        let before = before.filter_map(latest).max();
+        let older = || self.records().filter(|other| other.number < record.number);
         let birth = Timestamp::from_nanos(record.file.birth).minus(allowed_lateness);
+        // Of a file that was cut, and of one that tells no birth, it says nothing.
+        let had_others = older().any(|other| same_file(other.file, record.file));
+        let before = older().filter_map(latest).max().map(|before| {
+            if had_others || record.file.birth == 0 { before } else { before.min(birth) }
+        });
         latest(record).or(before).unwrap_or(birth)
     }
 
