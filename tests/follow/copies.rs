@@ -306,3 +306,56 @@ fn row_02_a_new_log_does_not_wait_for_one_that_has_no_name_and_is_still_written(
     world.assert_ledger();
     world.assert_gaps(&[]);
 }
+
+/// A backup is restored: the second half is written a look later.
+#[test]
+fn row_04_a_rotated_file_that_is_gone_and_put_back_is_not_counted_twice() {
+    for restart in [false, true] {
+        for name in ["access.log.1", "access.log.7"] {
+            let mut world = World::new(&["access.log*"]);
+            world.write("access.log", 300);
+            world.drain();
+            world.rotate("access.log", 9);
+            world.write("access.log", 2);
+            world.pass(70);
+            let bytes = fs::read(world.path("access.log.1")).unwrap();
+            world.remove("access.log.1");
+            world.pass(70);
+            if restart {
+                world.stop();
+            }
+            for part in [&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2..]] {
+                append(&world.path(name), part);
+                world.date(name, std::time::Duration::from_secs(1));
+                world.poll();
+            }
+            world.drain();
+            world.pass(70);
+            world.assert_ledger();
+            world.assert_gaps(&[]);
+        }
+    }
+}
+
+/// The logs are moved to another disk, which takes longer than the grace.
+#[test]
+fn row_04_a_live_log_that_is_gone_and_put_back_is_read_on() {
+    for (restart, written_on) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 300);
+        world.drain();
+        let bytes = fs::read(world.path("access.log")).unwrap();
+        world.remove("access.log");
+        world.pass(70);
+        if restart {
+            world.stop();
+        }
+        append(&world.path("access.log"), &bytes);
+        world.write("access.log", written_on);
+        world.drain();
+        world.write("access.log", 1);
+        world.pass(70);
+        world.assert_ledger();
+        assert_eq!(world.open("access.log").len(), 1);
+    }
+}

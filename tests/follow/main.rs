@@ -10,6 +10,8 @@ mod bytes;
 mod compressed;
 mod content;
 mod copies;
+mod directories;
+mod edited;
 mod idle;
 mod links;
 mod looks;

@@ -173,6 +173,39 @@ fn row_34_a_line_in_the_hour_that_comes_twice_means_both_and_never_the_better_on
     }
 }
 
+/// A server that starts with its clock years ahead writes one line before that is set right.
+#[test]
+fn row_35_a_line_of_the_future_moves_no_gap() {
+    for (restart, removed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 2);
+        let today = world.now;
+        world.now = today.plus(100_000 * HOUR);
+        world.write("access.log", 1);
+        world.now = today;
+        world.drain();
+        world.write("access.log", 2);
+        world.pass(100);
+        if restart {
+            world.stop();
+        }
+        let (lost, at) = (world.written, world.now);
+        world.write("access.log", 2);
+        world.now = world.now.plus(HOUR);
+        if removed {
+            world.rotate("access.log", 1);
+            world.rotate("access.log", 1);
+        } else {
+            world.cut("access.log", 0);
+        }
+        world.write("access.log", 1);
+        world.drain();
+        world.pass(70);
+        world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+        assert!(world.gaps.iter().all(|gap| gap.span.to <= world.now), "{:?}", world.gaps);
+    }
+}
+
 /// When the clocks are set forward nothing is in doubt, and a time that the clocks left out is
 /// nobody's: it is told, not guessed.
 #[test]

@@ -44,6 +44,36 @@ fn row_17_two_rotations_while_the_daemon_stands_still_leave_a_gap() {
     world.assert_gaps(&[GapReason::Vanished]);
 }
 
+/// Whether the reader notices that the clock was set, or not.
+#[test]
+fn row_35_a_clock_that_is_set_back_hides_no_time_without_a_look() {
+    for is_noticed in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 2);
+        world.drain();
+        world.pass(100);
+        let before = world.now;
+        world.rotate("access.log", 1);
+        let (lost, at) = write_two(&mut world, "access.log");
+        world.now = world.now.plus(Duration::from_secs(60));
+        for _ in 0..2 {
+            world.rotate("access.log", 1);
+        }
+        if is_noticed {
+            world.set_clock(before);
+        } else {
+            world.now = before.minus(Duration::from_secs(10));
+        }
+        world.drain();
+        world.pass(70);
+        // Nobody knows what time it was then, unless the step is noticed.
+        if is_noticed {
+            world.assert_counted_or_in_a_gap(&lost, at);
+        }
+        world.assert_gaps(&[GapReason::Vanished]);
+    }
+}
+
 #[test]
 fn row_17_a_daemon_that_stands_still_through_rotations_that_keep_all_leaves_no_gap() {
     let mut world = World::new(&["access.log*"]);
@@ -246,6 +276,23 @@ fn row_14_the_gap_of_a_damaged_file_begins_before_its_lines_whatever_was_read_si
 }
 
 #[test]
+fn row_14_the_gap_of_a_damaged_file_that_is_put_back_begins_before_its_lines() {
+    let mut world = World::new(&["access.log*"]);
+    let (lost, at) = (world.written, world.now);
+    world.write("old", 2);
+    world.gzip("old");
+    world.now = world.now.plus(HALF_AN_HOUR);
+    world.write("access.log", 2);
+    world.drain();
+    let size = fs::metadata(world.path("old.gz")).unwrap().len();
+    world.cut("old.gz", size / 2);
+    world.rename("old.gz", "access.log.5.gz");
+    world.drain();
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+}
+
+#[test]
 fn row_14_a_file_in_the_middle_that_is_packed_in_an_unknown_way_leaves_a_gap() {
     let mut world = World::new(&["access.log*"]);
     world.write("access.log.3", 2);
@@ -328,4 +375,158 @@ fn row_17_a_log_whose_directory_is_renamed_is_read_on() {
         world.assert_ledger();
         world.assert_gaps(&[]);
     }
+}
+
+#[test]
+fn row_17_a_daemon_that_stands_still_while_its_log_is_packed_or_replaced_leaves_no_gap() {
+    for is_packed in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 50);
+        world.drain();
+        world.now = world.now.plus(HALF_AN_HOUR);
+        if is_packed {
+            world.rotate("access.log", 9);
+            world.gzip("access.log.1");
+        } else {
+            fs::copy(world.path("access.log"), world.path("away")).unwrap();
+            world.rename("away", "access.log");
+        }
+        world.write("access.log", 2);
+        world.drain();
+        world.pass(70);
+        world.assert_ledger();
+        world.assert_gaps(&[]);
+    }
+}
+
+#[test]
+fn row_26_what_comes_to_a_finished_file_that_nobody_may_read_and_that_goes_lies_in_a_gap() {
+    if !as_ordinary_user(
+        "unseen::row_26_what_comes_to_a_finished_file_that_nobody_may_read_and_that_goes_lies_in_a_gap",
+    ) {
+        return;
+    }
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 3);
+    world.drain();
+    let mut old = OpenOptions::new().append(true).open(world.path("access.log")).unwrap();
+    world.rotate("access.log", 9);
+    world.write("access.log", 3);
+    world.pass(70);
+    assert_eq!(world.open("access.log").len(), 1);
+    permit(&world, "access.log.1", 0o000);
+    let (lost, at) = (world.written, world.now);
+    old.write_all(world.lines(2).as_bytes()).unwrap();
+    world.pass(5);
+    assert!(!world.status().unreadable.is_empty());
+    world.remove("access.log.1");
+    world.pass(70);
+    assert!(world.status().unreadable.is_empty());
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+}
+
+#[test]
+fn row_17_a_number_that_is_missing_after_a_time_without_a_look_leaves_a_gap() {
+    for restart in [false, true] {
+        let mut world = World::new(&["access.log*"]);
+        world.write("access.log", 2);
+        world.drain();
+        if restart {
+            world.stop();
+        }
+        world.now = world.now.plus(HALF_AN_HOUR);
+        world.rotate("access.log", 9);
+        let (lost, at) = (world.written, world.now);
+        world.write("access.log", 2);
+        world.rotate("access.log", 9);
+        world.write("access.log", 2);
+        world.remove("access.log.1");
+        world.now = world.now.plus(HALF_AN_HOUR);
+        world.drain();
+        world.pass(70);
+        world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+        world.assert_gaps(&[GapReason::Vanished]);
+        // One gap is enough, also where nobody writes any more.
+        world.remove("access.log");
+        world.pass(70);
+        world.stop();
+        world.drain();
+        world.assert_gaps(&[GapReason::Vanished]);
+    }
+}
+
+#[test]
+fn row_26_the_gap_of_a_file_that_nobody_could_ever_read_begins_before_its_lines() {
+    if !as_ordinary_user(
+        "unseen::row_26_the_gap_of_a_file_that_nobody_could_ever_read_begins_before_its_lines",
+    ) {
+        return;
+    }
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log.2", 2);
+    world.now = world.now.plus(HALF_AN_HOUR);
+    let (lost, at) = (world.written, world.now);
+    world.write("access.log.1", 2);
+    permit(&world, "access.log.1", 0o000);
+    world.now = world.now.plus(HALF_AN_HOUR);
+    world.write("access.log", 2);
+    world.now = world.now.plus(HALF_AN_HOUR);
+    world.drain();
+    world.pass(70);
+    world.remove("access.log.1");
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
+}
+
+#[test]
+fn row_17_a_file_that_waits_and_is_renamed_while_its_directory_is_listed_leaves_no_gap() {
+    if !as_ordinary_user(
+        "unseen::row_17_a_file_that_waits_and_is_renamed_while_its_directory_is_listed_leaves_no_gap",
+    ) {
+        return;
+    }
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log.1", 2);
+    permit(&world, "access.log.1", 0o000);
+    world.write("access.log", 2);
+    world.drain();
+    world.rename("access.log.1", "away");
+    world.poll();
+    world.rename("away", "access.log.2");
+    world.poll();
+    permit(&world, "access.log.2", 0o600);
+    world.drain();
+    world.pass(70);
+    world.assert_ledger();
+    world.assert_gaps(&[]);
+}
+
+#[test]
+fn row_18_a_gap_is_told_although_another_file_is_unclear_until_the_daemon_stops() {
+    if !as_ordinary_user(
+        "unseen::row_18_a_gap_is_told_although_another_file_is_unclear_until_the_daemon_stops",
+    ) {
+        return;
+    }
+    let mut world = World::new(&["access.log*"]);
+    world.write("access.log", 2);
+    world.drain();
+    world.rename("access.log", "access.log.1");
+    world.pass(70);
+    world.stop();
+    let (lost, at) = (world.written, world.now);
+    world.write("access.log", 2);
+    world.rotate("access.log", 1);
+    world.now = world.now.plus(HALF_AN_HOUR);
+    world.write("access.log", 2);
+    world.rotate("access.log", 1);
+    permit(&world, "access.log.1", 0o000);
+    world.write("access.log", 2);
+    world.drain();
+    assert!(!world.status().unreadable.is_empty());
+    permit(&world, "access.log.1", 0o600);
+    world.stop();
+    world.drain();
+    world.pass(70);
+    world.assert_counted_or_in_a_gap(&[lost, lost + 1], at);
 }

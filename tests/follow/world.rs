@@ -241,9 +241,13 @@ impl World {
 
     /// Sets the wall clock forward, as the reader notices it.
     pub fn set_clock_forward(&mut self, by: Duration) {
-        let from = self.now;
-        self.now = from.plus(by);
-        self.tailer.as_mut().unwrap().note_step(ClockStep { from, to: self.now });
+        self.set_clock(self.now.plus(by));
+    }
+
+    /// Sets the wall clock, as the reader notices it.
+    pub fn set_clock(&mut self, to: Timestamp) {
+        let from = std::mem::replace(&mut self.now, to);
+        self.tailer.as_mut().unwrap().note_step(ClockStep { from, to });
     }
 
     /// Stops; the next poll goes on with what was committed.

@@ -16,6 +16,7 @@ use super::names::{Age, FamilyName, Packing};
 use super::open::open_log;
 use super::packed::Codec;
 use crate::engine::coverage::WeakFileSystem;
+use crate::engine::usage::FileId;
 
 /// One file of a family.
 #[derive(Clone, Debug)]
@@ -85,8 +86,12 @@ pub struct Family {
     pub unread: Vec<Found>,
     /// Why the directory, or a file in it, cannot be looked at, if so: a file may be missing here.
     pub hidden: Option<String>,
+    /// Which directory it is, where that can be told.
+    pub directory: Option<FileId>,
     /// Whether the directory does not exist.
     pub homeless: bool,
+    /// Whether the directory is told to be absent, and may come back as it was.
+    pub awaited: bool,
     /// Whether the live file is read as one of another family.
     pub live_elsewhere: bool,
 }
@@ -176,6 +181,9 @@ pub fn discover(
         if nothing && !explain_nothing(pattern, &mut findings.unreadable) {
             findings.absent.insert(pattern.clone());
         }
+    }
+    if !findings.absent.is_empty() {
+        findings.families.values_mut().for_each(|family| family.awaited = family.homeless);
     }
     findings
 }

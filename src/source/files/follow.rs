@@ -32,8 +32,16 @@ pub struct Cursor {
     pub frontier: Option<Timestamp>,
     /// Whether the frontier rests on a confirmed end of file.
     pub assumed: bool,
-    /// Latest event time read.
+    /// Latest event time read that is no later than the frontier: one in the future says nothing of
+    /// when the lines after it were written.
     pub last_event: Option<Timestamp>,
+}
+
+impl Cursor {
+    /// Notes the latest event time of a generation.
+    pub fn note_event(&mut self, latest: Option<Timestamp>) {
+        self.last_event = self.last_event.max(latest.min(self.frontier));
+    }
 }
 
 /// What is the same for every generation of a source during one poll.
@@ -70,11 +78,14 @@ impl Round<'_> {
         self.gap_since(cursor, cursor.last_event.unwrap_or(self.now), reason);
     }
 
-    /// Reports a gap of the stream from `since` up to now.
+    /// Reports a gap of the stream from `since` up to now, once.
     pub fn gap_since(&mut self, cursor: &Cursor, since: Timestamp, reason: GapReason) {
         let span = Span::between(since, self.now);
         let (source, stream) = (self.source.clone(), cursor.name.clone());
-        self.out.push(Report::Gap(Gap { source, stream, span, reason, bytes: None }));
+        let gap = Report::Gap(Gap { source, stream, span, reason, bytes: None });
+        if !self.out.contains(&gap) {
+            self.out.push(gap);
+        }
     }
 
     /// Reports a generation as it stands.
@@ -237,7 +248,7 @@ fn lines(
     // A line that does not move the frontier leaves it resting on what it rested on.
     cursor.assumed &= usage.frontier == cursor.frontier;
     cursor.frontier = usage.frontier;
-    cursor.last_event = cursor.last_event.max(usage.last_event);
+    cursor.note_event(usage.last_event);
     generation.record.last_event = usage.last_event;
     generation.record.open_rejects = std::mem::take(&mut usage.open_rejects);
     generation.record.inside_overlong = goes_on;

@@ -88,6 +88,10 @@ fn list_directory(directory: &Path, families: &BTreeMap<&str, &Roots>, findings:
     // Told also while the directory holds no file: what was read of it rests on it all the same.
     if let Ok(facts) = FileFacts::at(&canonical) {
         findings.note_file_system(directory, &facts);
+        for name in families.keys() {
+            let family = findings.families.entry(directory.join(name)).or_default();
+            family.directory = Some(facts.id);
+        }
     }
     for entry in entries {
         let file_name = entry.file_name();

@@ -12,6 +12,7 @@ mod body;
 mod copied;
 mod cut;
 mod discover;
+mod edited;
 mod filesystem;
 mod follow;
 mod forget;

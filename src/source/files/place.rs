@@ -14,6 +14,7 @@ use super::reconcile::move_to;
 use super::role::{Home, Role, content_of};
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
+use crate::engine::state::GenerationRecord;
 use crate::engine::time::Timestamp;
 use crate::engine::usage::Anchor;
 
@@ -41,8 +42,8 @@ impl Stream {
         if file.age == Age::Live {
             if let Some(index) = known.filter(|&index| self.finished[index].offset > 0) {
                 // It was read to an end, and then cut.
-                let since = self.finished[index].last_event.or(self.cursor.last_event);
-                round.gap_since(&self.cursor, since.unwrap_or(round.now), GapReason::Truncated);
+                let since = self.unread_since(&self.finished[index], round.allowed_lateness);
+                round.gap_since(&self.cursor, since, GapReason::Truncated);
             }
             return self.place_live(file, family, round);
         }
@@ -52,6 +53,7 @@ impl Stream {
             return Ok(());
         }
         match self.role(file, None, family, round)? {
+            Role::New if self.place_edited(file, family, round)? => {}
             Role::New => {
                 self.tell_copy(file, round);
                 self.begin(file, round);
@@ -136,17 +138,24 @@ impl Stream {
     }
 
     /// Begins a generation with a live file, unless it holds the bytes of one that has no name any
-    /// more: it may have got another identity, or be a copy that took its place.
+    /// more: it may have got another identity, be a copy that took its place, or be put back.
     fn place_live(
         &mut self,
         file: &Found,
         family: &Family,
         round: &mut Round<'_>,
     ) -> std::io::Result<()> {
-        if file.facts.size > 0 && self.generations.iter().any(|one| one.age.is_none()) {
+        let is_former = |record: &GenerationRecord| self.live.to_str() == Some(&*record.path);
+        let was_there = self.generations.iter().any(|one| one.age.is_none())
+            || self.finished.iter().any(is_former);
+        if file.facts.size > 0 && was_there {
             match self.role(file, None, family, round)? {
                 Role::Continues { home: home @ Home::Open(_), more } => {
                     return self.go_on(home, file, more, round);
+                }
+                // It is read on whatever comes.
+                Role::Continues { home: home @ Home::Finished(_), .. } => {
+                    return self.go_on(home, file, true, round);
                 }
                 Role::Copy => return self.begin_after_copy(file, round),
                 Role::Unclear => {
@@ -154,7 +163,8 @@ impl Stream {
                     self.let_wait(file, round);
                     return Ok(());
                 }
-                Role::Continues { .. } | Role::Like | Role::New => {}
+                Role::New if self.place_edited(file, family, round)? => return Ok(()),
+                Role::Like | Role::New => {}
             }
         }
         self.begin(file, round);
@@ -172,7 +182,7 @@ impl Stream {
     }
 
     /// Begins a generation with `file`, whose bytes up to an offset are read in another one.
-    fn begin_at(&mut self, place: (u64, Anchor), file: &Found, round: &mut Round<'_>) {
+    pub fn begin_at(&mut self, place: (u64, Anchor), file: &Found, round: &mut Round<'_>) {
         let mut record = self.new_record(round, file.facts.id, file.path.display().to_string());
         (record.offset, record.anchor) = place;
         round.record(&record);
@@ -202,13 +212,16 @@ impl Stream {
     ) -> std::io::Result<()> {
         match home {
             // What is open is read to its end there: a writer may have gone on after the packing.
-            Home::Open(index) if file.is_packed() && self.generations[index].body.is_some() => {
-                self.add_copy(file, round)?;
-            }
-            // So it is beside a plain copy, in which others may go on.
             Home::Open(index) if self.generations[index].body.is_some() => {
                 let record = &self.generations[index].record;
-                self.begin_at((record.offset, record.anchor), file, round);
+                let (number, copy) = (record.number, self.next_number());
+                if file.is_packed() {
+                    self.add_copy(file, round)?;
+                } else {
+                    // So it is beside a plain copy, in which others may go on.
+                    self.begin_at((record.offset, record.anchor), file, round);
+                }
+                self.sequence.note_copy(number, copy);
             }
             Home::Open(index) => {
                 // The same bytes in another plain file are a copy: `copytruncate` made it, and

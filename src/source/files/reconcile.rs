@@ -10,6 +10,7 @@ use super::generation::Generation;
 use super::identity::same_file;
 use super::names::Age;
 use super::role::{is_file_of, is_open_in, is_young};
+use super::sequence::LOOKED_FOR_AGAIN;
 use super::stream::Stream;
 use crate::engine::coverage::GapReason;
 use crate::engine::time::Timestamp;
@@ -22,8 +23,7 @@ impl Stream {
         if family.homeless {
             self.live_exists = false;
         }
-        // The directory may have another name now: its files come from there.
-        if family.files.is_empty() && (family.homeless || family.hidden.is_some()) {
+        if family.files.is_empty() && family.hidden.is_some() {
             return;
         }
         let is_fresh = self.is_fresh();
@@ -59,9 +59,11 @@ impl Stream {
         }
         self.note_live(family);
         self.observe(round);
-        if family.hidden.is_none() && !family.homeless {
+        if family.hidden.is_none() {
             self.end_look(family, round);
-            self.give_up_lost(round);
+            if !family.awaited {
+                self.give_up_lost(round);
+            }
         }
         self.generations.sort_by(|a, b| (&a.age, a.record.number).cmp(&(&b.age, b.record.number)));
     }
@@ -119,13 +121,13 @@ impl Stream {
     fn give_up_lost(&mut self, round: &mut Round<'_>) {
         let mut index = 0;
         while index < self.generations.len() {
-            let since = self.unread_since(&self.generations[index], round.allowed_lateness);
+            let since = self.unread_since(&self.generations[index].record, round.allowed_lateness);
             let generation = &mut self.generations[index];
             if !generation.is_lost() {
                 generation.missed_since = None;
             } else if generation.missed_since.is_none() {
                 generation.missed_since = Some(since);
-                generation.trouble = Some("not found; it is looked for once more".to_owned());
+                generation.trouble = Some(LOOKED_FOR_AGAIN.to_owned());
             } else if let Some(since) = generation.missed_since.filter(|_| !self.unclear) {
                 round.gap_since(&self.cursor, since, GapReason::Vanished);
                 self.end(index, round);

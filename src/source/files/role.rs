@@ -80,7 +80,8 @@ impl Stream {
             packed_role((codec, &log), &prefixes, is_young(&facts, round), is_held)
         } else {
             let is_held = |content: &Window| self.is_held(content, skip, live.as_ref());
-            plain_role(&log, facts.size, &prefixes, is_held)
+            let may_grow = file.age != Age::Live && is_young(&facts, round);
+            plain_role(&log, facts.size, &prefixes, may_grow, is_held)
         }
     }
 
@@ -201,7 +202,7 @@ fn is_undrained(generation: &Generation) -> bool {
 }
 
 /// Returns the first bytes of the content of `log`.
-fn head_of(log: &File, codec: Option<Codec>) -> std::io::Result<Window> {
+pub fn head_of(log: &File, codec: Option<Codec>) -> std::io::Result<Window> {
     let mut head = Window::default();
     if let Some(codec) = codec {
         let mut reader = PackedReader::rewound(codec, log)?;
@@ -286,6 +287,7 @@ fn plain_role(
     log: &File,
     size: u64,
     prefixes: &[Prefix],
+    may_grow: bool,
     is_held: impl Fn(&Window) -> std::io::Result<bool>,
 ) -> std::io::Result<Role> {
     let mut best: Option<&Prefix> = None;
@@ -303,10 +305,20 @@ fn plain_role(
     if is_held(&content)? {
         return Ok(Role::Copy);
     }
-    let cut = prefixes.iter().any(|prefix| {
-        prefix.truncated && prefix.offset > size && content.has_head_of(&prefix.anchor)
-    });
-    Ok(if cut { Role::Like } else { Role::New })
+    let mut longer = prefixes
+        .iter()
+        .filter(|prefix| prefix.offset > size && content.has_head_of(&prefix.anchor))
+        .peekable();
+    Ok(if longer.peek().is_none() {
+        Role::New
+    } else if longer.any(|prefix| prefix.truncated) {
+        Role::Like
+    } else if may_grow {
+        // Somebody may be putting a file back that was gone.
+        Role::Unclear
+    } else {
+        Role::New
+    })
 }
 
 fn packed_role(

@@ -85,9 +85,11 @@ impl Follower {
 
     /// Takes note of a step of the wall clock.
     pub fn note_step(&mut self, step: ClockStep) {
-        let streams = self.streams.values_mut();
-        for generation in streams.flat_map(|stream| &mut stream.generations) {
-            generation.note_step(step);
+        for stream in self.streams.values_mut() {
+            stream.sequence.note_step(step);
+            for generation in &mut stream.generations {
+                generation.note_step(step);
+            }
         }
     }
 

@@ -89,7 +89,7 @@ impl Stream {
 
     /// Adds a generation of a former run.
     pub fn remember(&mut self, record: GenerationRecord) {
-        self.cursor.last_event = self.cursor.last_event.max(record.last_event);
+        self.cursor.note_event(record.last_event);
         if record.finished {
             self.finished.push(record);
         } else {
@@ -279,7 +279,7 @@ impl Stream {
 
     /// Reports that lines of a generation are lost.
     pub fn gap_of(&self, index: usize, reason: GapReason, round: &mut Round<'_>) {
-        let since = self.unread_since(&self.generations[index], round.allowed_lateness);
+        let since = self.unread_since(&self.generations[index].record, round.allowed_lateness);
         round.gap_since(&self.cursor, since, reason);
     }
 
