@@ -234,3 +234,20 @@ impl Basis {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_file_may_be_stale_only_where_somebody_else_keeps_it() {
+        for (weakness, is_stale) in [
+            (Weakness::Remote, true),
+            (Weakness::Served, true),
+            (Weakness::Layered, false),
+            (Weakness::Nameless, false),
+        ] {
+            assert_eq!(weakness.may_be_stale(), is_stale, "{}", weakness.as_str());
+        }
+    }
+}

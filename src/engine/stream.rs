@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::engine::coverage::StreamStatus;
-use crate::engine::credential::Fingerprint;
+use crate::engine::credential::{Fingerprint, PlaceName};
 use crate::engine::line_counts::LineCounts;
 use crate::engine::rejects::OpenRejects;
 use crate::engine::state::StreamRecord;
@@ -110,11 +110,7 @@ impl Stream {
         record.violations = late.fold(record.violations, u64::saturating_add);
         record.masked_at = record.masked_at.max(delta.masked_at);
         for place in &delta.places {
-            if record.places_seen.len() < MAX_PLACES_REMEMBERED
-                || record.places_seen.contains_key(place)
-            {
-                record.places_seen.insert(place.clone(), true);
-            }
+            remember(&mut record.places_seen, place);
         }
         let seen: BTreeSet<Fingerprint> = delta.cells.iter().map(|cell| cell.key).collect();
         for key in seen {
@@ -122,5 +118,36 @@ impl Stream {
                 record.keys_seen.push(key);
             }
         }
+    }
+}
+
+/// Notes a place that shows a key, if there is room for it.
+fn remember(places: &mut BTreeMap<PlaceName, bool>, place: &PlaceName) {
+    if let Some(shown) = places.get_mut(place) {
+        *shown = true;
+    } else if places.len() < MAX_PLACES_REMEMBERED {
+        places.insert(place.clone(), true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_places_are_remembered_as_may_be_and_those_show_keys_again() {
+        let place = |number: usize| PlaceName::new(format!("field:{number}"));
+        let mut places = BTreeMap::new();
+        for number in 0..=MAX_PLACES_REMEMBERED {
+            remember(&mut places, &place(number));
+        }
+        assert_eq!(places.len(), MAX_PLACES_REMEMBERED);
+        places.values_mut().for_each(|shown| *shown = false);
+        for number in [0, MAX_PLACES_REMEMBERED] {
+            remember(&mut places, &place(number));
+        }
+        let shown: Vec<&PlaceName> =
+            places.iter().filter(|(_, shown)| **shown).map(|(place, _)| place).collect();
+        assert_eq!(shown, [&place(0)]);
     }
 }

@@ -222,6 +222,28 @@ fn a_consumer_that_comes_over_in_the_very_second_of_its_next_use_had_not_moved_b
 }
 
 #[test]
+fn a_consumer_is_one_of_both_keys_from_the_very_second_of_its_first_new_one() {
+    // Away for 30 min: longer than its largest gap of 20 min, and no longer than twice that.
+    let back = |first_new: &str| {
+        let story = Story::new().heartbeats("09:00:00", "11:00:00");
+        let story = story.uses(OLD, "checkout", ["09:20:00", "09:40:00", "10:10:00"]);
+        state_of(&story.uses(NEW, "checkout", [first_new, "09:45:00"]), "checkout", "10:30:00")
+    };
+    assert_eq!(back("09:40:00"), ConsumerState::Mixed);
+    assert_eq!(back("09:40:01"), ConsumerState::Regressed);
+}
+
+#[test]
+fn a_retirement_speaks_for_uses_up_to_its_very_instant() {
+    let story = |last: &str| {
+        let story = moved_over().uses(OLD, "batch", ["09:30:00", last]);
+        state_of(&story.told("10:10:00", retired("batch")), "batch", "10:30:00")
+    };
+    assert_eq!(story("10:10:00"), ConsumerState::Retired);
+    assert_eq!(story("10:10:01"), ConsumerState::OnOld);
+}
+
+#[test]
 fn one_of_both_keys_has_regressed_only_if_it_was_away_for_longer_than_it_takes_to_move() {
     let back = |when| {
         let story = Story::new().heartbeats("09:00:00", "11:30:00");

@@ -8,7 +8,7 @@ use keydrain::engine::policy::Completeness;
 use keydrain::engine::rotation::JournalEvent;
 
 use crate::story::{INSTANT, Story, at, check, moved_over, says, standing, stands_until};
-use crate::world::{EDGE, NEW, NO_KEY, OLD, a_source};
+use crate::world::{ACCESS_LOG, EDGE, NEW, NO_KEY, OLD, a_source};
 
 const LB: &str = "lb";
 const LB_LOG: &str = "/var/log/lb.log";
@@ -40,6 +40,19 @@ fn a_best_effort_source_that_nothing_covers_is_never_ready() {
     }
     let retired = story.told("10:29:00", JournalEvent::SourceRetired(SourceName::new(LB), None));
     check(&retired.busy("10:30:00"), Ready, []);
+}
+
+#[test]
+fn a_best_effort_source_has_no_basis_however_far_it_was_read() {
+    let story = behind_lb(Some(EDGE)).on(LB, ACCESS_LOG).heartbeats("10:00:00", "10:30:00");
+    let answer = story.busy("10:30:00");
+    let basis = |name: &str| {
+        let source = answer.sources.iter().find(|source| source.name.as_str() == name);
+        let source = source.expect("it is shown");
+        assert!(source.watermark.is_some(), "{name} was read");
+        source.basis
+    };
+    assert_eq!((basis(EDGE), basis(LB)), (Basis::Proved, Basis::None));
 }
 
 #[test]

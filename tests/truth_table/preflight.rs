@@ -73,6 +73,26 @@ fn an_open_rotation_is_an_error() {
 }
 
 #[test]
+fn as_long_as_files_of_the_start_are_read_the_preflight_and_every_view_say_so() {
+    let with_two = |reading: bool| {
+        let story = used().declared(|declared| {
+            declared.sources.push(a_source("inner"));
+        });
+        story.seen("10:00:00", move |sight| sight.reading = reading)
+    };
+    let warning = "warning credential: the files that existed at the start are still \
+                   being read";
+    finds(&with_two(true), "10:00:10", &[warning]);
+    finds(&with_two(false), "10:00:10", &[]);
+    for reading in [true, false] {
+        let now = at("10:00:10");
+        let mut world = with_two(reading).world(now);
+        world.look(now);
+        assert_eq!(world.drain.snapshot("k", 0, now).caught_up, !reading);
+    }
+}
+
+#[test]
 fn a_source_without_lines_is_silent_after_its_time_and_not_before() {
     finds(&used(), "10:05:00", &[]);
     let silent = "error source edge: no line came for 5 min (/var/log/nginx/access.log): silence is \
@@ -188,6 +208,11 @@ fn what_of_the_policy_is_lax_or_contradicts_itself_is_warned_of() {
              max_overlap 1 h: every rotation would be overdue",
         ],
     );
+    let long_enough = used().policy(|policy| {
+        policy.notice_period = minutes(50);
+        policy.max_overlap = minutes(65);
+    });
+    finds(&long_enough, "10:00:10", &[]);
     let assumed = used().declared(|declared| {
         declared.sources[0].policy.lateness_assumed = true;
         declared.sources[0].policy.silence_is_idle = true;

@@ -74,6 +74,8 @@ pub struct Sight {
     pub weak: Vec<WeakFileSystem>,
     /// How it is known that keys are masked.
     pub masked: Option<String>,
+    /// Whether files that existed at the start are still being read.
+    pub reading: bool,
     /// Streams by name; `None`: the reader does not find the family any more.
     pub streams: BTreeMap<String, Option<StreamStatus>>,
 }
@@ -372,7 +374,7 @@ impl World {
                 weak: sight.weak.clone(),
                 masked: sight.masked.clone(),
                 streams: sight.streams.values().flatten().cloned().collect(),
-                caught_up: true,
+                caught_up: !sight.reading,
             });
         }
     }
