@@ -10,7 +10,7 @@ use crate::engine::migration::Migrant;
 use crate::engine::pace::{self, Forecast};
 use crate::engine::rotation::Phase;
 use crate::engine::time::Timestamp;
-use crate::engine::usage::ConsumerKind;
+use crate::engine::usage::Consumer;
 use crate::engine::velocity::{Eta, Facts, clears_at, needs_of};
 use crate::engine::wording::several;
 
@@ -25,9 +25,9 @@ enum End {
 }
 
 fn end_of(facts: &Facts<'_>, migrant: &Migrant<'_>, watermark: Timestamp) -> End {
-    if let Some(next_run) =
-        facts.next_runs.get(migrant.name).filter(|_| migrant.kind != ConsumerKind::Pool)
-    {
+    // A job of a pool moves one of many, and a client that calls itself so is not the pool.
+    let is_pools_name = matches!(migrant.name, Consumer::POOL | Consumer::OTHERS);
+    if let Some(next_run) = facts.next_runs.get(migrant.name).filter(|_| !is_pools_name) {
         return next_run.map_or(End::None, End::Known);
     }
     let first_new = migrant.new.and_then(|uses| uses.accepted.first());
@@ -122,6 +122,7 @@ fn told(forecast: &Forecast, open: u64, floor: Timestamp, now: Timestamp) -> Eta
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
     use crate::engine::credential::{ConsumerName, CredentialName, Fingerprint};
@@ -129,7 +130,7 @@ mod tests {
     use crate::engine::migration::migrants;
     use crate::engine::policy::Policy;
     use crate::engine::rotation::{Declaration, KeyRef, RosterEntry, Rotation, RotationId};
-    use crate::engine::usage::{Consumer, Outcome, Tally, UsageCell};
+    use crate::engine::usage::{Outcome, Tally, UsageCell};
     use crate::engine::velocity::report;
 
     fn at(minute: i64) -> Timestamp {
@@ -141,9 +142,13 @@ mod tests {
     }
 
     fn used(ledger: &mut Ledger, byte: u8, name: &str, minute: i64) {
+        used_by(ledger, byte, Consumer::Named(ConsumerName::new(name)), minute);
+    }
+
+    fn used_by(ledger: &mut Ledger, byte: u8, consumer: Consumer, minute: i64) {
         ledger.take(&mut vec![UsageCell {
             key: Fingerprint::from_bytes([byte; 16]),
-            consumer: Consumer::Named(ConsumerName::new(name)),
+            consumer,
             minute: at(minute).minute(),
             late: false,
             tally: Tally::one(Outcome::Accepted, at(minute), at(minute)),
@@ -152,12 +157,28 @@ mod tests {
 
     /// Three consumers that moved at 20, 30 and 40 min, `late` that calls, and a monthly job.
     fn eta_at_100(next_run: Option<Timestamp>) -> Eta {
+        let ledger = moved_at([20, 30, 40]);
+        eta_of(&ledger, vec![RosterEntry::new("monthly")], [("monthly".into(), next_run)], at(100))
+    }
+
+    /// `a`, `b` and `c` that came over at these minutes, and `late` that called at 95 min.
+    fn moved_at(minutes: [i64; 3]) -> Ledger {
         let mut ledger = Ledger::new(10);
-        for (name, minute) in [("a", 20), ("b", 30), ("c", 40)] {
+        for (name, minute) in ["a", "b", "c"].into_iter().zip(minutes) {
             used(&mut ledger, 1, name, 0);
             used(&mut ledger, 2, name, minute);
         }
         used(&mut ledger, 1, "late", 95);
+        ledger
+    }
+
+    /// The estimate of a rotation that began at 10 min.
+    fn eta_of(
+        ledger: &Ledger,
+        roster: Vec<RosterEntry>,
+        next_runs: impl Into<BTreeMap<Arc<str>, Option<Timestamp>>>,
+        now: Timestamp,
+    ) -> Eta {
         let rotation = Rotation::open(
             Declaration {
                 id: RotationId::new("r-1"),
@@ -165,27 +186,27 @@ mod tests {
                 old_key: key("a", 1),
                 new_key: key("b", 2),
                 sources: Vec::new(),
-                roster: vec![RosterEntry::new("monthly")],
+                roster,
                 jobs: Vec::new(),
                 overlap: None,
             },
             at(10),
         );
         let policy = Policy::default();
-        let watermark = Some(at(100));
-        let migrants = migrants(&rotation, &policy, &ledger, &[], None, watermark, at(100));
+        let watermark = Some(now);
+        let migrants = migrants(&rotation, &policy, ledger, &[], None, watermark, now);
         let facts = Facts {
             rotation: &rotation,
             policy: &policy,
-            ledger: &ledger,
+            ledger,
             migrants: &migrants,
             overlap_began: None,
             watermark,
             blockers: &[],
             gaps: Vec::new(),
-            next_runs: BTreeMap::from([("monthly".into(), next_run)]),
+            next_runs: next_runs.into(),
         };
-        report(&facts, at(100)).eta
+        report(&facts, now).eta
     }
 
     #[test]
@@ -200,5 +221,73 @@ mod tests {
         assert_eq!(told(at(50_000)), (at(50_000), at(50_000)));
         let Eta::None(why) = eta_at_100(None) else { panic!("its next run is not known") };
         assert!(why.starts_with("nothing tells when monthly will use b"), "{why}");
+    }
+
+    /// A client that called itself as the pool was waited for until the pool's job ran.
+    #[test]
+    fn a_job_of_a_pool_tells_nothing_of_the_others_in_it_nor_of_a_client_of_its_name() {
+        for (name, pool) in
+            [(Consumer::POOL, Consumer::Anonymous), (Consumer::OTHERS, Consumer::Others)]
+        {
+            for consumer in [pool, Consumer::Named(ConsumerName::new(name))] {
+                let mut ledger = moved_at([20, 30, 40]);
+                used_by(&mut ledger, 1, consumer, 95);
+                let eta = eta_of(&ledger, vec![], [(name.into(), Some(at(50_000)))], at(100));
+                let Eta::Told { basis, .. } = eta else { panic!("{eta:?}") };
+                assert!(basis.starts_with("2 left at the pace"), "{name}: {basis}");
+            }
+        }
+    }
+
+    /// What an estimate rests on, or why there is none.
+    fn words(ledger: &Ledger, now: Timestamp) -> String {
+        match eta_of(ledger, Vec::new(), [], now) {
+            Eta::Told { basis, .. } => basis,
+            Eta::None(why) => why,
+        }
+    }
+
+    #[track_caller]
+    fn says(ledger: &Ledger, now: Timestamp, expected: &str) {
+        let words = words(ledger, now);
+        assert!(words.starts_with(expected), "{words}");
+    }
+
+    #[test]
+    fn who_was_silent_for_as_long_as_a_session_may_pause_still_calls_and_after_that_it_does_not() {
+        let edge = at(95).plus(Policy::default().session_gap);
+        says(&moved_at([20, 30, 40]), edge, "1 left at the pace of the last 2 moves");
+        let later = edge.plus(Duration::from_nanos(1));
+        says(&moved_at([20, 30, 40]), later, "nothing tells when late will use b");
+    }
+
+    #[test]
+    fn who_used_both_keys_in_one_instant_has_not_come_over() {
+        for (minute, expected) in
+            [(95, "1 left at the pace"), (96, "those that are left are waited for")]
+        {
+            let mut ledger = moved_at([20, 30, 40]);
+            used(&mut ledger, 2, "late", minute);
+            used(&mut ledger, 2, "late", 97);
+            says(&ledger, at(100), expected);
+        }
+    }
+
+    #[test]
+    fn moves_from_the_start_up_to_now_set_the_pace() {
+        let too_few = "moves since the start of the migration: 2";
+        for (minutes, expected) in [
+            ([10, 30, 40], "1 left at the pace"),
+            ([9, 30, 40], too_few),
+            ([20, 30, 100], "1 left at the pace"),
+            ([20, 30, 101], too_few),
+        ] {
+            says(&moved_at(minutes), at(100), expected);
+        }
+    }
+
+    #[test]
+    fn as_many_moves_as_tell_a_pace_tell_none_if_all_are_of_this_instant() {
+        says(&moved_at([100; 3]), at(100), "all moves so far happened this instant");
     }
 }
