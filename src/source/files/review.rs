@@ -84,10 +84,12 @@ impl Stream {
 
     /// Tells whether `file` is that of a finished generation.
     pub fn is_known(&self, record: &GenerationRecord, file: &Found) -> bool {
-        let settled = self.settled.get(&record.number);
-        settled.is_some_and(|facts| !file.facts.written_since(facts))
-            && same_file(file.facts.id, record.file)
-            || is_file_of(file, record)
+        // Asked of every pair of them: the cheap question first.
+        let is_unchanged = || {
+            let settled = self.settled.get(&record.number);
+            settled.is_some_and(|facts| !file.facts.written_since(facts))
+        };
+        same_file(file.facts.id, record.file) && (is_unchanged() || is_file_of(file, record))
     }
 
     /// Returns where reading has come to there, and what the bytes before look like.
