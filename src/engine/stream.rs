@@ -142,7 +142,9 @@ mod tests {
             remember(&mut places, &place(number));
         }
         assert_eq!(places.len(), MAX_PLACES_REMEMBERED);
-        places.values_mut().for_each(|shown| *shown = false);
+        for shown in places.values_mut() {
+            *shown = false;
+        }
         for number in [0, MAX_PLACES_REMEMBERED] {
             remember(&mut places, &place(number));
         }
