@@ -3,12 +3,13 @@
 //! Bytes come by their offset in the plain content. A packed file cannot be read at an offset: what
 //! lies before is skipped once, and checked on the way.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Seek as _};
 
 use rustix::fs::SeekFrom;
 
-use super::identity::{FileFacts, Window, read_at};
+use super::identity::{FileFacts, HEAD_BYTES, Window, read_at};
 use super::packed::{Codec, PackedEnd, PackedReader};
 use crate::engine::usage::Anchor;
 
@@ -36,6 +37,8 @@ pub struct PlainBody {
     pub rest: Vec<u8>,
     /// Whether those bytes are others now, and nobody was told.
     rest_lost: bool,
+    /// The first bytes, once they were looked at to compare them with others.
+    head: OnceCell<Vec<u8>>,
 }
 
 /// An open packed file.
@@ -97,13 +100,30 @@ impl Body {
 impl PlainBody {
     /// Takes a file that was read up to `offset`.
     pub fn new(file: File, facts: FileFacts, offset: u64) -> Self {
-        Self { file, facts, seen_to: offset, rest: Vec::new(), rest_lost: false }
+        let (rest, head) = (Vec::new(), OnceCell::new());
+        Self { file, facts, seen_to: offset, rest, rest_lost: false, head }
     }
 
     /// Forgets what was looked at beyond `offset`.
     pub fn look_again(&mut self, offset: u64) {
         self.seen_to = offset;
         self.rest.clear();
+        self.head.take();
+    }
+
+    /// Tells without reading twice whether the file may begin like `content`: it is compared with
+    /// many.
+    pub fn may_begin_like(&self, content: &Window) -> io::Result<bool> {
+        let head = if let Some(head) = self.head.get() {
+            head
+        } else {
+            let mut head = Vec::new();
+            read_at(&self.file, &mut head, HEAD_BYTES, 0)?;
+            self.head.get_or_init(|| head)
+        };
+        // What it did not have then it may have now.
+        let both = head.len().min(content.head().len());
+        Ok(head[..both] == content.head()[..both])
     }
 
     /// Waits for a write that is under way, as local file systems do when they are asked where data

@@ -95,7 +95,7 @@ impl Stream {
         if self.finished_as(skip, content) {
             return Ok(true);
         }
-        for file in self.plain_bodies().chain(live) {
+        for file in self.alike(content, live)? {
             if content.stands_in(file)? {
                 return Ok(true);
             }
@@ -116,7 +116,7 @@ impl Stream {
         let finished = self.others(skip).filter(|record| head.has_head_of(&record.anchor));
         let mut longest = finished.map(|record| record.offset).max();
         let mut alike = Vec::new();
-        for file in self.plain_bodies().chain(live) {
+        for file in self.alike(head, live)? {
             if head.stands_in(file)? {
                 longest = longest.max(Some(file.metadata()?.len()));
                 alike.push(file);
@@ -139,11 +139,22 @@ impl Stream {
         Ok(Held::Not)
     }
 
-    fn plain_bodies(&self) -> impl Iterator<Item = &File> {
-        self.generations.iter().filter_map(|generation| match &generation.body {
-            Some(Body::Plain(plain)) => Some(&plain.file),
-            Some(Body::Packed(_)) | None => None,
-        })
+    /// Returns the plain files that are open, and the live one, that may begin like `content`.
+    fn alike<'a>(
+        &'a self,
+        content: &Window,
+        live: Option<&'a File>,
+    ) -> std::io::Result<Vec<&'a File>> {
+        let mut alike = Vec::new();
+        for generation in &self.generations {
+            if let Some(Body::Plain(plain)) = &generation.body
+                && plain.may_begin_like(content)?
+            {
+                alike.push(&plain.file);
+            }
+        }
+        alike.extend(live);
+        Ok(alike)
     }
 
     fn others(&self, skip: Option<usize>) -> impl Iterator<Item = &GenerationRecord> {
